@@ -1,0 +1,82 @@
+"""Board: the FPGA that a design is built for, its part, budget and clock."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from sdq_fpga.plain import Plain, find_yaml, shipped_names
+
+__all__ = ["Board", "Budget", "Clock", "DspGeneration", "Shell", "load_board", "load_boards"]
+
+
+class DspGeneration(StrEnum):
+    """The multiplier primitive of a part; decides which RTL core is generated."""
+
+    DSP48E1 = "DSP48E1"
+    DSP48E2 = "DSP48E2"
+    DSP58 = "DSP58"
+
+    @property
+    def family(self) -> str:
+        """Yosys' name of the families that have this primitive."""
+        return {"DSP48E1": "xc7", "DSP48E2": "xcup", "DSP58": "versal"}[self.value]
+
+
+class Shell(StrEnum):
+    """How the accelerator reaches memory on the board."""
+
+    ZYNQ = "zynq"
+    ALVEO = "alveo"
+
+
+class Budget(Plain):
+    """What the whole part offers, before a shell takes its share."""
+
+    lut: int = Field(gt=0, description="6-input look-up tables")
+    ff: int = Field(gt=0, description="flip-flops")
+    bram18: int = Field(gt=0, description="18 Kbit block RAM halves")
+    uram: int = Field(ge=0, description="288 Kbit UltraRAM blocks")
+    dsp: int = Field(gt=0, description="DSP slices")
+
+
+class Clock(Plain):
+    """Clock of the accelerator in MHz."""
+
+    default: float = Field(gt=0, le=1000)
+    maximum: float = Field(gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.default > self.maximum:
+            raise ValueError(f"default {self.default} MHz is above maximum {self.maximum} MHz")
+        return self
+
+
+class Board(Plain):
+    """One board, as in ``boards/NAME.yaml``."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str = Field(description="the board's name as its maker writes it")
+    part: str = Field(description="the full part number, as Vivado takes it")
+    dsp: DspGeneration
+    shell: Shell
+    budget: Budget
+    clock_mhz: Clock
+    board_part: str | None = Field(
+        default=None, description="Vivado's board part, where Vivado or the maker has one"
+    )
+
+
+def load_board(name_or_path: str) -> Board:
+    """Loads a shipped board by name, or a user's own YAML by path.
+
+    Raises:
+        UserError: there is no such board, or the file is not valid.
+    """
+    return Board.from_yaml(find_yaml("boards", name_or_path))
+
+
+def load_boards() -> list[Board]:
+    """All shipped boards, sorted by name."""
+    return [load_board(name) for name in shipped_names("boards")]

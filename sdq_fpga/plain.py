@@ -1,0 +1,83 @@
+"""What the plain objects share: strict, frozen pydantic models read from YAML or JSON files."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sdq_fpga.errors import UserError
+from sdq_fpga.shipped import shipped_dir
+
+__all__ = ["Plain", "find_yaml", "shipped_names"]
+
+
+class Plain(BaseModel):
+    """A frozen value object; a field that is not declared is an error, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_data(cls, data: Any, source: str) -> Self:
+        """Validates ``data``, read from ``source``.
+
+        Raises:
+            UserError: naming the source and every field at fault.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(str(part) for part in fault['loc']) or 'the file'}: {fault['msg']}"
+                for fault in error.errors()
+            )
+            raise UserError(
+                f"{source} is not a valid {cls.__name__.lower()} ({faults})",
+                f"correct it against schemas/{cls.__name__.lower()}.schema.json",
+            ) from error
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> Self:
+        """Reads one YAML file.
+
+        Raises:
+            UserError: the file can't be read, is not YAML, or does not fit the model.
+        """
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} can't be read ({error})", "give a readable file") from error
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"{path} is not YAML ({' '.join(str(error).split())})", "correct the file"
+            ) from error
+        return cls.from_data(data, str(path))
+
+
+def shipped_names(kind: str) -> list[str]:
+    """Names of the YAML files shipped in the directory ``kind`` ("flows" or "boards")."""
+    return sorted(path.stem for path in shipped_dir(kind).glob("*.yaml"))
+
+
+def find_yaml(kind: str, name_or_path: str) -> Path:
+    """Finds a shipped YAML by its name, or a user's own by its path.
+
+    Args:
+        kind: "flows" or "boards".
+        name_or_path: a shipped name such as "zcu104", or a path that ends in .yaml or .yml.
+
+    Raises:
+        UserError: neither exists.
+    """
+    noun = kind.removesuffix("s")
+    if name_or_path in shipped_names(kind):
+        return shipped_dir(kind) / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        raise UserError(f"there is no {noun} file {path}", "give the path of an existing file")
+    raise UserError(
+        f"unknown {noun} '{name_or_path}'",
+        f"use one of {', '.join(shipped_names(kind))}, or the path of your own .yaml file",
+    )
