@@ -1,5 +1,6 @@
 """What the plain objects share: strict, frozen pydantic models read from YAML or JSON files."""
 
+import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,11 @@ class Plain(BaseModel):
     """A frozen value object; a field that is not declared is an error, not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_bytes(self) -> bytes:
+        """The object as the contents of a JSON file; equal objects give equal bytes."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True)
+        return f"{text}\n".encode()
 
     @classmethod
     def from_data(cls, data: Any, source: str) -> Self:
@@ -47,7 +53,7 @@ class Plain(BaseModel):
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} can't be read ({error})", "give a readable file") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{path} is not YAML ({' '.join(str(error).split())})", "correct the file"
             ) from error

@@ -52,10 +52,6 @@ class Policy(Plain):
         total = sum(layer.shape.weights for layer in self.layers)
         return sum(layer.shape.weights * layer.weight_bits for layer in self.layers) / total
 
-    def to_json(self) -> str:
-        """The policy as the text of its file; equal policies give equal bytes."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-
     @classmethod
     def from_file(cls, path: Path) -> "Policy":
         """Reads a policy file.

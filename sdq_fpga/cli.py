@@ -1,0 +1,288 @@
+"""The commands: parse, call one function, print."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from sdq_fpga import __version__
+from sdq_fpga.board import load_board, load_boards
+from sdq_fpga.console import ConsoleProgress
+from sdq_fpga.errors import SdqFpgaError, UserError
+from sdq_fpga.flow import load_flow
+from sdq_fpga.policy import Policy
+from sdq_fpga.run import open_run
+
+# The stages import torch, Brevitas and FINN, which takes seconds. Commands that need them import
+# them when they run, so that --help and a misspelled board answer at once.
+
+_CACHE = Path.home() / ".cache" / "sdq-fpga"
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+Command = Callable[..., Any]
+
+
+class _Sentences(click.Group):
+    """A group whose commands end in one sentence instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; our errors become their exit code, unless --debug is given."""
+        try:
+            return super().invoke(ctx)
+        except SdqFpgaError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            said = " ".join(str(error).split())
+            click.echo(
+                f"error: something unforeseen happened ({type(error).__name__}: {said}); run "
+                "the command with --debug before its name and report what it prints.",
+                err=True,
+            )
+            ctx.exit(1)
+
+
+@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:  # noqa: ARG001  # read by _Sentences
+    """From a float PyTorch network to a verified mixed-precision FPGA accelerator.
+
+    \b
+    Example: sdq-fpga build --board zcu104
+    """
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+_cache = click.option(
+    "--cache",
+    type=_DIRECTORY,
+    default=_CACHE,
+    show_default="~/.cache/sdq-fpga",
+    help="Where compiled simulations are kept.",
+)
+_what_to_build = _options(
+    click.option(
+        "--board", "board_name", required=True, help="A board's name, or a path to your own YAML."
+    ),
+    click.option(
+        "--flow",
+        "flow_name",
+        default="digits-cnn",
+        show_default=True,
+        help="A flow's name, or a path to your own YAML.",
+    ),
+    click.option("--data", type=_DIRECTORY, help="Directory of the dataset."),
+    click.option("--target-bits", type=float, help="Mean weight bits that the search ends at."),
+    click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
+    click.option(
+        "--run", "run_directory", type=_DIRECTORY, help="Run directory [default: runs/FLOW-BOARD]."
+    ),
+    _cache,
+    _as_json,
+)
+
+
+@main.command()
+@_what_to_build
+@click.option("--policy", "policy_file", type=_FILE, help="Bits to use instead of searching.")
+@click.option(
+    "--target-fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Frames per second to reach [default: the most that fits the board].",
+)
+@click.option(
+    "--clock-mhz",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Clock of the accelerator [default: the board's].",
+)
+@click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
+def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
+    """Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
+
+    \b
+    Examples:
+      sdq-fpga build --board zcu104
+      sdq-fpga build --board pynq-z2 --target-bits 4 --target-fps 50000
+      sdq-fpga build --board zcu104 --flow mnist-mlp --data ~/mnist
+    """
+    report = _with_build(stated, cache, lambda build: build.everything(vivado))
+    from sdq_fpga.report.table import report_table  # noqa: PLC0415
+
+    if as_json:
+        click.echo(report.to_bytes().decode(), nl=False)
+    else:
+        _stdout().print(report_table(report))
+    if not report.simulation.verdict.bit_exact:
+        sys.exit(1)
+
+
+@main.command()
+@_what_to_build
+@click.option("--out", type=_FILE, help="Also write the policy to this file.")
+def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
+    """Train a network and search its bits; the policy is what build --policy takes.
+
+    \b
+    Example: sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
+    """
+    policy = _with_build(stated, cache, lambda build: build.search())
+    if out is not None:
+        _write(out, policy.to_bytes())
+    if as_json:
+        click.echo(policy.to_bytes().decode(), nl=False)
+        return
+    table = Table(title=f"mean weight bits {policy.mean_weight_bits:.2f}", title_justify="left")
+    for heading in ("layer", "weights", "weight bits", "activation bits"):
+        table.add_column(heading)
+    for layer in policy.layers:
+        activation = "raw" if layer.activation_bits is None else str(layer.activation_bits)
+        table.add_row(
+            layer.shape.name, f"{layer.shape.weights:,}", str(layer.weight_bits), activation
+        )
+    _stdout().print(table)
+
+
+@main.command()
+@click.argument("run_directory", metavar="RUN", type=_DIRECTORY)
+@click.option("--images", type=click.IntRange(4), default=100, show_default=True)
+@click.option("--stall", type=click.FloatRange(0, 0.99), default=0.3, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@_cache
+@_as_json
+def simulate(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> None:
+    """Simulate the RTL of a finished build again, with other images, stalls or seed.
+
+    \b
+    Example: sdq-fpga simulate runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
+    """
+    from sdq_fpga.report.table import simulation_table  # noqa: PLC0415
+    from sdq_fpga.stages.again import simulate_again  # noqa: PLC0415
+
+    figures = simulate_again(run_directory, **stated, cache=cache, progress=_progress())
+    if as_json:
+        click.echo(figures.to_bytes().decode(), nl=False)
+    else:
+        _stdout().print(simulation_table(figures))
+    if not figures.verdict.bit_exact:
+        sys.exit(1)
+
+
+@main.command()
+@_as_json
+def boards(as_json: bool) -> None:
+    """List the boards that ship with this package.
+
+    \b
+    Example: sdq-fpga boards --json
+    """
+    known = load_boards()
+    if as_json:
+        click.echo(json.dumps([board.model_dump(mode="json") for board in known], indent=1))
+        return
+    table = Table()
+    for heading in ("board", "part", "DSP", "LUT", "FF", "BRAM18", "URAM", "DSPs", "MHz"):
+        table.add_column(heading)
+    for board in known:
+        budget = [f"{value:,}" for value in board.budget.model_dump().values()]
+        table.add_row(
+            board.name, board.part, str(board.dsp), *budget, f"{board.clock_mhz.default:g}"
+        )
+    _stdout().print(table)
+
+
+@main.command()
+@click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
+@_as_json
+def doctor(vivado: Path | None, as_json: bool) -> None:
+    """Show what is installed, what is missing, and what each missing thing would enable.
+
+    \b
+    Example: sdq-fpga doctor
+    """
+    from sdq_fpga.doctor import examine  # noqa: PLC0415
+
+    findings = examine(vivado)
+    if as_json:
+        click.echo(json.dumps([each.model_dump(mode="json") for each in findings], indent=1))
+    else:
+        table = Table()
+        for heading in ("what", "found", "for", "how to get it"):
+            table.add_column(heading, overflow="fold")
+        for each in findings:
+            table.add_row(
+                each.name,
+                each.found or ("MISSING" if each.required else "not installed"),
+                each.enables,
+                "" if each.found else each.how,
+            )
+        _stdout().print(table)
+    if any(each.found is None and each.required for each in findings):
+        sys.exit(1)
+
+
+def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) -> Any:
+    """Checks what was stated, opens the run directory, and lets ``use`` have the build."""
+    board = load_board(stated["board_name"])
+    flow = load_flow(stated["flow_name"])
+    policy_file = stated.get("policy_file")
+    policy = None if policy_file is None else Policy.from_file(policy_file)
+    clock_mhz = stated.get("clock_mhz") or board.clock_mhz.default
+    if clock_mhz > board.clock_mhz.maximum:
+        raise UserError(
+            f"{clock_mhz:g} MHz is more than {board.name} can do",
+            f"give at most {board.clock_mhz.maximum:g} with --clock-mhz",
+        )
+    directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
+    with open_run(directory) as run:
+        from sdq_fpga.stages.build import Build  # noqa: PLC0415
+        from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
+
+        target_bits = stated["target_bits"]
+        settings = Settings(
+            flow=flow,
+            board=board,
+            clock_mhz=clock_mhz,
+            seed=stated["seed"],
+            target_bits=flow.search.target_bits if target_bits is None else target_bits,
+            target_fps=stated.get("target_fps"),
+            policy=policy,
+            data=None if stated["data"] is None else str(stated["data"].resolve()),
+        )
+        return use(Build(settings, run, cache, _progress()))
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path} can't be written ({error.strerror})", "give another file") from error
+
+
+def _progress() -> ConsoleProgress:
+    return ConsoleProgress(Console(stderr=True))
+
+
+_stdout = partial(Console, highlight=False)

@@ -1,0 +1,1 @@
+"""The hardware model: layer shapes, bits and folding to cycles and resources."""

@@ -1,0 +1,1 @@
+"""From a verified design to the board."""

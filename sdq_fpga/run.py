@@ -1,0 +1,296 @@
+"""Run: a directory with everything that one build made, and its manifest.
+
+A stage's outputs are in a directory of its own. The manifest records, for each stage, the hash of
+all that went in (settings, code, the outputs of the stages before) and the hash of every file that
+came out. A stage whose inputs are unchanged is not run again. A stage writes into a hidden
+directory, which gets its name only when it is complete; so a build that was killed anywhere goes
+on at the stage that was cut.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from sdq_fpga.errors import SdqFpgaError, StageError, UserError
+from sdq_fpga.plain import Plain
+
+__all__ = ["Manifest", "Run", "StageRecord", "digest", "open_run", "write_atomically"]
+
+_MANIFEST = "manifest.json"
+_FORMAT = 1
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ROOM_NEEDED = 1 << 20  # with less free than this, a failure is put down to the full disk
+
+
+class StageRecord(Plain):
+    """What the manifest says about one finished stage.
+
+    Attributes:
+        key: SHA-256 of everything that went in.
+        outputs: SHA-256 of every file that came out, by its path inside the stage's directory.
+    """
+
+    key: str = Field(pattern="^[0-9a-f]{64}$")
+    outputs: dict[str, str]
+
+
+class Manifest(Plain):
+    """The manifest of a run. It has no times in it: equal builds have equal manifests."""
+
+    format: int = Field(default=_FORMAT, ge=_FORMAT, le=_FORMAT)
+    stages: dict[str, StageRecord] = Field(default_factory=dict)
+
+
+def digest(data: object) -> str:
+    """SHA-256 of JSON data, the same for equal data."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file such that its name never shows half of it, whatever happens."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+class Run:
+    """An open run directory, locked against other builds.
+
+    Attributes:
+        directory: where it is.
+        ran: names of the stages that were really run, not taken from before.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory = directory
+        self.ran: list[str] = []
+        self._manifest = manifest
+        self._digests: dict[str, str] = {}
+
+    def stage(
+        self, name: str, inputs: Mapping[str, Any], after: tuple[str, ...], make: Callable[[Path], None]
+    ) -> Path:
+        """Runs one stage, or takes its outputs from before if nothing that goes in has changed.
+
+        Args:
+            name: the stage; also the name of its directory.
+            inputs: JSON data of everything that decides the outputs.
+            after: stages whose outputs it reads.
+            make: writes the outputs into the empty directory that it is given.
+
+        Returns:
+            The directory of the outputs.
+
+        Raises:
+            StageError: the disk is full, or files of this stage have changed since they were made.
+        """
+        key = digest(
+            {"stage": name, "inputs": inputs, "after": {each: self._digests[each] for each in after}}
+        )
+        final = self.directory / name
+        record = self._manifest.stages.get(name)
+        if record is not None and record.key == key:
+            self._check_outputs(name, record)
+        else:
+            record = self._make(name, key, final, make)
+            self.ran.append(name)
+        self._digests[name] = digest(record.outputs)
+        return final
+
+    def require(self, name: str) -> None:
+        """Makes sure that a stage is finished and its files are what it wrote.
+
+        Raises:
+            UserError: it is not finished.
+            StageError: its files have changed.
+        """
+        record = self._manifest.stages.get(name)
+        if record is None:
+            raise UserError(
+                f"the build in {self.directory} has not finished its stage {name}",
+                "let sdq-fpga build finish it",
+            )
+        self._check_outputs(name, record)
+
+    def save(self, manifest: Manifest) -> None:
+        """Makes ``manifest`` the manifest of this run."""
+        self._manifest = manifest
+        self.write(_MANIFEST, manifest.to_bytes())
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Writes a file at the top of the run directory, atomically."""
+        path = self.directory / name
+        with _full_disk_explained(self.directory, name):
+            write_atomically(path, data)
+        return path
+
+    def _make(
+        self, name: str, key: str, final: Path, make: Callable[[Path], None]
+    ) -> StageRecord:
+        with _full_disk_explained(self.directory, name):
+            hidden = self.directory / f".{name}.tmp"
+            _remove(hidden)
+            hidden.mkdir()
+            make(hidden)
+            record = StageRecord(key=key, outputs=_hash_tree(hidden, sync=True))
+            # The order matters: a stage that the manifest knows is complete under its name.
+            if name in self._manifest.stages:
+                self._record(name, None)
+            _remove(final)
+            hidden.rename(final)
+            _sync_directory(self.directory)
+            self._record(name, record)
+        return record
+
+    def _record(self, name: str, record: StageRecord | None) -> None:
+        stages = {key: value for key, value in self._manifest.stages.items() if key != name}
+        if record is not None:
+            stages[name] = record
+        self.save(Manifest(stages=stages))
+
+    def _check_outputs(self, name: str, record: StageRecord) -> None:
+        final = self.directory / name
+        found = _hash_tree(final, sync=False) if final.is_dir() else {}
+        for path in sorted(found.keys() | record.outputs.keys()):
+            if found.get(path) != record.outputs.get(path):
+                raise StageError(
+                    f"run {self.directory} is corrupted: {name}/{path} is not what the stage wrote",
+                    f"delete {final} to make it again",
+                )
+
+
+@contextlib.contextmanager
+def open_run(directory: Path) -> Iterator[Run]:
+    """Opens a run directory, made if need be, and locks it.
+
+    Raises:
+        UserError: another build is using it, or it is something else than a run directory.
+        StageError: its manifest can't be read, or the disk is full.
+    """
+    directory = directory.resolve()
+    with _full_disk_explained(directory, "the run directory"):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise UserError(
+                f"{directory} can't be a run directory ({error.strerror})",
+                "give another directory with --run",
+            ) from error
+        strange = _strangers(directory)
+        if strange:
+            raise UserError(
+                f"{directory} is not a run directory: it holds {strange}",
+                "give an empty or a new directory with --run",
+            )
+        lock = (directory / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another build is using {directory}", "wait for it, or give another --run"
+            ) from error
+        manifest = read_manifest(directory)
+        for leftover in directory.glob(".*"):
+            if leftover.is_dir():  # of a build that was killed
+                shutil.rmtree(leftover)
+        run = Run(directory, manifest)
+        run.save(manifest)  # from here on the directory is known as a run
+        yield run
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Reads the manifest of a run; an empty one where there is none yet.
+
+    Raises:
+        StageError: it is not a manifest.
+    """
+    path = directory / _MANIFEST
+    if not path.exists():
+        return Manifest()
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise StageError(
+            f"run {directory} is corrupted: {path} is not a manifest",
+            f"delete {directory} to build it again, or give another --run",
+        ) from error
+
+
+def _strangers(directory: Path) -> str | None:
+    """Names a file in a directory that has no manifest, and so never was a run of ours."""
+    if (directory / _MANIFEST).exists():
+        return None
+    return next(
+        (each.name for each in sorted(directory.iterdir()) if not each.name.startswith(".")), None
+    )
+
+
+def _hash_tree(directory: Path, *, sync: bool) -> dict[str, str]:
+    hashes = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                hashes[path.relative_to(directory).as_posix()] = hashlib.file_digest(
+                    file, "sha256"
+                ).hexdigest()
+                if sync:
+                    os.fsync(file.fileno())
+    return hashes
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _full_disk_explained(directory: Path, name: str) -> Iterator[None]:
+    """Tells a full disk from other failures, however deep in whatever tool it was met."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if _is_full_disk(error, directory):
+            raise StageError(
+                f"the disk of {directory} is full, in {name}",
+                "free some space, or give a directory elsewhere with --run; the same command "
+                "then goes on where it stopped",
+            ) from error
+        if isinstance(error, OSError) and not isinstance(error, SdqFpgaError):
+            raise StageError(f"{name} failed on a file ({error})", "see the file it names") from error
+        raise
+
+
+def _is_full_disk(error: BaseException, directory: Path) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_SPACE:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    try:
+        return shutil.disk_usage(directory).free < _ROOM_NEEDED
+    except OSError:
+        return False

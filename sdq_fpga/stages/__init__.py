@@ -1,0 +1,1 @@
+"""The stages of a build, strung together in one run directory."""

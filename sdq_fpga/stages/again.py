@@ -1,0 +1,65 @@
+"""Simulates the RTL of a finished build again."""
+
+import tempfile
+from pathlib import Path
+
+from sdq_fpga.errors import UserError
+from sdq_fpga.lower.folding import Folding
+from sdq_fpga.lower.hardware import HostSide
+from sdq_fpga.progress import Progress
+from sdq_fpga.rtl.design import RtlDesign
+from sdq_fpga.run import open_run
+from sdq_fpga.sim.verify import SimulationFigures, verify
+from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
+
+__all__ = ["simulate_again"]
+
+
+def simulate_again(
+    directory: Path,
+    *,
+    images: int,
+    stall: float,
+    seed: int,
+    cache: Path | None,
+    progress: Progress,
+) -> SimulationFigures:
+    """Verifies the RTL of a run on other images, stalls or seed; changes nothing in the run.
+
+    Raises:
+        UserError: it is not the directory of a finished build, or has fewer test images.
+        StageError: its files have changed since they were made, or the simulation failed.
+    """
+    if not (directory / SETTINGS_FILE).is_file():
+        raise UserError(
+            f"{directory} is not the directory of a build",
+            "give one that sdq-fpga build has made, such as runs/digits-cnn-zcu104",
+        )
+    with open_run(directory) as run:
+        for stage in ("export", "lower", "fold", "generate"):
+            run.require(stage)
+        settings = read_plain(Settings, directory / SETTINGS_FILE)
+        data = dataset_of(settings)
+        if len(data.test_images) < images:
+            raise UserError(
+                f"the dataset has only {len(data.test_images)} test images",
+                f"give at most that many with --images, not {images}",
+            )
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=directory) as scratch:
+            comparison = verify(
+                read_plain(RtlDesign, directory / "generate" / "design.json"),
+                directory / "generate" / "rtl",
+                directory / "export" / "model.onnx",
+                read_plain(HostSide, directory / "lower" / "host.json"),
+                data.test_images[:images],
+                data.test_labels[:images],
+                stall=stall,
+                seed=seed,
+                estimated_interval=read_plain(
+                    Folding, directory / "fold" / "folding.json"
+                ).interval,
+                scratch=Path(scratch),
+                cache=cache,
+                progress=progress,
+            )
+        return comparison.figures

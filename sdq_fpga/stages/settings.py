@@ -1,0 +1,68 @@
+"""Everything that a user states about a build."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field
+
+from sdq_fpga.board import Board
+from sdq_fpga.data import load_dataset
+from sdq_fpga.data.dataset import Dataset, check_fits
+from sdq_fpga.errors import StageError
+from sdq_fpga.flow import Flow
+from sdq_fpga.nets import make_net
+from sdq_fpga.nets.layers import class_count, frame_shape
+from sdq_fpga.plain import Plain
+from sdq_fpga.policy import Policy
+
+__all__ = ["SETTINGS_FILE", "Settings", "dataset_of", "read_plain"]
+
+SETTINGS_FILE = "settings.json"
+
+PlainT = TypeVar("PlainT", bound=Plain)
+
+
+class Settings(Plain):
+    """What a user states about a build; kept in the run directory.
+
+    Attributes:
+        clock_mhz: clock of the accelerator.
+        target_bits: mean weight bits that the search ends at.
+        target_fps: frames per second of the folding; None for the fastest that fits.
+        policy: bits to use instead of searching.
+        data: directory of the dataset, where the flow needs one.
+    """
+
+    flow: Flow
+    board: Board
+    clock_mhz: float = Field(gt=0, le=1000)
+    seed: int = Field(ge=0, lt=2**31)
+    target_bits: float
+    target_fps: float | None = Field(default=None, gt=0)
+    policy: Policy | None = None
+    data: str | None = None
+
+
+def dataset_of(settings: Settings) -> Dataset:
+    """Reads the dataset of a build.
+
+    Raises:
+        UserError: it can't be read, or does not fit the network.
+    """
+    net = make_net(settings.flow.network)
+    directory = None if settings.data is None else Path(settings.data)
+    dataset = load_dataset(settings.flow.dataset, directory, class_count(net))
+    check_fits(dataset, frame_shape(net), class_count(net))
+    return dataset
+
+
+def read_plain(model: type[PlainT], path: Path) -> PlainT:
+    """Reads a plain object that a stage wrote.
+
+    Raises:
+        StageError: the file is missing.
+        UserError: it is not such an object.
+    """
+    if not path.is_file():
+        raise StageError(f"{path} is missing", "run the build that makes it")
+    return model.model_validate_json(path.read_bytes())

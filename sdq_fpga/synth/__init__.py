@@ -1,0 +1,1 @@
+"""Logic synthesis of a verified design."""
