@@ -1,7 +1,9 @@
 """The commands: parse, call one function, print."""
 
 import json
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -58,12 +60,14 @@ class _Sentences(click.Group):
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(debug: bool) -> None:  # noqa: ARG001  # read by _Sentences
-    """From a float PyTorch network to a verified mixed-precision FPGA accelerator.
+def main(debug: bool) -> None:
+    r"""From a float PyTorch network to a verified mixed-precision FPGA accelerator.
 
     \b
     Example: sdq-fpga build --board zcu104
     """
+    if not debug:
+        warnings.simplefilter("ignore")  # of torch and Brevitas, about their own insides
 
 
 def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -120,7 +124,7 @@ _what_to_build = _options(
 )
 @click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
 def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
-    """Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
+    r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
 
     \b
     Examples:
@@ -143,7 +147,7 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
 @_what_to_build
 @click.option("--out", type=_FILE, help="Also write the policy to this file.")
 def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
-    """Train a network and search its bits; the policy is what build --policy takes.
+    r"""Train a network and search its bits; the policy is what build --policy takes.
 
     \b
     Example: sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
@@ -173,7 +177,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 @_cache
 @_as_json
 def simulate(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> None:
-    """Simulate the RTL of a finished build again, with other images, stalls or seed.
+    r"""Simulate the RTL of a finished build again, with other images, stalls or seed.
 
     \b
     Example: sdq-fpga simulate runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
@@ -193,7 +197,7 @@ def simulate(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> 
 @main.command()
 @_as_json
 def boards(as_json: bool) -> None:
-    """List the boards that ship with this package.
+    r"""List the boards that ship with this package.
 
     \b
     Example: sdq-fpga boards --json
@@ -217,7 +221,7 @@ def boards(as_json: bool) -> None:
 @click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
 @_as_json
 def doctor(vivado: Path | None, as_json: bool) -> None:
-    """Show what is installed, what is missing, and what each missing thing would enable.
+    r"""Show what is installed, what is missing, and what each missing thing would enable.
 
     \b
     Example: sdq-fpga doctor
@@ -256,6 +260,8 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
             f"give at most {board.clock_mhz.maximum:g} with --clock-mhz",
         )
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
+    # torch makes a directory for its compiler when it is imported; /tmp is not ours to write in.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "torch"))
     with open_run(directory) as run:
         from sdq_fpga.stages.build import Build  # noqa: PLC0415
         from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
@@ -278,7 +284,9 @@ def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise UserError(f"{path} can't be written ({error.strerror})", "give another file") from error
+        raise UserError(
+            f"{path} can't be written ({error.strerror})", "give another file"
+        ) from error
 
 
 def _progress() -> ConsoleProgress:

@@ -70,16 +70,9 @@ def examine(vivado: Path | None) -> tuple[Finding, ...]:
         ),
         _program(
             "C++ compiler",
-            lambda: find_compiler().cxx,
+            lambda: str(find_compiler()),
             "compilation of the simulation",
-            "apt-get install g++ make",
-            required=True,
-        ),
-        _program(
-            "make",
-            lambda: find_compiler().make,
-            "compilation of the simulation",
-            "apt-get install make",
+            "apt-get install g++",
             required=True,
         ),
         _program(

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +24,7 @@ class Plain(BaseModel):
         return f"{text}\n".encode()
 
     @classmethod
-    def from_data(cls, data: Any, source: str) -> Self:
+    def from_data(cls, data: object, source: str) -> Self:
         """Validates ``data``, read from ``source``.
 
         Raises:
@@ -39,7 +39,7 @@ class Plain(BaseModel):
             )
             raise UserError(
                 f"{source} is not a valid {cls.__name__.lower()} ({faults})",
-                f"correct it against schemas/{cls.__name__.lower()}.schema.json",
+                "correct what is named",
             ) from error
 
     @classmethod

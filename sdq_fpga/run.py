@@ -23,11 +23,12 @@ from pydantic import Field, ValidationError
 from sdq_fpga.errors import SdqFpgaError, StageError, UserError
 from sdq_fpga.plain import Plain
 
-__all__ = ["Manifest", "Run", "StageRecord", "digest", "open_run", "write_atomically"]
+__all__ = ["Run", "RunDirectory", "StageRecord", "digest", "open_run", "write_atomically"]
 
 _MANIFEST = "manifest.json"
 _FORMAT = 1
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LEFTOVERS = (".*.tmp", ".scratch-*")  # what a build that was killed may leave
 _ROOM_NEEDED = 1 << 20  # with less free than this, a failure is put down to the full disk
 
 
@@ -37,14 +38,16 @@ class StageRecord(Plain):
     Attributes:
         key: SHA-256 of everything that went in.
         outputs: SHA-256 of every file that came out, by its path inside the stage's directory.
+        after: SHA-256 of all outputs of each stage that it read.
     """
 
     key: str = Field(pattern="^[0-9a-f]{64}$")
     outputs: dict[str, str]
+    after: dict[str, str] = Field(default_factory=dict)
 
 
-class Manifest(Plain):
-    """The manifest of a run. It has no times in it: equal builds have equal manifests."""
+class Run(Plain):
+    """What a run consists of, as in ``manifest.json``. No times: equal builds have equal bytes."""
 
     format: int = Field(default=_FORMAT, ge=_FORMAT, le=_FORMAT)
     stages: dict[str, StageRecord] = Field(default_factory=dict)
@@ -58,15 +61,19 @@ def digest(data: object) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file such that its name never shows half of it, whatever happens."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # of a full disk every block counts
+        raise
     _sync_directory(path.parent)
 
 
-class Run:
+class RunDirectory:
     """An open run directory, locked against other builds.
 
     Attributes:
@@ -74,14 +81,18 @@ class Run:
         ran: names of the stages that were really run, not taken from before.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, manifest: Run) -> None:
         self.directory = directory
         self.ran: list[str] = []
         self._manifest = manifest
         self._digests: dict[str, str] = {}
 
     def stage(
-        self, name: str, inputs: Mapping[str, Any], after: tuple[str, ...], make: Callable[[Path], None]
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        after: tuple[str, ...],
+        make: Callable[[Path], None],
     ) -> Path:
         """Runs one stage, or takes its outputs from before if nothing that goes in has changed.
 
@@ -97,15 +108,14 @@ class Run:
         Raises:
             StageError: the disk is full, or files of this stage have changed since they were made.
         """
-        key = digest(
-            {"stage": name, "inputs": inputs, "after": {each: self._digests[each] for each in after}}
-        )
+        read = {each: self._digests[each] for each in after}
+        key = digest({"stage": name, "inputs": inputs, "after": read})
         final = self.directory / name
         record = self._manifest.stages.get(name)
-        if record is not None and record.key == key:
+        if record is not None and record.key == key and final.exists():
             self._check_outputs(name, record)
         else:
-            record = self._make(name, key, final, make)
+            record = self._make(name, key, read, final, make)
             self.ran.append(name)
         self._digests[name] = digest(record.outputs)
         return final
@@ -114,18 +124,26 @@ class Run:
         """Makes sure that a stage is finished and its files are what it wrote.
 
         Raises:
-            UserError: it is not finished.
+            UserError: it is not finished, or a stage that it read was made anew since.
             StageError: its files have changed.
         """
-        record = self._manifest.stages.get(name)
-        if record is None:
+        stages = self._manifest.stages
+        record = stages.get(name)
+        if (
+            record is None
+            or not (self.directory / name).exists()
+            or any(
+                each not in stages or digest(stages[each].outputs) != read
+                for each, read in record.after.items()
+            )
+        ):
             raise UserError(
                 f"the build in {self.directory} has not finished its stage {name}",
                 "let sdq-fpga build finish it",
             )
         self._check_outputs(name, record)
 
-    def save(self, manifest: Manifest) -> None:
+    def save(self, manifest: Run) -> None:
         """Makes ``manifest`` the manifest of this run."""
         self._manifest = manifest
         self.write(_MANIFEST, manifest.to_bytes())
@@ -138,14 +156,19 @@ class Run:
         return path
 
     def _make(
-        self, name: str, key: str, final: Path, make: Callable[[Path], None]
+        self,
+        name: str,
+        key: str,
+        read: dict[str, str],
+        final: Path,
+        make: Callable[[Path], None],
     ) -> StageRecord:
         with _full_disk_explained(self.directory, name):
             hidden = self.directory / f".{name}.tmp"
             _remove(hidden)
             hidden.mkdir()
             make(hidden)
-            record = StageRecord(key=key, outputs=_hash_tree(hidden, sync=True))
+            record = StageRecord(key=key, outputs=_hash_tree(hidden, sync=True), after=read)
             # The order matters: a stage that the manifest knows is complete under its name.
             if name in self._manifest.stages:
                 self._record(name, None)
@@ -159,7 +182,7 @@ class Run:
         stages = {key: value for key, value in self._manifest.stages.items() if key != name}
         if record is not None:
             stages[name] = record
-        self.save(Manifest(stages=stages))
+        self.save(Run(stages=stages))
 
     def _check_outputs(self, name: str, record: StageRecord) -> None:
         final = self.directory / name
@@ -173,7 +196,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_run(directory: Path) -> Iterator[Run]:
+def open_run(directory: Path) -> Iterator[RunDirectory]:
     """Opens a run directory, made if need be, and locks it.
 
     Raises:
@@ -204,15 +227,15 @@ def open_run(directory: Path) -> Iterator[Run]:
                 f"another build is using {directory}", "wait for it, or give another --run"
             ) from error
         manifest = read_manifest(directory)
-        for leftover in directory.glob(".*"):
-            if leftover.is_dir():  # of a build that was killed
-                shutil.rmtree(leftover)
-        run = Run(directory, manifest)
+        for pattern in _LEFTOVERS:
+            for leftover in directory.glob(pattern):
+                _remove(leftover)
+        run = RunDirectory(directory, manifest)
         run.save(manifest)  # from here on the directory is known as a run
         yield run
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> Run:
     """Reads the manifest of a run; an empty one where there is none yet.
 
     Raises:
@@ -220,9 +243,9 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / _MANIFEST
     if not path.exists():
-        return Manifest()
+        return Run()
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Run.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise StageError(
             f"run {directory} is corrupted: {path} is not a manifest",
@@ -253,8 +276,10 @@ def _hash_tree(directory: Path, *, sync: bool) -> dict[str, str]:
 
 
 def _remove(path: Path) -> None:
-    if path.exists():
+    if path.is_dir():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -280,7 +305,9 @@ def _full_disk_explained(directory: Path, name: str) -> Iterator[None]:
                 "then goes on where it stopped",
             ) from error
         if isinstance(error, OSError) and not isinstance(error, SdqFpgaError):
-            raise StageError(f"{name} failed on a file ({error})", "see the file it names") from error
+            raise StageError(
+                f"{name} failed on a file ({error})", "see the file it names"
+            ) from error
         raise
 
 

@@ -1,9 +1,9 @@
 /*****************************************************************************
  * Drives a stitched accelerator: frames in, frames out, one clock.
  *
- * Usage: harness INPUT OUTPUT BEATS_IN BEATS_OUT FRAMES STALL SEED ALONE PATIENCE
- *   INPUT     file of FRAMES x BEATS_IN beats, each as many bytes as s_axis_tdata has
- *   OUTPUT    file to write, FRAMES x BEATS_OUT beats of m_axis_tdata's bytes
+ * Usage: harness INPUT OUTPUT BYTES_IN BYTES_OUT BEATS_IN BEATS_OUT FRAMES STALL SEED ALONE PATIENCE
+ *   INPUT     file of FRAMES x BEATS_IN beats of BYTES_IN bytes, the width of s_axis_tdata
+ *   OUTPUT    file to write, FRAMES x BEATS_OUT beats of BYTES_OUT bytes, the width of m_axis_tdata
  *   STALL     probability, in 1/65536, that the source holds a beat back in a cycle, and,
  *             independently, that the sink is not ready in it
  *   SEED      seed of the stalls
@@ -24,7 +24,7 @@
 #include <memory>
 #include <vector>
 
-#include "Vdesign.h"
+#include "Vmodel.h"
 #include "verilated.h"
 
 namespace {
@@ -69,18 +69,19 @@ struct Frame {
 }  // namespace
 
 int main(int argc, char** argv) {
-	if (argc < 10) {
+	if (argc < 12) {
 		std::fprintf(stderr, "usage: see the head of harness.cpp\n");
 		return kFiles;
 	}
-	const size_t beats_in = std::strtoull(argv[3], nullptr, 10);
-	const size_t beats_out = std::strtoull(argv[4], nullptr, 10);
-	const size_t frames = std::strtoull(argv[5], nullptr, 10);
-	const uint32_t stall = std::strtoul(argv[6], nullptr, 10);
-	const uint64_t seed = std::strtoull(argv[7], nullptr, 10);
-	const size_t alone = std::strtoull(argv[8], nullptr, 10);
-	const uint64_t patience = std::strtoull(argv[9], nullptr, 10);
-	const size_t in_bytes = SDQ_IN_BYTES, out_bytes = SDQ_OUT_BYTES;
+	const size_t beats_in = std::strtoull(argv[5], nullptr, 10);
+	const size_t beats_out = std::strtoull(argv[6], nullptr, 10);
+	const size_t frames = std::strtoull(argv[7], nullptr, 10);
+	const uint32_t stall = std::strtoul(argv[8], nullptr, 10);
+	const uint64_t seed = std::strtoull(argv[9], nullptr, 10);
+	const size_t alone = std::strtoull(argv[10], nullptr, 10);
+	const uint64_t patience = std::strtoull(argv[11], nullptr, 10);
+	const size_t in_bytes = std::strtoull(argv[3], nullptr, 10);
+	const size_t out_bytes = std::strtoull(argv[4], nullptr, 10);
 
 	std::vector<uint8_t> input(frames * beats_in * in_bytes);
 	std::vector<uint8_t> output(frames * beats_out * out_bytes);
@@ -100,7 +101,7 @@ int main(int argc, char** argv) {
 	context->commandArgs(argc, argv);
 	context->randReset(2);  // registers without a reset start with random bits,
 	context->randSeed(static_cast<int>(seed % 2147483646 + 1));  // the same for the same seed
-	auto design = std::make_unique<Vdesign>(context.get());
+	auto design = std::make_unique<Vmodel>(context.get());
 
 	// 10 ns a cycle. FINN's compute core wants 100 ns of rest first, as a real DSP slice does.
 	const auto cycle = [&] {
@@ -111,6 +112,10 @@ int main(int argc, char** argv) {
 		context->timeInc(5000);
 		design->eval();
 	};
+	if (in_bytes > sizeof design->s_axis_tdata || out_bytes > sizeof design->m_axis_tdata) {
+		std::fprintf(stderr, "the ports are narrower than %zu and %zu bytes\n", in_bytes, out_bytes);
+		return kFiles;
+	}
 	design->ap_clk = 0;
 	design->ap_rst_n = 0;
 	design->s_axis_tvalid = 0;

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -41,9 +43,10 @@ def write_qonnx(net: nn.Module, input_shape: tuple[int, ...], path: Path) -> Non
         path: the .onnx file to write. Its input is uint8 pixels in float32, annotated UINT8.
     """
     pixels = torch.zeros((1, *input_shape))
-    with _quiet():
-        export_qonnx(_FromPixels(net).eval(), args=pixels, export_path=str(path))
-        model = cleanup_model(ModelWrapper(str(path)))
+    with _quiet(), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as scratch:
+        raw = Path(scratch) / "raw.onnx"  # its weights go to a second file beside it
+        export_qonnx(_FromPixels(net).eval(), args=pixels, export_path=str(raw))
+        model = cleanup_model(ModelWrapper(str(raw)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType[f"UINT{INPUT_BITS}"])
     _forget_origin(model.model)
     path.write_bytes(onnx.ModelProto.SerializeToString(model.model, deterministic=True))
@@ -63,7 +66,7 @@ def _forget_origin(model: ModelProto) -> None:
 
 
 @contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _quiet() -> Iterator[None]:
     """Keeps the exporter's chatter (torchvision is not installed, ...) off the screen."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

@@ -1,6 +1,5 @@
 """Integer network to hardware graph: one RTL node per operator."""
 
-
 import numpy as np
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
@@ -143,5 +142,3 @@ def _without_host_side(model: ModelWrapper) -> tuple[ModelWrapper, HostSide]:
         values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
         model.set_tensor_datatype(name, datatype)
     return model, HostSide(channels_last=channels_last, score_scale=score_scale)
-
-

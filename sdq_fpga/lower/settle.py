@@ -10,6 +10,7 @@ exact instead of tolerant.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ INPUT_BITS = 8  # images are uint8, and enter as p / 2^8
 # model (batch-norm) and once more in FINN's streamlining; this is twice their sum.
 _RELATIVE_MARGIN = 2.0**-20
 _CANDIDATES = 401
+
+_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,17 @@ def settle_thresholds(net: nn.Module, policy: Policy) -> tuple[Settled, ...]:
         if layer.norm is None or bits.activation_bits is None:
             continue
         step = 2.0 ** -(input_bits + bits.weight_bits - 1)
-        norm = net.get_submodule(layer.norm)
+        norm = cast(_BatchNorm, net.get_submodule(layer.norm))
         records.append(_settle_norm(layer.name, norm, step, bits.activation_bits))
         input_bits = bits.activation_bits
     return tuple(records)
 
 
-def _settle_norm(layer: str, norm: nn.Module, step: float, bits: int) -> Settled:
+def _settle_norm(layer: str, norm: _BatchNorm, step: float, bits: int) -> Settled:
     """Settles one batch-norm; ``step`` is the value of one accumulator unit at its input."""
-    gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + float(norm.eps))  # type: ignore[arg-type]
-    offset = _array(norm.bias) - _array(norm.running_mean) * gain
+    mean, variance = _array(norm.get_buffer("running_mean")), _array(norm.get_buffer("running_var"))
+    gain = _array(norm.weight) / np.sqrt(variance + norm.eps)
+    offset = _array(norm.bias) - mean * gain
     live = np.abs(gain) > 1e-12
     gain = np.where(live, gain, 1.0)
     levels = (np.arange(1, 2**bits) - 0.5) * 2.0**-bits
@@ -88,12 +92,11 @@ def _settle_norm(layer: str, norm: nn.Module, step: float, bits: int) -> Settled
     shift = np.where(live, shifts[np.argmax(share, axis=1)], 0.0)
     unclear = live & (share.max(axis=1) < 1.0)
     with torch.no_grad():
-        bias = norm.bias
-        bias -= torch.from_numpy(shift * gain * step).to(bias.dtype)  # type: ignore[operator]
+        norm.bias.sub_(torch.from_numpy(shift * gain * step).to(norm.bias.dtype))
     return Settled(
         layer, int(np.count_nonzero(shift)), float(np.abs(shift).max()), int(unclear.sum())
     )
 
 
-def _array(tensor: torch.Tensor | nn.Module) -> npt.NDArray[np.float64]:
-    return tensor.detach().cpu().numpy().astype(np.float64)  # type: ignore[no-any-return, operator]
+def _array(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
+    return tensor.detach().cpu().numpy().astype(np.float64)

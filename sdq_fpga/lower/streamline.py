@@ -5,7 +5,7 @@ from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.qonnx.quant_act_to_multithreshold import default_filter_function_generator
 from finn.transformation.streamline import Streamline, absorb
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
-from onnx import helper
+from onnx import NodeProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
@@ -74,9 +74,9 @@ class BiasFreeGemmToMatMul(Transformation):  # type: ignore[misc]
         return model, False
 
 
-def _transposes_b_only(node):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _transposes_b_only(node: NodeProto) -> bool:
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    return (
+    return bool(
         attributes.get("transB", 0) == 1
         and attributes.get("transA", 0) == 0
         and attributes.get("alpha", 1.0) == 1.0

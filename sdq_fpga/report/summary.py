@@ -1,8 +1,8 @@
 """The figures of one build."""
 
-from sdq_fpga.lower.folding import Resources
+from sdq_fpga.cost.folding import Resources
 from sdq_fpga.plain import Plain
-from sdq_fpga.sim.verify import SimulationFigures
+from sdq_fpga.sim.figures import SimulationFigures
 
 __all__ = ["BitstreamStatus", "LayerRow", "Report", "ResourceRow", "resource_rows"]
 

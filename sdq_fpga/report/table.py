@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from sdq_fpga.report.summary import Report
-from sdq_fpga.sim.verify import SimulationFigures
+from sdq_fpga.sim.figures import SimulationFigures
 
 __all__ = ["report_table", "simulation_table"]
 
@@ -25,7 +25,9 @@ def report_table(report: Report) -> Table:
         table.add_row(name, value)
     table.add_section()
     for layer in report.layers:
-        activation = "" if layer.activation_bits is None else f", activations {layer.activation_bits}"
+        activation = (
+            "" if layer.activation_bits is None else f", activations {layer.activation_bits}"
+        )
         table.add_row(f"bits of {layer.name}", f"weights {layer.weight_bits}{activation}")
     table.add_row("mean weight bits", f"{report.mean_weight_bits:.2f}")
     table.add_section()

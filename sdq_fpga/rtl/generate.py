@@ -12,13 +12,14 @@ import finn
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
 from finn.util.basic import getHWCustomOp
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
+from sdq_fpga.rtl.rewrites import corrected
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower.finn_session import explained, finn_session
 from sdq_fpga.rtl.design import RtlDesign, Stream
-from sdq_fpga.rtl.ports import module_ports
-from sdq_fpga.rtl.rewrites import corrected
+from sdq_fpga.rtl.ports import Port, module_ports
 from sdq_fpga.rtl.stitch import NodeModule, stitch
 
 __all__ = ["TOP", "generate"]
@@ -84,7 +85,7 @@ class _Writer:
         self.sources: dict[str, str] = {}
         self.memories: set[str] = set()
 
-    def node(self, model: ModelWrapper, node) -> NodeModule:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def node(self, model: ModelWrapper, node: NodeProto) -> NodeModule:
         """Writes the files of one node and of the library that it uses."""
         inst = getHWCustomOp(node)
         generated = Path(inst.get_nodeattr("code_gen_dir_ipgen"))
@@ -104,7 +105,7 @@ class _Writer:
             if path.is_relative_to(self.library) and path.name not in _SIMULATION_ONLY:
                 self.from_library(str(path.relative_to(self.library)))
         ports = self._ports(node.name)
-        if "internal_decoupled" != _attribute(inst, "mem_mode"):
+        if _attribute(inst, "mem_mode") != "internal_decoupled":
             return NodeModule(
                 name=node.name,
                 ports=ports,
@@ -167,7 +168,7 @@ class _Writer:
                         f"{name} reads {memory}, which no node has written", "report the node"
                     )
 
-    def _ports(self, module: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _ports(self, module: str) -> tuple[Port, ...]:
         for name, text in self.sources.items():
             if re.search(rf"\bmodule\s+{re.escape(module)}\b", text):
                 return module_ports(text, module, name)

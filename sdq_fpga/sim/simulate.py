@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sdq_fpga.sim.verilator import compile_model
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.sim.streams import pack, unpack
-from sdq_fpga.sim.verilator import compile_model
 
 __all__ = ["Measured", "Simulation", "build_simulation"]
 
@@ -84,6 +84,8 @@ class Simulation:
             str(self.executable),
             str(source),
             str(sink),
+            str(self.design.input.width // 8),
+            str(self.design.output.width // 8),
             str(self.design.input.beats),
             str(self.design.output.beats),
             str(count),
@@ -162,10 +164,6 @@ def build_simulation(
         design.top,
         shipped_dir("hw") / "sim" / "harness.cpp",
         build,
-        harness_defines={
-            "SDQ_IN_BYTES": str(design.input.width // 8),
-            "SDQ_OUT_BYTES": str(design.output.width // 8),
-        },
         cache_dir=cache,
     )
     return Simulation(design=design, rtl=rtl, executable=executable)

@@ -8,52 +8,12 @@ import numpy.typing as npt
 
 from sdq_fpga.lower.hardware import HostSide
 from sdq_fpga.lower.reference import qonnx_scores
-from sdq_fpga.plain import Plain
 from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
+from sdq_fpga.sim.figures import SimulationFigures, Verdict
 from sdq_fpga.sim.simulate import build_simulation
 
-__all__ = ["Comparison", "SimulationFigures", "Verdict", "verify"]
-
-
-class Verdict(Plain):
-    """How many scores of the RTL equal those of QONNX.
-
-    Attributes:
-        images: how many images were compared, each twice: without stalls and with random stalls.
-        values: how many scores were compared.
-        differing: how many of them differ.
-    """
-
-    images: int
-    values: int
-    differing: int
-
-    @property
-    def bit_exact(self) -> bool:
-        """Whether every score is equal."""
-        return self.differing == 0 and self.values > 0
-
-
-class SimulationFigures(Plain):
-    """What the simulation of the whole accelerator showed.
-
-    Attributes:
-        interval: cycles between two frames in steady state, without stalls.
-        latency: cycles of one frame through an empty pipeline, without stalls.
-        cycles: cycles simulated, both runs together.
-        stall: probability of a stall on each port, in the second run.
-        quantized_accuracy: of QONNX execution on the simulated images, from 0 to 1.
-        rtl_accuracy: of the simulated RTL on the same images.
-    """
-
-    interval: float
-    latency: int
-    cycles: int
-    stall: float
-    quantized_accuracy: float
-    rtl_accuracy: float
-    verdict: Verdict
+__all__ = ["Comparison", "verify"]
 
 
 @dataclass(frozen=True)

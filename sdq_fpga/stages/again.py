@@ -3,13 +3,14 @@
 import tempfile
 from pathlib import Path
 
+from sdq_fpga.cost.folding import Folding
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.folding import Folding
 from sdq_fpga.lower.hardware import HostSide
 from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.run import open_run
-from sdq_fpga.sim.verify import SimulationFigures, verify
+from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.sim.verify import verify
 from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
 
 __all__ = ["simulate_again"]

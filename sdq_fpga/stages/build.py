@@ -4,15 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdq_fpga.lower.folding import Folding
+from sdq_fpga.cost.folding import Folding
+from sdq_fpga.cost.limits import check_bits
 from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import quant_layers
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, resource_rows
-from sdq_fpga.run import Run
-from sdq_fpga.sim.verify import SimulationFigures
+from sdq_fpga.run import RunDirectory
+from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
@@ -36,11 +37,12 @@ class Build:
     """
 
     def __init__(
-        self, settings: Settings, run: Run, cache: Path | None, progress: Progress
+        self, settings: Settings, run: RunDirectory, cache: Path | None, progress: Progress
     ) -> None:
         if settings.policy is not None:
             shapes = tuple(layer.shape for layer in quant_layers(make_net(settings.flow.network)))
-            settings.policy.check_network(settings.flow.network.kind, shapes)
+            settings.policy.check_network(settings.flow.name, shapes)
+            check_bits(settings.policy)
         self._run = run
         self._settings = settings
         self._context = Context(settings, dataset_of(settings), run.directory, cache, progress)

@@ -9,11 +9,12 @@ from pydantic import Field
 from qonnx.core.modelwrapper import ModelWrapper
 from torch import nn
 
+from sdq_fpga.cost.folding import Folding
 from sdq_fpga.deploy.package import write_package
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.export import write_qonnx
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.folding import Folding, fold
+from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import HostSide, to_hardware
 from sdq_fpga.lower.settle import settle_thresholds
 from sdq_fpga.lower.streamline import streamline
@@ -145,9 +146,7 @@ def do_generate(context: Context, out: Path) -> None:
     rtl = out / "rtl"
     rtl.mkdir()
     with context.scratch() as work:
-        design = generate(
-            model, settings.board.part, settings.clock_mhz, work, rtl, context.log
-        )
+        design = generate(model, settings.board.part, settings.clock_mhz, work, rtl, context.log)
     _write(out / "design.json", design)
 
 
@@ -165,9 +164,7 @@ def do_simulate(context: Context, out: Path) -> None:
             data.test_labels[: spec.images],
             stall=spec.stall,
             seed=context.settings.seed,
-            estimated_interval=read_plain(
-                Folding, context.output("fold", "folding.json")
-            ).interval,
+            estimated_interval=read_plain(Folding, context.output("fold", "folding.json")).interval,
             scratch=work,
             cache=context.cache,
             progress=context.progress,

@@ -1,0 +1,35 @@
+# make demo   builds the default flow for a ZCU104, in .venv, from the lock files
+# make test   lints, type-checks and tests, in .venv
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: demo test lint schemas clean
+
+demo: .venv/installed
+	$(BIN)/sdq-fpga build --board zcu104
+
+test: lint
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schemas: .venv/installed
+	$(BIN)/python -m sdq_fpga.schemas.write
+
+.venv/installed: requirements.lock requirements-no-deps.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; give one with: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python has no venv module; install it, for example with: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into .venv; this takes one to five minutes."
+	$(PYTHON) -m venv --clear .venv
+	$(PIP) install --quiet -r requirements.lock
+	$(PIP) install --quiet --no-deps -r requirements-no-deps.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf .venv runs

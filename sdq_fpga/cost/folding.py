@@ -1,0 +1,58 @@
+"""What a folding of a network is: parallelism, cycles and resources of every node."""
+
+from sdq_fpga.board import Board
+from sdq_fpga.plain import Plain
+
+__all__ = ["USABLE_SHARE", "FoldedNode", "Folding", "Resources"]
+
+USABLE_SHARE = 0.8  # of each resource; the rest is for the shell and for routing
+
+
+class Resources(Plain):
+    """Resources of a node or a design."""
+
+    lut: int
+    bram18: int
+    uram: int
+    dsp: int
+
+    def __add__(self, other: "Resources") -> "Resources":
+        return Resources(
+            lut=self.lut + other.lut,
+            bram18=self.bram18 + other.bram18,
+            uram=self.uram + other.uram,
+            dsp=self.dsp + other.dsp,
+        )
+
+
+class FoldedNode(Plain):
+    """One node of the folded graph; ``pe`` and ``simd`` are 1 where the node has none."""
+
+    name: str
+    op: str
+    pe: int
+    simd: int
+    cycles: int
+    resources: Resources
+
+
+class Folding(Plain):
+    """The folding of a whole network.
+
+    Attributes:
+        interval: cycles between frames of the slowest node, by FINN's estimate.
+        bottleneck: name of that node.
+    """
+
+    nodes: tuple[FoldedNode, ...]
+    interval: int
+    bottleneck: str
+    resources: Resources
+
+    def over_budget(self, board: Board) -> list[str]:
+        """Names of the resources of which more is needed than the board can give."""
+        return [
+            f"{name} ({getattr(self.resources, name)} of {int(budget * USABLE_SHARE)} usable)"
+            for name, budget in board.budget.model_dump().items()
+            if name != "ff" and getattr(self.resources, name) > budget * USABLE_SHARE
+        ]

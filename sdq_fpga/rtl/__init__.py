@@ -1,0 +1,1 @@
+"""From the hardware graph to SystemVerilog."""

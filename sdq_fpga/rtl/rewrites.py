@@ -1,0 +1,166 @@
+"""Corrections to FINN's RTL library, applied to the copy that a build generates.
+
+The installed library is never touched. A correction is a few short text replacements, bound to
+the SHA-256 of the one upstream file for which it was worked out: a changed file is an error
+until somebody has looked at it again, never a silent half-applied edit.
+"""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdq_fpga.errors import StageError
+
+__all__ = ["FINN_PLUS", "REWRITES", "Rewrite", "corrected", "read_corrected", "rtllib_dir"]
+
+FINN_PLUS = "1.6.1"
+"""The finn-plus release whose RTL library the rewrites were worked out for."""
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One correction of one upstream file.
+
+    Attributes:
+        file: path of the file below ``finn-rtllib``, with forward slashes.
+        sha256: of the upstream file's bytes.
+        reason: what is wrong upstream, and why the replacement is right.
+        replacements: (old, new) pairs; each ``old`` occurs exactly once.
+    """
+
+    file: str
+    sha256: str
+    reason: str
+    replacements: tuple[tuple[str, str], ...]
+
+
+REWRITES = (
+    Rewrite(
+        file="mvu/add_multi.sv",
+        sha256="245c88f80677355afd487f9cb69d71b85c4873eceae5bb828b1dcac43ca71f94",
+        reason=(
+            "A function declared inside a generate block may not be called in a constant "
+            "expression (IEEE 1800-2023 13.4.3). The block genTree now opens after the function "
+            "instead of before it, which leaves the function, its type and the constant D in the "
+            "module; nothing else uses their names. L >= 1 is the else branch of L < 1."
+        ),
+        replacements=(
+            ("\telse begin : genTree\n", ""),
+            (
+                "endfunction : init_leaf_loads\n",
+                "endfunction : init_leaf_loads\n\n\tif(L >= 1) begin : genTree\n",
+            ),
+        ),
+    ),
+    Rewrite(
+        file="fifo/hdl/fifo.sv",
+        sha256="88ad786a5885c7994c7e2d26e1ef2ffdf688310e941feaa0651332da49ec58c4",
+        reason=(
+            "Verilator can't evaluate an unpacked struct in a constant function. The only struct "
+            "of the file holds two integers and is read by member alone, so packing it changes "
+            "no value."
+        ),
+        replacements=(("typedef struct {", "typedef struct packed {"),),
+    ),
+    Rewrite(
+        file="mvu/mvu_vvu_axi.sv",
+        sha256="f4c91ae7cbb2887c92b034c2364481e9d40e31313bbd1aff82491c1350388dab",
+        reason=(
+            "The output queue is too short and loses results under backpressure. Let D be the "
+            "cycles from an input's last flag to its result. While inputs are accepted, at most "
+            "one result waits (OPtr <= 0): with a result waiting, a refused output register sets "
+            "the lock, and an accepted one takes the waiting result along. The lock is a "
+            "register, so in the cycle that sets it one more input goes in, and the D + 1 inputs "
+            "of that cycle and the D before it may each deliver a result with no output taken: "
+            "OPtr reaches D + 1 if every cycle ends a dot product (SIMD == MW), and "
+            "ceil((D + 1) * SIMD / MW) in general. MAX_IN_FLIGHT must therefore be D + 1; "
+            "upstream has D at most. Upstream's D is wrong as well: mvu.sv has "
+            "D = 4 + clog2(SIMD) + (SIMD == 1), which 3 + clog2(SIMD + 1) + (SIMD == 1) equals "
+            "for powers of two only and else misses by one; and on DSP58 the formula of the INT8 "
+            "core is used for mvu.sv too. The queue now covers the deeper of the two cores. A "
+            "pumped core has half the SIMD and half the cycle, hence a smaller D."
+        ),
+        replacements=(
+            (
+                "3 + $clog2(SIMD+1) + (SIMD == 1);",
+                "0;\n\t\tlocalparam int unsigned  MVU_PIPELINE_DEPTH = "
+                "4 + $clog2(SIMD) + (SIMD == 1);",
+            ),
+            (
+                "MAX_IN_FLIGHT = CORE_PIPELINE_DEPTH;",
+                "MAX_IN_FLIGHT = 1 + (CORE_PIPELINE_DEPTH > MVU_PIPELINE_DEPTH? "
+                "CORE_PIPELINE_DEPTH : MVU_PIPELINE_DEPTH);",
+            ),
+        ),
+    ),
+)
+"""Every correction that a generated accelerator needs."""
+
+_BY_FILE = {rewrite.file: rewrite for rewrite in REWRITES}
+
+
+def corrected(path_below_rtllib: str, text: str) -> str:
+    """Returns ``text``, the content of a file of FINN's RTL library, with its correction.
+
+    Args:
+        path_below_rtllib: the file's path below ``finn-rtllib``, such as "mvu/add_multi.sv".
+        text: what the upstream file holds, read as UTF-8. A file without a registered rewrite is
+            returned as it is.
+
+    Raises:
+        StageError: the file is not the one that its rewrite was made for.
+    """
+    rewrite = _BY_FILE.get(path_below_rtllib)
+    return text if rewrite is None else _apply(rewrite, text)
+
+
+def rtllib_dir() -> Path:
+    """Returns the RTL library of the installed finn-plus, found without importing FINN.
+
+    Raises:
+        StageError: finn-plus is not installed.
+    """
+    spec = importlib.util.find_spec("finn")
+    for package in (spec.submodule_search_locations or []) if spec else []:
+        library = Path(package) / "finn-rtllib"
+        if library.is_dir():
+            return library
+    raise StageError("FINN's RTL library is missing", f"pip install finn-plus=={FINN_PLUS}")
+
+
+def read_corrected(path_below_rtllib: str) -> str:
+    """Returns one file of the installed RTL library, corrected.
+
+    Raises:
+        StageError: the file is missing, or is not the one that its rewrite was made for.
+    """
+    path = rtllib_dir() / path_below_rtllib
+    try:
+        # Bytes, so that no newline is translated before the file is hashed.
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StageError(
+            f"{path} can't be read ({error})", f"reinstall finn-plus=={FINN_PLUS}"
+        ) from error
+    return corrected(path_below_rtllib, text)
+
+
+def _apply(rewrite: Rewrite, text: str) -> str:
+    found = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    if found != rewrite.sha256:
+        raise StageError(
+            f"finn-rtllib/{rewrite.file} is not the file that its correction was made for "
+            f"(SHA-256 {rewrite.sha256} expected, {found} found)",
+            f"install finn-plus=={FINN_PLUS}",
+        )
+    for old, new in rewrite.replacements:
+        count = text.count(old)
+        if count != 1:
+            raise StageError(
+                f"finn-rtllib/{rewrite.file}: the correction replaces {old.strip()!r}, which "
+                f"occurs {count} times instead of once",
+                f"install finn-plus=={FINN_PLUS}, and report this",
+            )
+        text = text.replace(old, new)
+    return text

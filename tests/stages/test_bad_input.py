@@ -1,0 +1,234 @@
+"""What a user can get wrong, and what can fail: one sentence, the right exit code, no traceback."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from workplace import TINY, Done
+
+POLICY_LAYERS = (
+    ("block1.conv", 72, 1152),
+    ("block2.conv", 576, 2304),
+    ("classifier", 320, 320),
+)
+
+
+def one_sentence(done: Done, code: int, *words: str) -> None:
+    """The command said one sentence with these words, and exited with this code."""
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    lines = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.err
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def policy(bits: int = 4, name: str = "block1.conv") -> dict:
+    layers = []
+    for layer, weights, macs in POLICY_LAYERS:
+        last = layer == "classifier"
+        layers.append(
+            {
+                "shape": {"name": layer, "weights": weights, "macs": macs},
+                "weight_bits": bits if layer == name else 4,
+                "activation_bits": None if last else 4,
+            }
+        )
+    return {"network": "tiny", "layers": layers}
+
+
+def test_unknown_board(workplace):
+    one_sentence(workplace.run("build", "--board", "zcu14"), 2, "'zcu14'", "zcu104")
+
+
+def test_unknown_flow(workplace):
+    done = workplace.run("build", "--board", "zcu104", "--flow", "digit-cnn")
+    one_sentence(done, 2, "'digit-cnn'", "digits-cnn")
+
+
+def test_option_that_does_not_exist(workplace):
+    done = workplace.run("build", "--bord", "zcu104")
+    assert done.code == 2
+    assert "--bord" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_policy_for_another_network(workplace):
+    other = policy()
+    other["layers"][1]["shape"]["weights"] = 99
+    (workplace.root / "work" / "p.json").write_text(json.dumps(other))
+    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    one_sentence(done, 2, "'block2.conv'", "tiny")
+
+
+def test_policy_with_bits_that_the_hardware_lacks(workplace):
+    (workplace.root / "work" / "p.json").write_text(json.dumps(policy(bits=1)))
+    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    one_sentence(done, 2, "1-bit weights", "'block1.conv'", "2 to 8")
+
+
+def test_policy_file_that_is_cut_off(workplace):
+    (workplace.root / "work" / "p.json").write_text(json.dumps(policy())[:100])
+    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    one_sentence(done, 2, "p.json", "not JSON")
+
+
+def test_target_bits_out_of_reach(workplace):
+    done = workplace.run("search", "--board", "zcu104", "--flow", str(TINY), "--target-bits", "1.5")
+    one_sentence(done, 2, "1.5", "2")
+
+
+def test_target_that_no_folding_reaches(tiny_build):
+    workplace, _ = tiny_build
+    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "1e9")
+    one_sentence(done, 2, "1e+09 frames/s", "frames/s")
+
+
+def test_clock_above_the_board(workplace):
+    done = workplace.run("build", "--board", "pynq-z2", "--clock-mhz", "900")
+    one_sentence(done, 2, "900 MHz", "pynq-z2")
+
+
+def test_network_too_large_for_the_board(tiny_build, make_workplace):
+    small = {
+        "name": "small",
+        "title": "a board with almost nothing",
+        "part": "xczu7ev-ffvc1156-2-e",
+        "dsp": "DSP48E2",
+        "shell": "zynq",
+        "budget": {"lut": 100000, "ff": 100000, "bram18": 100, "uram": 0, "dsp": 2},
+        "clock_mhz": {"default": 100, "maximum": 200},
+    }
+    workplace = make_workplace()
+    (workplace.root / "work" / "small.yaml").write_text(yaml.safe_dump(small))
+    done = workplace.run("build", "--board", "small.yaml", "--flow", str(TINY))
+    one_sentence(done, 2, "does not fit small", "dsp")
+
+
+def test_dataset_directory_missing(workplace):
+    one_sentence(workplace.run("build", "--board", "zcu104", "--flow", "mnist-mlp"), 2, "--data")
+    done = workplace.run("build", "--board", "zcu104", "--flow", "mnist-mlp", "--data", ".")
+    one_sentence(done, 2, "train-images-idx3-ubyte")
+
+
+def test_layer_that_the_hardware_lacks(workplace):
+    flow = yaml.safe_load(TINY.read_text())
+    flow["network"] = {"kind": "transformer"}
+    (workplace.root / "work" / "f.yaml").write_text(yaml.safe_dump(flow))
+    done = workplace.run("build", "--board", "zcu104", "--flow", "f.yaml")
+    one_sentence(done, 2, "'transformer'", "cnn")
+
+
+def test_no_compiler(tiny_build, make_workplace):
+    """A finished build that only lacks its simulation, on a PATH without any C++ compiler."""
+    workplace = make_workplace()
+    source = tiny_build[0].root / "work" / "runs"
+    shutil.copytree(source, workplace.root / "work" / "runs")
+    manifest = workplace.root / "work" / "runs" / "tiny-zcu104" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    del content["stages"]["simulate"]
+    manifest.write_text(json.dumps(content))
+    command = ("build", "--board", "zcu104", "--flow", str(TINY), "--cache", "empty")
+    done = workplace.run(*command, path=str(workplace.root))
+    one_sentence(done, 1, "C++ compiler", "apt-get install g++")
+
+
+def test_run_directory_that_was_tampered_with(tiny_build, make_workplace):
+    workplace = make_workplace()
+    source = tiny_build[0].root / "work" / "runs"
+    shutil.copytree(source, workplace.root / "work" / "runs")
+    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    command = ("build", "--board", "zcu104", "--flow", str(TINY))
+
+    weights = run / "finetune" / "net.safetensors"
+    original = weights.read_bytes()
+    weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    one_sentence(workplace.run(*command), 1, "corrupted", "finetune/net.safetensors", "delete")
+    weights.write_bytes(original)
+
+    (run / "manifest.json").write_text("{ not json")
+    one_sentence(workplace.run(*command), 1, "corrupted", "manifest.json", "delete")
+
+
+def test_run_directory_of_something_else(workplace):
+    (workplace.root / "work" / "thesis").mkdir()
+    (workplace.root / "work" / "thesis" / "chapter1.tex").write_text("...")
+    done = workplace.run("build", "--board", "zcu104", "--run", "thesis")
+    one_sentence(done, 2, "thesis", "chapter1.tex")
+
+
+def test_simulate_of_no_build(workplace):
+    one_sentence(workplace.run("simulate", "nowhere"), 2, "nowhere", "not the directory of a build")
+
+
+def test_full_disk_then_room(workplace):
+    """On a real small file system: the build says so, and goes on once there is room."""
+    disk = workplace.root / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here ({mounted.stderr.strip()})")
+    try:
+        run = disk / "run"
+        command = ("build", "--board", "zcu104", "--flow", str(TINY), "--run", str(run))
+        one_sentence(workplace.run(*command), 1, "disk", "full", "--run")
+        assert not list(run.glob("*/*.tmp"))
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+        done = workplace.run(*command)
+        assert done.code == 0, done.err
+        assert (
+            json.loads((run / "report.json").read_text())["simulation"]["verdict"]["differing"] == 0
+        )
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_debug_shows_the_traceback(workplace):
+    done = subprocess.run(
+        [*workplace.arguments("--debug", "build", "--board", "nope")],
+        cwd=workplace.root / "work",
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" in done.stderr
+    assert "UserError" in done.stderr
+
+
+def test_vivado_where_there_is_none(workplace):
+    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", ".")
+    one_sentence(done, 2, "no Vivado in")
+
+
+def test_doctor_without_a_compiler(workplace):
+    done = workplace.run("doctor", "--json", path=str(workplace.root))
+    findings = {each["name"]: each for each in json.loads(done.out)}
+    assert done.code == 1
+    assert findings["C++ compiler"]["found"] is None
+    assert "apt-get" in findings["C++ compiler"]["how"]
+    assert findings["torch"]["found"]
+    assert workplace.run("doctor").code == 0
+
+
+@pytest.mark.parametrize("command", ["build", "search", "simulate", "boards", "doctor"])
+def test_help_shows_an_example(workplace, command):
+    done = workplace.run(command, "--help")
+    assert done.code == 0
+    assert f"sdq-fpga {command}" in done.out.replace("\n", " ")
+    assert "Example" in done.out
+
+
+def test_boards_lists_all(workplace):
+    listed = json.loads(workplace.run("boards", "--json").out)
+    names = {"pynq-z1", "pynq-z2", "zcu104", "zcu102", "ultra96-v2", "kv260", "u50"}
+    assert {board["name"] for board in listed} == names
+    table = workplace.run("boards").out
+    assert all(name in table for name in names)

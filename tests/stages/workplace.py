@@ -1,0 +1,83 @@
+"""Builds through the command line, in processes of their own, as a user starts them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+TINY = Path(__file__).with_name("tiny.yaml")
+COMMAND = (sys.executable, "-m", "sdq_fpga")
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """An empty working directory, with a home and a directory for temporary files of its own."""
+
+    root: Path
+    cache: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.root / "home"),
+            "TMPDIR": str(self.root / "tmp"),
+        }
+
+    def arguments(self, *arguments: str) -> list[str]:
+        cached = ("--cache", str(self.cache)) if arguments[0] in {"build", "search"} else ()
+        return [*COMMAND, *arguments, *cached]
+
+    def run(self, *arguments: str, path: str | None = None) -> Done:
+        environment = self.environment | ({} if path is None else {"PATH": path})
+        done = subprocess.run(
+            self.arguments(*arguments),
+            cwd=self.root / "work",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def run_and_kill(self, when: Callable[[], bool], *arguments: str) -> None:
+        """Starts a command and kills it, and all that it started, as soon as ``when`` says so."""
+        process = subprocess.Popen(
+            self.arguments(*arguments),
+            cwd=self.root / "work",
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + TIMEOUT_S
+        while not when():
+            assert process.poll() is None, "the command ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    """Every file of a run by its path, but for the log, which is no output."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in {"finn.log", ".lock"}
+    }
