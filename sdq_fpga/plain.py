@@ -1,5 +1,6 @@
 """What the plain objects share: strict, frozen pydantic models read from YAML or JSON files."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Self
@@ -12,11 +13,14 @@ from sdq_fpga.shipped import shipped_dir
 
 __all__ = ["Plain", "find_yaml", "shipped_names"]
 
+# PyYAML lets the last four through: of "2001-13-45", "!!int ''", "!!timestamp x", and "[[[...".
+_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+
 
 class Plain(BaseModel):
     """A frozen value object; a field that is not declared is an error, not ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def to_bytes(self) -> bytes:
         """The object as the contents of a JSON file; equal objects give equal bytes."""
@@ -50,14 +54,31 @@ class Plain(BaseModel):
             UserError: the file can't be read, is not YAML, or does not fit the model.
         """
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe one
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} can't be read ({error})", "give a readable file") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+        except _NOT_YAML as error:
             raise UserError(
                 f"{path} is not YAML ({' '.join(str(error).split())})", "correct the file"
             ) from error
         return cls.from_data(data, str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice; PyYAML would take the last value."""
+
+    def compose_mapping_node(self, anchor: object) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)  # type: ignore[arg-type]
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key '{key.value}' appears twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return node
 
 
 def shipped_names(kind: str) -> list[str]:
@@ -80,8 +101,9 @@ def find_yaml(kind: str, name_or_path: str) -> Path:
         return shipped_dir(kind) / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
-        if path.is_file():
-            return path
+        with contextlib.suppress(OSError):  # of a name that is too long
+            if path.is_file():
+                return path
         raise UserError(f"there is no {noun} file {path}", "give the path of an existing file")
     raise UserError(
         f"unknown {noun} '{name_or_path}'",

@@ -65,7 +65,7 @@ class Policy(Plain):
             raise UserError(
                 f"policy {path} can't be read ({error})", "give a readable file"
             ) from error
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"policy {path} is not JSON ({error})", "correct the file") from error
         return cls.from_data(data, f"policy {path}")
 

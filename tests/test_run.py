@@ -320,7 +320,7 @@ directory, grandchild = Path(sys.argv[1]), sys.argv[2:]
 def train(out):
     with (out / "net.bin").open("wb", buffering=0) as file:
         file.write(b"half")
-        pid = subprocess.Popen(grandchild).pid if grandchild else 0
+        pid = subprocess.Popen(grandchild, close_fds=False).pid if grandchild else 0
         print(pid, flush=True)
         sys.stdin.read()
         file.write(b" and half")

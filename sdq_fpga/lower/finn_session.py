@@ -23,11 +23,12 @@ def finn_session(directory: Path, log: Path, rtl_library: Path | None = None) ->
         log: file that takes everything that FINN prints and logs.
         rtl_library: FINN's RTL library to use instead of the installed one.
     """
-    settings = FINNSettings.init(
-        flow_config=directory / "flow.yaml",  # only its directory is used
-        finn_build_dir=str(directory),
-        auto_set_environment_vars=False,
-    )
+    # Not FINNSettings.init(): that reads the environment and files in ~/.finn, and makes ~/.finn.
+    settings = FINNSettings()
+    settings._auto_set_envvars = False
+    settings._flow_config = directory / "flow.yaml"  # only its directory is used
+    settings._settings_path = directory / "settings.yaml"
+    settings.finn_build_dir = str(directory)
     if rtl_library is not None:
         settings.finn_rtllib = str(rtl_library)
     previous = finn.util.settings._SETTINGS

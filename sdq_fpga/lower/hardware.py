@@ -14,7 +14,9 @@ from finn.transformation.streamline import absorb
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from finn.util.basic import getHWCustomOp
 from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveUniqueNodeNames
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
@@ -84,11 +86,35 @@ def to_hardware(model: ModelWrapper, part: str) -> tuple[ModelWrapper, HostSide]
             RoundAndClipThresholds(),
             InferDataTypes(),
             MinimizeWeightBitWidth(),
+            SignedWeights(),
             InferDataTypes(),
         ):
             model = model.transform(step)
     _refuse_without_rtl(model)
     return model, host
+
+
+class SignedWeights(Transformation):  # type: ignore[misc]
+    """Gives the weights of every matrix-vector unit a signed type of 2 bits or more.
+
+    MinimizeWeightBitWidth makes the type of a layer without negative weights unsigned, but the
+    RTL (finn-rtllib/mvu/mvu.sv) takes every weight as signed, and would read its top bit as the
+    sign.
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """Sets the weight type of every unit for which it must change."""
+        for node in model.get_nodes_by_op_type("MVAU_rtl"):
+            inst = getHWCustomOp(node)
+            datatype = DataType[inst.get_nodeattr("weightDataType")]
+            if datatype.signed() and datatype.bitwidth() >= 2:
+                continue
+            weights = model.get_initializer(node.input[1])
+            largest = int(max(-weights.min() - 1, weights.max(), 1))
+            signed = DataType[f"INT{largest.bit_length() + 1}"]
+            inst.set_nodeattr("weightDataType", signed.name)
+            model.set_tensor_datatype(node.input[1], signed)
+        return model, False
 
 
 def _refuse_zero_weights(model: ModelWrapper) -> None:

@@ -122,8 +122,8 @@ def rtllib_dir() -> Path:
         StageError: finn-plus is not installed.
     """
     spec = importlib.util.find_spec("finn")
-    for package in (spec.submodule_search_locations or []) if spec else []:
-        library = Path(package) / "finn-rtllib"
+    for package in map(Path, (spec and spec.submodule_search_locations) or []):
+        library = package / "finn-rtllib"
         if library.is_dir():
             return library
     raise StageError("FINN's RTL library is missing", f"pip install finn-plus=={FINN_PLUS}")

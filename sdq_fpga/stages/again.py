@@ -37,6 +37,7 @@ def simulate_again(
             "give one that sdq-fpga build has made, such as runs/digits-cnn-zcu104",
         )
     with open_run(directory) as run:
+        directory = run.directory
         for stage in ("export", "lower", "fold", "generate"):
             run.require(stage)
         settings = read_plain(Settings, directory / SETTINGS_FILE)

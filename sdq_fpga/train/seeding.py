@@ -17,14 +17,16 @@ def seeded(seed: int) -> Iterator[None]:
     (and networks that fit one small FPGA gain nothing from a second core). Everything is as
     before when the block ends, so what one stage draws never moves another.
     """
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    # This sets the same switch as use_deterministic_algorithms, which would first spend seconds
+    # on importing torch's compiler.
+    mode = torch.get_deterministic_debug_mode()
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
         torch.set_num_threads(1)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
+            torch.set_deterministic_debug_mode(mode)

@@ -12,13 +12,7 @@ import pytest
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.rtl import rewrites
-from sdq_fpga.rtl.rewrites import (
-    FINN_PLUS,
-    REWRITES,
-    corrected,
-    read_corrected,
-    rtllib_dir,
-)
+from sdq_fpga.rtl.rewrites import FINN_PLUS, REWRITES, corrected, read_corrected, rtllib_dir
 from sdq_fpga.sim.verilator import compile_model, find_verilator
 
 MVU = "mvu/mvu_vvu_axi.sv"
@@ -42,9 +36,8 @@ def upstream(name: str) -> str:
 @pytest.mark.parametrize("rewrite", REWRITES, ids=lambda rewrite: rewrite.file)
 def test_every_replacement_is_applied(rewrite):
     text = read_corrected(rewrite.file)
-    for old, new in rewrite.replacements:
-        assert old not in text
-        assert new in text
+    assert text != upstream(rewrite.file)
+    assert all(new in text for _, new in rewrite.replacements)
     assert rewrite.reason
 
 
@@ -68,14 +61,15 @@ def test_a_corrected_file_is_not_corrected_again():
         corrected(MVU, read_corrected(MVU))
 
 
-@pytest.mark.parametrize(("old", "count"), [("no such text", 0), ("localparam", 11)])
-def test_a_replacement_that_is_not_unique_is_refused(monkeypatch, old, count):
+@pytest.mark.parametrize("old", ["no such text", "localparam"])
+def test_a_replacement_that_is_not_unique_is_refused(monkeypatch, old):
     rewrite = dataclasses.replace(
         next(rewrite for rewrite in REWRITES if rewrite.file == MVU),
         replacements=((old, "new"),),
     )
     monkeypatch.setitem(rewrites._BY_FILE, MVU, rewrite)
-    assert upstream(MVU).count(old) == count
+    count = upstream(MVU).count(old)
+    assert count != 1
     with pytest.raises(StageError, match=f"{old!r}, which occurs {count} times"):
         corrected(MVU, upstream(MVU))
 
@@ -181,9 +175,10 @@ FOLDED = [
     Unit(12, 4, 2, 2, 3, 6, 1, signed=True),
     Unit(10, 4, 4, 5, 4, 4, 3, segment=2),
 ]
-# One of each depth formula is also built without the correction, and with a queue one too short.
+# One of each depth formula is also built without the correction, and with a queue one too short
+# (where its depth is the greater of the two cores', and so not more than needed).
 UPSTREAM = [FULL[0], FULL[4], FULL[5], FULL[6], FULL[7], FOLDED[2]]
-SHORT = [FULL[4], FULL[5], FULL[6], FULL[7]]
+SHORT = [FULL[4], FULL[5], FULL[7]]
 FARM = [
     *((MVU, unit) for unit in FULL + FOLDED),
     *(("upstream", unit) for unit in UPSTREAM),
@@ -238,7 +233,9 @@ def farm(tmp_path_factory) -> Path:
     for name, text in texts.items():
         (folder / name).write_text(text)
     harness = Path(__file__).with_name("mvu_farm.cpp")
-    return compile_model([folder / name for name in texts], "farm", harness, folder / "build")
+    model = compile_model([folder / name for name in texts], "farm", harness, folder / "build")
+    assert model.parent == folder / "build"
+    return model
 
 
 def words(fields: np.ndarray, bits: int) -> str:
