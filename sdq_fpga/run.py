@@ -316,6 +316,8 @@ def _is_full_disk(error: BaseException, directory: Path) -> bool:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NO_SPACE:
             return True
+        if os.strerror(errno.ENOSPC) in str(cause):  # of a compiler, say, that a stage ran
+            return True
         cause = cause.__cause__ or cause.__context__
     try:
         return shutil.disk_usage(directory).free < _ROOM_NEEDED

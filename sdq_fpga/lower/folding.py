@@ -109,8 +109,8 @@ def _fastest_that_fits(model: ModelWrapper, board: Board, progress: Progress) ->
         )
     best = slowest
     low, high = 1, slowest.folding.interval
-    # Each step halves the ratio of the bounds at least in the exponent.
-    with progress.task("fold", high.bit_length()) as advance:
+    steps = high.bit_length()  # at most: each step halves the ratio's logarithm
+    with progress.task("fold", steps) as advance:
         while low < high:
             middle = int(np.sqrt(low * high))
             candidate = _candidate(model, board, middle)
@@ -120,6 +120,8 @@ def _fastest_that_fits(model: ModelWrapper, board: Board, progress: Progress) ->
                 best = min(best, candidate, key=lambda each: each.folding.interval)
                 high = middle
             advance(1)
+            steps -= 1
+        advance(max(0, steps))
     return best
 
 

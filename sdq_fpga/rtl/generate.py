@@ -14,12 +14,12 @@ from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
-from sdq_fpga.rtl.rewrites import corrected
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower.finn_session import explained, finn_session
 from sdq_fpga.rtl.design import RtlDesign, Stream
 from sdq_fpga.rtl.ports import Port, module_ports
+from sdq_fpga.rtl.rewrites import corrected
 from sdq_fpga.rtl.stitch import NodeModule, stitch
 
 __all__ = ["TOP", "generate"]

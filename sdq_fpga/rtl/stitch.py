@@ -50,7 +50,7 @@ def stitch(top: str, nodes: tuple[NodeModule, ...], source: Stream, sink: Stream
         The SystemVerilog text.
 
     Raises:
-        StageError: a stream has no writer, or more than one reader.
+        StageError: a stream has no writer, or more than one, or more than one reader.
     """
     first, last = nodes[0].source, nodes[-1].sink
     _check_chain(nodes, first)
@@ -101,7 +101,7 @@ def _wire(tensor: str) -> str:
 
 
 def _check_chain(nodes: tuple[NodeModule, ...], first: str) -> None:
-    written = {first}
+    written = {first: "the accelerator's input"}
     read: dict[str, str] = {}
     for node in nodes:
         if node.source not in written:
@@ -114,8 +114,13 @@ def _check_chain(nodes: tuple[NodeModule, ...], first: str) -> None:
                 f"stream {node.source} is read by both {read[node.source]} and {node.name}",
                 "use a network without branches; there is no stream duplication in RTL yet",
             )
+        if node.sink in written:
+            raise StageError(
+                f"stream {node.sink} is written by both {written[node.sink]} and {node.name}",
+                "report the network",
+            )
         read[node.source] = node.name
-        written.add(node.sink)
+        written[node.sink] = node.name
 
 
 def _connections(ports: tuple[Port, ...], streams: dict[str, str]) -> list[tuple[str, str]]:

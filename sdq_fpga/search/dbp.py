@@ -111,5 +111,7 @@ class Dbp:
         Raises:
             ValueError: ``bits`` is not a candidate.
         """
+        if bits not in self.candidates:
+            raise ValueError(f"{bits} bits are no candidate of '{self.name}' {self.candidates}")
         self._position = self.candidates.index(bits)
         self._settled = True

@@ -44,7 +44,8 @@ def normalised_state(net: nn.Module, policy: Policy) -> nn.Module:
 
 def _absorb(norm: nn.Module, unit: torch.Tensor) -> None:
     """Adapts a batch norm to inputs that are divided by ``unit`` [channels]."""
-    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)  # noqa: S101 - quant_layers checked
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        raise TypeError(f"quant_layers() named a {type(norm).__name__} as a batch norm")
     mean, var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
     before = (var + norm.eps) / unit.square()
     mean.div_(unit)

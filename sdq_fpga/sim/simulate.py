@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sdq_fpga.sim.verilator import compile_model
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.sim.streams import pack, unpack
+from sdq_fpga.sim.verilator import compile_model
 
 __all__ = ["Measured", "Simulation", "build_simulation"]
 
@@ -165,5 +165,6 @@ def build_simulation(
         shipped_dir("hw") / "sim" / "harness.cpp",
         build,
         cache_dir=cache,
+        progress=progress,
     )
     return Simulation(design=design, rtl=rtl, executable=executable)

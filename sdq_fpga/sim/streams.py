@@ -23,12 +23,7 @@ def pack(frames: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.uint8]
         StageError: a value does not fit in ``element_bits``, or the shape is another.
     """
     count = frames.shape[0]
-    if frames.size != count * stream.beats * stream.elements:
-        raise StageError(
-            f"frames of shape {frames.shape[1:]} do not fill {stream.beats} beats of "
-            f"{stream.elements} values",
-            f"give frames of shape {stream.shape}",
-        )
+    _check_shape("frames", frames.shape[1:], stream.shape)
     low, high = _range(stream)
     if frames.size and (frames.min() < low or frames.max() > high):
         raise StageError(
@@ -37,8 +32,9 @@ def pack(frames: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.uint8]
         )
     values = frames.reshape(count, stream.beats, stream.elements, 1)
     bits = (values >> np.arange(stream.element_bits)) & 1
-    flat = bits.reshape(count, stream.beats, -1).astype(np.uint8)
-    padding = stream.width - flat.shape[2]
+    used = stream.elements * stream.element_bits
+    flat = bits.reshape(count, stream.beats, used).astype(np.uint8)
+    padding = stream.width - used
     padded = np.pad(flat, ((0, 0), (0, 0), (0, padding)))
     return np.packbits(padded, axis=2, bitorder="little")
 
@@ -52,7 +48,11 @@ def unpack(beats: npt.NDArray[np.uint8], stream: Stream) -> npt.NDArray[np.int64
 
     Returns:
         Integers of shape [N, *stream.shape].
+
+    Raises:
+        StageError: the shape is another.
     """
+    _check_shape("beats", beats.shape[1:], (stream.beats, stream.width // 8))
     count = beats.shape[0]
     bits = np.unpackbits(beats, axis=2, bitorder="little")
     used = bits[:, :, : stream.elements * stream.element_bits].astype(np.int64)
@@ -61,6 +61,14 @@ def unpack(beats: npt.NDArray[np.uint8], stream: Stream) -> npt.NDArray[np.int64
         weights[-1] = -weights[-1]
     values = used.reshape(count, stream.beats, stream.elements, stream.element_bits) @ weights
     return values.reshape(count, *stream.shape)
+
+
+def _check_shape(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise StageError(
+            f"{what} of shape {found} do not fit a stream of {what} of shape {expected}",
+            "give them in that shape",
+        )
 
 
 def _range(stream: Stream) -> tuple[int, int]:

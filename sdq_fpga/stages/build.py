@@ -117,8 +117,14 @@ class Build:
             ("search", "export", "lower", "fold", "generate", "simulate"),
             steps.do_package,
         )
-        report = self._report(self._bitstream(installed))
+        missing = why_no_bitstream(settings.board, installed)
+        status = BitstreamStatus(made=False, message=missing or "not made yet")
+        report = self._report(status)
+        # Before Vivado is called, so that its failure leaves everything else done.
         self._run.write("report.json", report.to_bytes())
+        if missing is None and installed is not None:
+            report = self._report(self._bitstream(installed))
+            self._run.write("report.json", report.to_bytes())
         return report
 
     def _stage(
@@ -135,11 +141,8 @@ class Build:
             lambda out: step(self._context, out),
         )
 
-    def _bitstream(self, vivado: Path | None) -> BitstreamStatus:
+    def _bitstream(self, vivado: Path) -> BitstreamStatus:
         board, clock_mhz = self._settings.board, self._settings.clock_mhz
-        missing = why_no_bitstream(board, vivado)
-        if missing is not None or vivado is None:
-            return BitstreamStatus(made=False, message=str(missing))
 
         def step(context: Context, out: Path) -> None:
             graph = context.output("fold", "folded.onnx")

@@ -75,10 +75,10 @@ def make_bitstream(
     Raises:
         StageError: it failed, naming the log.
     """
-    log = out / "vivado.log"
-    work = out.parent / f".{out.name.strip('.')}.vivado"
+    work = out.with_name(f"{out.name}.vivado")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
+    log = work / "vivado.log"
     environment = dict(os.environ)
     environment["PATH"] = f"{vivado / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     environment["XILINX_VIVADO"] = str(vivado)
@@ -97,9 +97,15 @@ def make_bitstream(
         result = subprocess.run(
             command, env=environment, cwd=work, stdout=file, stderr=subprocess.STDOUT, check=False
         )
-    shutil.rmtree(work, ignore_errors=True)
     if result.returncode != 0:
-        kept = out.parent / "vivado-failed.log"
-        shutil.copyfile(log, kept)
-        last = next((line for line in reversed(kept.read_text().splitlines()) if line.strip()), "")
-        raise StageError(f"Vivado did not make the bitstream ({last})", f"see {kept}")
+        kept = out.with_name("vivado-failed")
+        shutil.rmtree(kept, ignore_errors=True)
+        work.rename(kept)
+        lines = (kept / log.name).read_text(encoding="utf-8", errors="replace").splitlines()
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        raise StageError(
+            f"Vivado did not make the bitstream ({last.replace(str(work), str(kept))})",
+            f"see {kept / log.name}",
+        )
+    shutil.copyfile(log, out / log.name)
+    shutil.rmtree(work)

