@@ -200,7 +200,7 @@ def _macs(net: nn.Module, names: list[str]) -> dict[str, int]:
     net.eval()
     try:
         with torch.no_grad():
-            net(torch.zeros(1, *frame_shape(net)))
+            net(torch.zeros(1, *frame_shape(net), dtype=next(net.parameters()).dtype))
     except RuntimeError as error:
         raise UserError(
             f"network {type(net).__name__} does not take a frame of shape {frame_shape(net)} "

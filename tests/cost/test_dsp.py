@@ -74,6 +74,12 @@ def test_a_narrow_range_of_weights_may_give_a_lane_more(
     assert lanes(generation, weight_bits, activation_bits, narrow=False) == wide
 
 
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize(("generation", "bits"), [(DSP48E1, 25), (DSP48E2, 27), (DSP58, 27)])
+def test_a_weight_as_wide_as_the_input_has_it_for_itself(generation, bits, narrow):
+    assert lanes(generation, bits, 2, narrow=narrow) == 1
+
+
 @given(
     generation=GENERATIONS,
     weight_bits=st.integers(2, 25),
