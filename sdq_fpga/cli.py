@@ -51,7 +51,7 @@ class _Sentences(click.Group):
             said = " ".join(str(error).split())
             click.echo(
                 f"error: something unforeseen happened ({type(error).__name__}: {said}); run "
-                "the command with --debug before its name and report what it prints.",
+                "the command with --debug and report what it prints.",
                 err=True,
             )
             ctx.exit(1)
@@ -79,6 +79,19 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return apply
 
 
+def _note_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().params["debug"] = True
+
+
+_debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_note_debug,
+    help="Show the traceback of an error.",
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
 _cache = click.option(
     "--cache",
@@ -110,6 +123,7 @@ _what_to_build = _options(
 
 
 @main.command()
+@_debug
 @_what_to_build
 @click.option("--policy", "policy_file", type=_FILE, help="Bits to use instead of searching.")
 @click.option(
@@ -144,6 +158,7 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
 
 
 @main.command()
+@_debug
 @_what_to_build
 @click.option("--out", type=_FILE, help="Also write the policy to this file.")
 def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
@@ -170,6 +185,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 
 
 @main.command()
+@_debug
 @click.argument("run_directory", metavar="RUN", type=_DIRECTORY)
 @click.option("--images", type=click.IntRange(4), default=100, show_default=True)
 @click.option("--stall", type=click.FloatRange(0, 0.99), default=0.3, show_default=True)
@@ -195,6 +211,7 @@ def simulate(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> 
 
 
 @main.command()
+@_debug
 @_as_json
 def boards(as_json: bool) -> None:
     r"""List the boards that ship with this package.
@@ -218,6 +235,7 @@ def boards(as_json: bool) -> None:
 
 
 @main.command()
+@_debug
 @click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
 @_as_json
 def doctor(vivado: Path | None, as_json: bool) -> None:
@@ -262,7 +280,9 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
     # torch makes a directory for its compiler when it is imported; /tmp is not ours to write in.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "torch"))
+    progress = _progress()
     with open_run(directory) as run:
+        progress.note("loading torch, Brevitas and FINN, which takes some seconds")
         from sdq_fpga.stages.build import Build  # noqa: PLC0415
         from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
 
@@ -277,7 +297,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
             policy=policy,
             data=None if stated["data"] is None else str(stated["data"].resolve()),
         )
-        return use(Build(settings, run, cache, _progress()))
+        return use(Build(settings, run, cache, progress))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -37,7 +37,11 @@ class ConsoleProgress:
                 TextColumn("left"),
                 TimeRemainingColumn(),
             )
-            with Progress(*columns, console=self._console) as bar:
+            # What others print while a bar is shown is not for the screen: FINN's goes to a log.
+            bars = Progress(
+                *columns, console=self._console, redirect_stdout=False, redirect_stderr=False
+            )
+            with bars as bar:
                 task = bar.add_task(label, total=total)
                 yield lambda steps: bar.advance(task, steps)
         else:

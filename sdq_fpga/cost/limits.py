@@ -1,5 +1,7 @@
 """What the RTL library can do, for checks before any time is spent."""
 
+from collections.abc import Sequence
+
 from sdq_fpga.errors import UserError
 from sdq_fpga.policy import Policy
 
@@ -9,13 +11,25 @@ __all__ = ["HARDWARE_BITS", "check_bits"]
 HARDWARE_BITS = range(2, 9)
 
 
-def check_bits(policy: Policy) -> None:
+def check_bits(policy: Policy, activated: Sequence[bool]) -> None:
     """Makes sure that the hardware has the bits of every layer.
 
+    Args:
+        policy: bits of every layer.
+        activated: for each of them, whether it has an activation.
+
     Raises:
-        UserError: naming the first layer for which it has not.
+        UserError: naming the first layer for which it has not, or which has bits for an
+            activation and no activation, or the other way round.
     """
-    for layer in policy.layers:
+    for layer, has_activation in zip(policy.layers, activated, strict=True):
+        if has_activation == (layer.activation_bits is None):
+            has, gives = ("a", "no") if has_activation else ("no", "some")
+            raise UserError(
+                f"layer '{layer.shape.name}' has {has} ReLU, but the policy gives {gives} "
+                "activation bits for it",
+                "give activation_bits for layers with a ReLU, and null for others",
+            )
         for what, bits in (("weight", layer.weight_bits), ("activation", layer.activation_bits)):
             if bits is not None and bits not in HARDWARE_BITS:
                 raise UserError(

@@ -11,9 +11,9 @@ from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
 from brevitas.quant import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from torch import nn
 
-from sdq_fpga.errors import UserError
-from sdq_fpga.nets.layers import QuantLayer, quant_layers
-from sdq_fpga.policy import LayerBits, Policy
+from sdq_fpga.cost.limits import check_bits
+from sdq_fpga.nets.layers import quant_layers
+from sdq_fpga.policy import Policy
 
 __all__ = ["to_brevitas"]
 
@@ -46,29 +46,20 @@ def to_brevitas(net: nn.Module, policy: Policy) -> nn.Module:
         A new module with the same module paths and the weights of ``net``.
 
     Raises:
-        UserError: the policy is for another network, or lacks the bits of an activation.
+        UserError: the policy is for another network, or the hardware lacks its bits.
     """
     layers = quant_layers(net)
     policy.check_network(policy.network, tuple(layer.shape for layer in layers))
+    check_bits(policy, [layer.activation is not None for layer in layers])
     quantized = copy.deepcopy(net)
     for layer, bits in zip(layers, policy.layers, strict=True):
         weight = net.get_submodule(layer.weight)
         quantized.set_submodule(layer.weight, _quantized_weight_layer(weight, bits.weight_bits))
         if layer.activation is not None:
-            activation_bits = _activation_bits(layer, bits)
-            activation = QuantReLU(act_quant=UnitActivationQuant, bit_width=activation_bits)
+            activation = QuantReLU(act_quant=UnitActivationQuant, bit_width=bits.activation_bits)
             quantized.set_submodule(layer.activation, activation)
     quantized.load_state_dict(net.state_dict(), strict=False)
     return quantized
-
-
-def _activation_bits(layer: QuantLayer, bits: LayerBits) -> int:
-    if bits.activation_bits is None:
-        raise UserError(
-            f"the policy gives no activation bits for layer '{layer.name}', which has a ReLU",
-            "add activation_bits to that layer",
-        )
-    return bits.activation_bits
 
 
 def _quantized_weight_layer(layer: nn.Module, bits: int) -> nn.Module:

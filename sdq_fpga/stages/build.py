@@ -40,9 +40,11 @@ class Build:
         self, settings: Settings, run: RunDirectory, cache: Path | None, progress: Progress
     ) -> None:
         if settings.policy is not None:
-            shapes = tuple(layer.shape for layer in quant_layers(make_net(settings.flow.network)))
-            settings.policy.check_network(settings.flow.name, shapes)
-            check_bits(settings.policy)
+            layers = quant_layers(make_net(settings.flow.network))
+            settings.policy.check_network(
+                settings.flow.name, tuple(layer.shape for layer in layers)
+            )
+            check_bits(settings.policy, [layer.activation is not None for layer in layers])
         self._run = run
         self._settings = settings
         self._context = Context(settings, dataset_of(settings), run.directory, cache, progress)

@@ -114,15 +114,23 @@ def do_finetune(context: Context, out: Path) -> None:
 
 def do_export(context: Context, out: Path) -> None:
     """Exports QONNX: model.onnx."""
-    net = to_brevitas(context.net_of("finetune"), context.policy())
-    write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
+    with context.progress.task("export QONNX", 1) as advance:
+        net = to_brevitas(context.net_of("finetune"), context.policy())
+        write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
+        advance(1)
 
 
 def do_lower(context: Context, out: Path) -> None:
     """Streamlines and maps to RTL nodes: hardware.onnx, host.json."""
-    with context.scratch() as work, finn_session(work, context.log):
+    with (
+        context.scratch() as work,
+        finn_session(work, context.log),
+        context.progress.task("lower to RTL nodes", 2) as advance,
+    ):
         model = streamline(ModelWrapper(str(context.output("export", "model.onnx"))))
+        advance(1)
         model, host = to_hardware(model, context.settings.board.part)
+        advance(1)
     model.save(str(out / "hardware.onnx"))
     _write(out / "host.json", host)
 
@@ -145,8 +153,9 @@ def do_generate(context: Context, out: Path) -> None:
     model = ModelWrapper(str(context.output("fold", "folded.onnx")))
     rtl = out / "rtl"
     rtl.mkdir()
-    with context.scratch() as work:
+    with context.scratch() as work, context.progress.task("generate RTL", 1) as advance:
         design = generate(model, settings.board.part, settings.clock_mhz, work, rtl, context.log)
+        advance(1)
     _write(out / "design.json", design)
 
 
