@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +223,9 @@ def boards(as_json: bool) -> None:
         click.echo(json.dumps([board.model_dump(mode="json") for board in known], indent=1))
         return
     table = Table()
-    for heading in ("board", "part", "DSP", "LUT", "FF", "BRAM18", "URAM", "DSPs", "MHz"):
-        table.add_column(heading)
+    table.add_column("board", no_wrap=True)
+    for heading in ("part", "DSP", "LUT", "FF", "BRAM18", "URAM", "DSPs", "MHz"):
+        table.add_column(heading, overflow="fold")
     for board in known:
         budget = [f"{value:,}" for value in board.budget.model_dump().values()]
         table.add_row(
@@ -313,4 +313,6 @@ def _progress() -> ConsoleProgress:
     return ConsoleProgress(Console(stderr=True))
 
 
-_stdout = partial(Console, highlight=False)
+def _stdout() -> Console:
+    # Into a file or a pipe, tables are as wide as they need to be.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)

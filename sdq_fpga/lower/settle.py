@@ -27,7 +27,8 @@ INPUT_BITS = 8  # images are uint8, and enter as p / 2^8
 # A threshold goes through about 8 float32 roundings of 2^-24 relative error each, in the QONNX
 # model (batch-norm) and once more in FINN's streamlining; this is twice their sum.
 _RELATIVE_MARGIN = 2.0**-20
-_CANDIDATES = 401
+# In accumulator units, the smallest first.
+_SHIFTS = np.array(sorted(np.linspace(-0.5, 0.5, 401), key=abs))
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -75,27 +76,32 @@ def _settle_norm(layer: str, norm: _BatchNorm, step: float, bits: int) -> Settle
     """Settles one batch-norm; ``step`` is the value of one accumulator unit at its input."""
     mean, variance = _array(norm.get_buffer("running_mean")), _array(norm.get_buffer("running_var"))
     gain = _array(norm.weight) / np.sqrt(variance + norm.eps)
-    offset = _array(norm.bias) - mean * gain
-    live = np.abs(gain) > 1e-12
-    gain = np.where(live, gain, 1.0)
+    bias = _array(norm.bias)
     levels = (np.arange(1, 2**bits) - 0.5) * 2.0**-bits
-    thresholds = (levels[None, :] - offset[:, None]) / (gain[:, None] * step)
-    magnitude = np.abs(thresholds) + np.abs(offset / (gain * step))[:, None]
-    margin = _RELATIVE_MARGIN * magnitude
-
-    shifts = np.linspace(-0.5, 0.5, _CANDIDATES)
-    shifts = shifts[np.argsort(np.abs(shifts), kind="stable")]
-    moved = thresholds[:, None, :] + shifts[None, :, None]
-    clear = np.abs(moved - np.round(moved)) >= margin[:, None, :]
-    share = clear.mean(axis=2)
-    # argmax takes the first maximum: the smallest shift that keeps the most thresholds clear.
-    shift = np.where(live, shifts[np.argmax(share, axis=1)], 0.0)
-    unclear = live & (share.max(axis=1) < 1.0)
+    settled = bias.copy()
+    unclear = 0
+    largest = 0.0
+    for channel in np.flatnonzero(np.abs(gain) > 1e-12):
+        unit = gain[channel] * step  # what moves a threshold by one accumulator unit
+        center = mean[channel] * gain[channel]
+        # As the bias will be stored: rounding it moves the thresholds too.
+        candidates = (bias[channel] - _SHIFTS * unit).astype(np.float32).astype(np.float64)
+        moved = np.abs((candidates - bias[channel]) / unit)
+        candidates = candidates[moved <= 0.5]
+        thresholds = (levels - (candidates - center)[:, None]) / unit
+        # Bias and mean count on their own: where they cancel, their roundings do not.
+        terms = np.abs(thresholds) + (np.abs(candidates) + abs(center))[:, None] / abs(unit)
+        room = np.abs(thresholds - np.round(thresholds)) / (_RELATIVE_MARGIN * terms)
+        least = np.minimum(room.min(axis=1), 1.0)
+        # argmax takes the first maximum: the smallest shift that gives every threshold its margin,
+        # or failing that the one that gives the worst of them most of it.
+        best = int(np.argmax(least))
+        settled[channel] = candidates[best]
+        unclear += int(least[best] < 1.0)
+        largest = max(largest, float(np.abs((settled[channel] - bias[channel]) / unit)))
     with torch.no_grad():
-        norm.bias.sub_(torch.from_numpy(shift * gain * step).to(norm.bias.dtype))
-    return Settled(
-        layer, int(np.count_nonzero(shift)), float(np.abs(shift).max()), int(unclear.sum())
-    )
+        norm.bias.copy_(torch.from_numpy(settled))
+    return Settled(layer, int(np.count_nonzero(settled != bias)), largest, unclear)
 
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[np.float64]:

@@ -234,9 +234,10 @@ def test_boards_lists_all(workplace):
     assert all(name in table for name in names)
 
 
-def test_vivado_that_fails(tiny_build):
+def test_vivado_that_fails(tiny_build, make_workplace):
     """A stand-in for Vivado: FINN's Zynq build is really started, up to its first call."""
-    workplace, _ = tiny_build
+    workplace = make_workplace()
+    shutil.copytree(tiny_build[0].root / "work" / "runs", workplace.root / "work" / "runs")
     programs = workplace.root / "Vivado" / "2022.2" / "bin"
     programs.mkdir(parents=True)
     for name in ("vivado", "vitis_hls"):
@@ -250,4 +251,3 @@ def test_vivado_that_fails(tiny_build):
     log = (run / "vivado-failed" / "vivado.log").read_text()
     assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
     assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False
-    assert workplace.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
