@@ -10,13 +10,14 @@ from sdq_fpga.search.quantizers import (
     weight_unit,
 )
 from sdq_fpga.search.ranges import activation_ranges, rescale_activations, unit_ranges
-from sdq_fpga.search.sdq import EpochRecord, SearchResult, search
+from sdq_fpga.search.sdq import EpochRecord, SearchResult, check_search, search
 
 __all__ = [
     "EpochRecord",
     "SearchResult",
     "activation_grid",
     "activation_ranges",
+    "check_search",
     "gaussian_clip",
     "normalised_state",
     "quantize_weights",

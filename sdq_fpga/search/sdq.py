@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sdq_fpga.data import Dataset, check_fits
-from sdq_fpga.flow import Flow
-from sdq_fpga.nets import class_count, frame_shape, quant_layers
+from sdq_fpga.flow import Flow, SearchSpec
+from sdq_fpga.nets import class_count, frame_shape, make_net, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.search.candidates import activation_dbps, weight_dbps
+from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.stochastic import insert_quantizers, remove_quantizers
 from sdq_fpga.search.target import Target
 from sdq_fpga.train import fit, seeded, steps_per_epoch
 
-__all__ = ["EpochRecord", "SearchResult", "search"]
+__all__ = ["EpochRecord", "SearchResult", "check_search", "search"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,43 @@ def search(
         return _Search(flow, net_float, dataset, target_bits).run(dataset, seed, progress)
 
 
+def check_search(flow: Flow, target_bits: float) -> None:
+    """Makes sure, before anything is trained, that a search can end at its target.
+
+    Args:
+        flow: says which network and which candidates.
+        target_bits: mean bits of a weight.
+
+    Raises:
+        UserError: a fixed layer does not exist, or the target is out of reach.
+    """
+    with seeded(0):
+        net = make_net(flow.network)
+    layers = quant_layers(net)
+    weights = weight_dbps(flow.search, layers)
+    activations = activation_dbps(flow.search, layers, net)
+    _targets(flow.search, weights, activations, target_bits, steps=1)
+
+
+def _targets(
+    spec: SearchSpec,
+    weights: dict[str, Dbp],
+    activations: dict[str, Dbp],
+    target_bits: float,
+    steps: int,
+) -> dict[str, Target]:
+    """The targets of "weight" and "activation": one number for both, as near as it gets."""
+    lowest, highest = spec.activation_bits[0], spec.activation_bits[-1]
+    wanted = (
+        ("weight", weights, target_bits),
+        ("activation", activations, min(max(target_bits, lowest), highest)),
+    )
+    return {
+        what: Target(what, list(dbps.values()), bits, threshold=spec.drop_threshold, steps=steps)
+        for what, dbps, bits in wanted
+    }
+
+
 class _Search:
     """One search: the network with its quantizers, the DBPs, and both targets."""
 
@@ -105,18 +143,9 @@ class _Search:
         self.layers = quant_layers(net_float)
         self.weights = weight_dbps(spec, self.layers)
         self.activations = activation_dbps(spec, self.layers, net_float)
-        lowest, highest = spec.activation_bits[0], spec.activation_bits[-1]
         self.steps = spec.epochs * steps_per_epoch(len(dataset.train_images), spec.batch_size)
-        self.targets = {
-            what: Target(
-                what, list(dbps.values()), bits, threshold=spec.drop_threshold, steps=self.steps
-            )
-            for what, dbps, bits in (
-                ("weight", self.weights, target_bits),
-                ("activation", self.activations, min(max(target_bits, lowest), highest)),
-            )
-        }
-        self.net = unit_ranges(net_float, dataset.train_images, highest)
+        self.targets = _targets(spec, self.weights, self.activations, target_bits, self.steps)
+        self.net = unit_ranges(net_float, dataset.train_images, spec.activation_bits[-1])
         self.quantizers = insert_quantizers(self.net, self.layers, self.weights, self.activations)
         self.dbps = [*self.weights.values(), *self.activations.values()]
         self.dbp_optimizer = torch.optim.Adam(

@@ -8,6 +8,7 @@ the price of a bit is as high as the target needs, and the layers that lose leas
 first.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -64,13 +65,7 @@ class Target:
     def __init__(
         self, what: str, dbps: Sequence[Dbp], bits: float, *, threshold: float, steps: int
     ) -> None:
-        lowest = sum(dbp.size * dbp.candidates[0] for dbp in dbps) / sum(d.size for d in dbps)
-        highest = mean_bits(dbps)
-        if not lowest * (1 - _ROUNDING) <= bits <= highest * (1 + _ROUNDING):
-            raise UserError(
-                f"target of {bits:g} mean {what} bits is out of reach of the candidates",
-                f"give a target from {lowest:.3f} to {highest:.3f}, or other candidates",
-            )
+        _check_reach(what, dbps, bits)
         self.dbps = tuple(dbps)
         self.bits = bits
         self.multiplier = 0.0
@@ -140,3 +135,15 @@ class Target:
 
     def _lag(self) -> Tensor:
         return (self.expected_bits() - self._reference) / self._span
+
+
+def _check_reach(what: str, dbps: Sequence[Dbp], bits: float) -> None:
+    lowest = sum(dbp.size * dbp.candidates[0] for dbp in dbps) / sum(dbp.size for dbp in dbps)
+    # Stated to three decimals, and inwards, so that the stated bounds are themselves in reach.
+    least = math.ceil(lowest * 1000 - 1e-6) / 1000
+    most = max(least, math.floor(mean_bits(dbps) * 1000 + 1e-6) / 1000)
+    if not lowest <= bits <= max(most, mean_bits(dbps)):
+        raise UserError(
+            f"target of {bits:g} mean {what} bits is out of reach of the candidates",
+            f"give a target from {least:.3f} to {most:.3f}, or other candidates",
+        )

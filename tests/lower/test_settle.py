@@ -243,6 +243,14 @@ def test_a_channel_that_no_move_can_clear_is_counted():
     assert (clearance(norm, step, 4)[1] >= needed(norm, step, 4)[1]).all()
 
 
+def test_a_bias_so_large_that_float32_has_no_half_step_there():
+    gamma = [0.55, 0.6, 0.7, 0.8, 0.9]
+    net, policy, norm, step = one_block(gamma, [4096.0] * 5, [0.0] * 5)
+    before = copy.deepcopy(norm)
+    settle_thresholds(net, policy)
+    check_moves(before, norm, step)
+
+
 # Any batch norm
 
 CHANNELS = st.integers(1, 5)

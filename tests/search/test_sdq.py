@@ -7,7 +7,7 @@ from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.nets import make_net, quant_layers
 from sdq_fpga.progress import SilentProgress
-from sdq_fpga.search import activation_grid, normalised_state, search, weight_grid
+from sdq_fpga.search import activation_grid, check_search, normalised_state, search, weight_grid
 from sdq_fpga.search.candidates import activation_dbps, weight_dbps
 from sdq_fpga.train import accuracy, train_float
 
@@ -141,6 +141,14 @@ def test_unknown_fixed_layer_lists_the_layers(flow, net, digits):
 def test_target_out_of_reach_states_the_range(flow, net, digits, target):
     with pytest.raises(UserError, match=r"from 2\.000 to 8\.000"):
         search(flow, net, digits, target, 0, SilentProgress())
+
+
+def test_a_search_is_checked_before_anything_is_trained(flow):
+    check_search(flow, 3.0)
+    with pytest.raises(UserError, match="out of reach"):
+        check_search(flow, 1.0)
+    with pytest.raises(UserError, match="'nowhere'"):
+        check_search(with_search(flow, fixed_weight_bits={"nowhere": 4}), 3.0)
 
 
 def test_divergence_names_the_stage(flow, net, digits):

@@ -1,5 +1,7 @@
 """The target: where a steered search ends, whatever pulls at its betas."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -141,8 +143,21 @@ def test_the_lowest_target_takes_every_layer_down():
     assert [dbp.bits for dbp in dbps] == [2, 2]
 
 
-@pytest.mark.parametrize("bits", [1.9, 2.9, 8.01, 12.0])
+@pytest.mark.parametrize("bits", [1.9, 2.9, 8.01, 12.0, float("nan"), float("inf")])
 def test_a_target_out_of_reach_states_the_range(bits):
     with pytest.raises(UserError, match=r"from 3\.000 to 8\.000") as caught:
         make([50], bits, fixed=[(8, 10)])
     assert f"{bits:g} mean weight bits" in str(caught.value)
+
+
+@pytest.mark.parametrize("candidates", [CANDIDATES, (8,)])
+def test_the_bounds_that_it_states_are_in_reach(candidates):
+    fixed = [(2, 50176)]  # with 8832 others the bounds have no end in decimals
+    with pytest.raises(UserError) as caught:
+        make([8832], 1.0, candidates=candidates, fixed=fixed)
+    least, most = re.search(r"from ([\d.]+) to ([\d.]+)", str(caught.value)).groups()
+    for bits in (float(least), float(most)):
+        dbps, target = make([8832], bits, candidates=candidates, fixed=fixed)
+        target.settle()
+        assert mean_bits(dbps) <= bits
+    assert float(most) - mean_bits(dbps) < 1.0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from workplace import TINY, Done, Workplace
+from terminal import TINY, Done, Terminal
 
 
 @pytest.fixture(scope="session")
@@ -13,23 +13,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_workplace(tmp_path_factory: pytest.TempPathFactory, cache: Path):
-    def make() -> Workplace:
-        root = tmp_path_factory.mktemp("workplace")
+def make_terminal(tmp_path_factory: pytest.TempPathFactory, cache: Path):
+    def make() -> Terminal:
+        root = tmp_path_factory.mktemp("terminal")
         for name in ("home", "tmp", "work"):
             (root / name).mkdir()
-        return Workplace(root, cache)
+        return Terminal(root, cache)
 
     return make
 
 
 @pytest.fixture
-def workplace(make_workplace) -> Workplace:
-    return make_workplace()
+def terminal(make_terminal) -> Terminal:
+    return make_terminal()
 
 
 @pytest.fixture(scope="session")
-def tiny_build(make_workplace) -> tuple[Workplace, Done]:
+def tiny_build(make_terminal) -> tuple[Terminal, Done]:
     """One undisturbed build of the tiny flow for zcu104."""
-    workplace = make_workplace()
-    return workplace, workplace.run("build", "--board", "zcu104", "--flow", str(TINY))
+    terminal = make_terminal()
+    return terminal, terminal.run("build", "--board", "zcu104", "--flow", str(TINY))

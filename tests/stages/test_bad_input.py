@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from workplace import TINY, Done
+from terminal import TINY, Done
 
 POLICY_LAYERS = (
     ("block1.conv", 72, 1152),
@@ -39,59 +39,59 @@ def policy(bits: int = 4, name: str = "block1.conv") -> dict:
     return {"network": "tiny", "layers": layers}
 
 
-def test_unknown_board(workplace):
-    one_sentence(workplace.run("build", "--board", "zcu14"), 2, "'zcu14'", "zcu104")
+def test_unknown_board(terminal):
+    one_sentence(terminal.run("build", "--board", "zcu14"), 2, "'zcu14'", "zcu104")
 
 
-def test_unknown_flow(workplace):
-    done = workplace.run("build", "--board", "zcu104", "--flow", "digit-cnn")
+def test_unknown_flow(terminal):
+    done = terminal.run("build", "--board", "zcu104", "--flow", "digit-cnn")
     one_sentence(done, 2, "'digit-cnn'", "digits-cnn")
 
 
-def test_option_that_does_not_exist(workplace):
-    done = workplace.run("build", "--bord", "zcu104")
+def test_option_that_does_not_exist(terminal):
+    done = terminal.run("build", "--bord", "zcu104")
     assert done.code == 2
     assert "--bord" in done.err
     assert "Traceback" not in done.err
 
 
-def test_policy_for_another_network(workplace):
+def test_policy_for_another_network(terminal):
     other = policy()
     other["layers"][1]["shape"]["weights"] = 99
-    (workplace.root / "work" / "p.json").write_text(json.dumps(other))
-    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    (terminal.root / "work" / "p.json").write_text(json.dumps(other))
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
     one_sentence(done, 2, "'block2.conv'", "tiny")
 
 
-def test_policy_with_bits_that_the_hardware_lacks(workplace):
-    (workplace.root / "work" / "p.json").write_text(json.dumps(policy(bits=1)))
-    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+def test_policy_with_bits_that_the_hardware_lacks(terminal):
+    (terminal.root / "work" / "p.json").write_text(json.dumps(policy(bits=1)))
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
     one_sentence(done, 2, "1-bit weights", "'block1.conv'", "2 to 8")
 
 
-def test_policy_file_that_is_cut_off(workplace):
-    (workplace.root / "work" / "p.json").write_text(json.dumps(policy())[:100])
-    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+def test_policy_file_that_is_cut_off(terminal):
+    (terminal.root / "work" / "p.json").write_text(json.dumps(policy())[:100])
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
     one_sentence(done, 2, "p.json", "not JSON")
 
 
-def test_target_bits_out_of_reach(workplace):
-    done = workplace.run("search", "--board", "zcu104", "--flow", str(TINY), "--target-bits", "1.5")
+def test_target_bits_out_of_reach(terminal):
+    done = terminal.run("search", "--board", "zcu104", "--flow", str(TINY), "--target-bits", "1.5")
     one_sentence(done, 2, "1.5", "2")
 
 
 def test_target_that_no_folding_reaches(tiny_build):
-    workplace, _ = tiny_build
-    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "1e9")
+    terminal, _ = tiny_build
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "1e9")
     one_sentence(done, 2, "1e+09 frames/s", "frames/s")
 
 
-def test_clock_above_the_board(workplace):
-    done = workplace.run("build", "--board", "pynq-z2", "--clock-mhz", "900")
+def test_clock_above_the_board(terminal):
+    done = terminal.run("build", "--board", "pynq-z2", "--clock-mhz", "900")
     one_sentence(done, 2, "900 MHz", "pynq-z2")
 
 
-def test_network_too_large_for_the_board(tiny_build, make_workplace):
+def test_network_too_large_for_the_board(tiny_build, make_terminal):
     small = {
         "name": "small",
         "title": "a board with almost nothing",
@@ -101,71 +101,71 @@ def test_network_too_large_for_the_board(tiny_build, make_workplace):
         "budget": {"lut": 100000, "ff": 100000, "bram18": 100, "uram": 0, "dsp": 2},
         "clock_mhz": {"default": 100, "maximum": 200},
     }
-    workplace = make_workplace()
-    (workplace.root / "work" / "small.yaml").write_text(yaml.safe_dump(small))
-    done = workplace.run("build", "--board", "small.yaml", "--flow", str(TINY))
+    terminal = make_terminal()
+    (terminal.root / "work" / "small.yaml").write_text(yaml.safe_dump(small))
+    done = terminal.run("build", "--board", "small.yaml", "--flow", str(TINY))
     one_sentence(done, 2, "does not fit small", "dsp")
 
 
-def test_dataset_directory_missing(workplace):
-    one_sentence(workplace.run("build", "--board", "zcu104", "--flow", "mnist-mlp"), 2, "--data")
-    done = workplace.run("build", "--board", "zcu104", "--flow", "mnist-mlp", "--data", ".")
+def test_dataset_directory_missing(terminal):
+    one_sentence(terminal.run("build", "--board", "zcu104", "--flow", "mnist-mlp"), 2, "--data")
+    done = terminal.run("build", "--board", "zcu104", "--flow", "mnist-mlp", "--data", ".")
     one_sentence(done, 2, "train-images-idx3-ubyte")
 
 
-def test_layer_that_the_hardware_lacks(workplace):
+def test_layer_that_the_hardware_lacks(terminal):
     flow = yaml.safe_load(TINY.read_text())
     flow["network"] = {"kind": "transformer"}
-    (workplace.root / "work" / "f.yaml").write_text(yaml.safe_dump(flow))
-    done = workplace.run("build", "--board", "zcu104", "--flow", "f.yaml")
+    (terminal.root / "work" / "f.yaml").write_text(yaml.safe_dump(flow))
+    done = terminal.run("build", "--board", "zcu104", "--flow", "f.yaml")
     one_sentence(done, 2, "'transformer'", "cnn")
 
 
-def test_no_compiler(tiny_build, make_workplace):
+def test_no_compiler(tiny_build, make_terminal):
     """A finished build that only lacks its simulation, on a PATH without any C++ compiler."""
-    workplace = make_workplace()
+    terminal = make_terminal()
     source = tiny_build[0].root / "work" / "runs"
-    shutil.copytree(source, workplace.root / "work" / "runs")
-    manifest = workplace.root / "work" / "runs" / "tiny-zcu104" / "manifest.json"
+    shutil.copytree(source, terminal.root / "work" / "runs")
+    manifest = terminal.root / "work" / "runs" / "tiny-zcu104" / "manifest.json"
     content = json.loads(manifest.read_text())
     del content["stages"]["simulate"]
     manifest.write_text(json.dumps(content))
     command = ("build", "--board", "zcu104", "--flow", str(TINY), "--cache", "empty")
-    done = workplace.run(*command, path=str(workplace.root))
+    done = terminal.run(*command, path=str(terminal.root))
     one_sentence(done, 1, "C++ compiler", "apt-get install g++")
 
 
-def test_run_directory_that_was_tampered_with(tiny_build, make_workplace):
-    workplace = make_workplace()
+def test_run_directory_that_was_tampered_with(tiny_build, make_terminal):
+    terminal = make_terminal()
     source = tiny_build[0].root / "work" / "runs"
-    shutil.copytree(source, workplace.root / "work" / "runs")
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    shutil.copytree(source, terminal.root / "work" / "runs")
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     command = ("build", "--board", "zcu104", "--flow", str(TINY))
 
     weights = run / "finetune" / "net.safetensors"
     original = weights.read_bytes()
     weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
-    one_sentence(workplace.run(*command), 1, "corrupted", "finetune/net.safetensors", "delete")
+    one_sentence(terminal.run(*command), 1, "corrupted", "finetune/net.safetensors", "delete")
     weights.write_bytes(original)
 
     (run / "manifest.json").write_text("{ not json")
-    one_sentence(workplace.run(*command), 1, "corrupted", "manifest.json", "delete")
+    one_sentence(terminal.run(*command), 1, "corrupted", "manifest.json", "delete")
 
 
-def test_run_directory_of_something_else(workplace):
-    (workplace.root / "work" / "thesis").mkdir()
-    (workplace.root / "work" / "thesis" / "chapter1.tex").write_text("...")
-    done = workplace.run("build", "--board", "zcu104", "--run", "thesis")
+def test_run_directory_of_something_else(terminal):
+    (terminal.root / "work" / "thesis").mkdir()
+    (terminal.root / "work" / "thesis" / "chapter1.tex").write_text("...")
+    done = terminal.run("build", "--board", "zcu104", "--run", "thesis")
     one_sentence(done, 2, "thesis", "chapter1.tex")
 
 
-def test_simulate_of_no_build(workplace):
-    one_sentence(workplace.run("simulate", "nowhere"), 2, "nowhere", "not the directory of a build")
+def test_simulate_of_no_build(terminal):
+    one_sentence(terminal.run("simulate", "nowhere"), 2, "nowhere", "not the directory of a build")
 
 
-def test_full_disk_then_room(workplace):
+def test_full_disk_then_room(terminal):
     """On a real small file system: the build says so, and goes on once there is room."""
-    disk = workplace.root / "disk"
+    disk = terminal.root / "disk"
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)],
@@ -178,10 +178,10 @@ def test_full_disk_then_room(workplace):
     try:
         run = disk / "run"
         command = ("build", "--board", "zcu104", "--flow", str(TINY), "--run", str(run))
-        one_sentence(workplace.run(*command), 1, "disk", "full", "--run")
+        one_sentence(terminal.run(*command), 1, "disk", "full", "--run")
         assert not list(run.glob("*/*.tmp"))
         subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
-        done = workplace.run(*command)
+        done = terminal.run(*command)
         assert done.code == 0, done.err
         assert (
             json.loads((run / "report.json").read_text())["simulation"]["verdict"]["differing"] == 0
@@ -190,11 +190,11 @@ def test_full_disk_then_room(workplace):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_debug_shows_the_traceback(workplace):
+def test_debug_shows_the_traceback(terminal):
     done = subprocess.run(
-        [*workplace.arguments("--debug", "build", "--board", "nope")],
-        cwd=workplace.root / "work",
-        env=workplace.environment,
+        [*terminal.arguments("--debug", "build", "--board", "nope")],
+        cwd=terminal.root / "work",
+        env=terminal.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -203,51 +203,51 @@ def test_debug_shows_the_traceback(workplace):
     assert "UserError" in done.stderr
 
 
-def test_vivado_where_there_is_none(workplace):
-    done = workplace.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", ".")
+def test_vivado_where_there_is_none(terminal):
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", ".")
     one_sentence(done, 2, "no Vivado in")
 
 
-def test_doctor_without_a_compiler(workplace):
-    done = workplace.run("doctor", "--json", path=str(workplace.root))
+def test_doctor_without_a_compiler(terminal):
+    done = terminal.run("doctor", "--json", path=str(terminal.root))
     findings = {each["name"]: each for each in json.loads(done.out)}
     assert done.code == 1
     assert findings["C++ compiler"]["found"] is None
     assert "apt-get" in findings["C++ compiler"]["how"]
     assert findings["torch"]["found"]
-    assert workplace.run("doctor").code == 0
+    assert terminal.run("doctor").code == 0
 
 
 @pytest.mark.parametrize("command", ["build", "search", "simulate", "boards", "doctor"])
-def test_help_shows_an_example(workplace, command):
-    done = workplace.run(command, "--help")
+def test_help_shows_an_example(terminal, command):
+    done = terminal.run(command, "--help")
     assert done.code == 0
     assert f"sdq-fpga {command}" in done.out.replace("\n", " ")
     assert "Example" in done.out
 
 
-def test_boards_lists_all(workplace):
-    listed = json.loads(workplace.run("boards", "--json").out)
+def test_boards_lists_all(terminal):
+    listed = json.loads(terminal.run("boards", "--json").out)
     names = {"pynq-z1", "pynq-z2", "zcu104", "zcu102", "ultra96-v2", "kv260", "u50"}
     assert {board["name"] for board in listed} == names
-    table = workplace.run("boards").out
+    table = terminal.run("boards").out
     assert all(name in table for name in names)
 
 
-def test_vivado_that_fails(tiny_build, make_workplace):
+def test_vivado_that_fails(tiny_build, make_terminal):
     """A stand-in for Vivado: FINN's Zynq build is really started, up to its first call."""
-    workplace = make_workplace()
-    shutil.copytree(tiny_build[0].root / "work" / "runs", workplace.root / "work" / "runs")
-    programs = workplace.root / "Vivado" / "2022.2" / "bin"
+    terminal = make_terminal()
+    shutil.copytree(tiny_build[0].root / "work" / "runs", terminal.root / "work" / "runs")
+    programs = terminal.root / "Vivado" / "2022.2" / "bin"
     programs.mkdir(parents=True)
     for name in ("vivado", "vitis_hls"):
         (programs / name).write_text("#!/bin/sh\necho stand-in $0 $*\nexit 1\n")
         (programs / name).chmod(0o755)
-    done = workplace.run(
+    done = terminal.run(
         "build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(programs.parent)
     )
     one_sentence(done, 1, "Vivado did not make the bitstream", "vivado-failed")
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     log = (run / "vivado-failed" / "vivado.log").read_text()
     assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
     assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False

@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from workplace import TINY, tree
+from terminal import TINY, tree
 
 STAGES = (
     "train",
@@ -21,9 +21,9 @@ STAGES = (
 
 
 def test_build_is_bit_exact_and_says_so(tiny_build):
-    workplace, done = tiny_build
+    terminal, done = tiny_build
     assert done.code == 0, done.err
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     report = json.loads((run / "report.json").read_text())
     simulation = report["simulation"]
     assert simulation["verdict"]["images"] == 100
@@ -52,8 +52,8 @@ def test_build_is_bit_exact_and_says_so(tiny_build):
 
 
 def test_vectors_in_the_run_agree_with_each_other(tiny_build):
-    workplace, _ = tiny_build
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    terminal, _ = tiny_build
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     host = json.loads((run / "lower" / "host.json").read_text())
     outputs = np.load(run / "simulate" / "outputs.npy", allow_pickle=False)
     expected = np.load(run / "simulate" / "expected.npy", allow_pickle=False)
@@ -65,8 +65,8 @@ def test_vectors_in_the_run_agree_with_each_other(tiny_build):
 
 
 def test_manifest_names_every_stage_and_file(tiny_build):
-    workplace, _ = tiny_build
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    terminal, _ = tiny_build
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     manifest = json.loads((run / "manifest.json").read_text())
     assert tuple(sorted(manifest["stages"])) == tuple(sorted(STAGES))
     for stage, record in manifest["stages"].items():
@@ -80,58 +80,58 @@ def test_manifest_names_every_stage_and_file(tiny_build):
 
 
 def test_package_is_complete_and_has_no_path_of_this_machine(tiny_build):
-    workplace, _ = tiny_build
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    terminal, _ = tiny_build
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     design = json.loads((run / "generate" / "design.json").read_text())
     with zipfile.ZipFile(run / "package" / "accelerator.zip") as archive:
         names = set(archive.namelist())
         for name in (*design["sources"], *design["memories"]):
             assert f"rtl/{name}" in names
         for name in names:
-            assert str(workplace.root).encode() not in archive.read(name), name
+            assert str(terminal.root).encode() not in archive.read(name), name
 
 
 def test_nothing_is_written_outside_run_and_cache(tiny_build):
-    workplace, _ = tiny_build
-    assert list((workplace.root / "tmp").iterdir()) == []
-    assert list((workplace.root / "home").iterdir()) == []
-    assert [path.name for path in (workplace.root / "work").iterdir()] == ["runs"]
+    terminal, _ = tiny_build
+    assert list((terminal.root / "tmp").iterdir()) == []
+    assert list((terminal.root / "home").iterdir()) == []
+    assert [path.name for path in (terminal.root / "work").iterdir()] == ["runs"]
 
 
 def test_second_call_does_nothing_and_says_the_same(tiny_build):
-    workplace, done = tiny_build
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    terminal, done = tiny_build
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     before = {
         path: path.stat().st_mtime_ns for stage in STAGES for path in (run / stage).rglob("*")
     }
-    again = workplace.run("build", "--board", "zcu104", "--flow", str(TINY))
+    again = terminal.run("build", "--board", "zcu104", "--flow", str(TINY))
     assert (again.code, again.out) == (0, done.out)
     assert "train:" not in again.err
     after = {path: path.stat().st_mtime_ns for stage in STAGES for path in (run / stage).rglob("*")}
     assert after == before
 
 
-def test_killed_in_every_long_stage_it_ends_in_the_same_bytes(tiny_build, make_workplace):
+def test_killed_in_every_long_stage_it_ends_in_the_same_bytes(tiny_build, make_terminal):
     """Also shows determinism: the killed build is a second one, in another directory."""
     undisturbed = tiny_build[0].root / "work" / "runs" / "tiny-zcu104"
-    workplace = make_workplace()
-    run = workplace.root / "work" / "runs" / "tiny-zcu104"
+    terminal = make_terminal()
+    run = terminal.root / "work" / "runs" / "tiny-zcu104"
     command = ("build", "--board", "zcu104", "--flow", str(TINY))
     for stage in ("train", "search", "finetune", "simulate"):
         hidden = run / f".{stage}.tmp"
-        workplace.run_and_kill(hidden.is_dir, *command)
+        terminal.run_and_kill(hidden.is_dir, *command)
         assert hidden.is_dir()
         assert not (run / stage).exists()
-    done = workplace.run(*command)
+    done = terminal.run(*command)
     assert done.code == 0, done.err
     ours, theirs = tree(run), tree(undisturbed)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def test_other_target_runs_only_what_depends_on_it(tiny_build, make_workplace):
-    workplace, _ = tiny_build
-    done = workplace.run(
+def test_other_target_runs_only_what_depends_on_it(tiny_build, make_terminal):
+    terminal, _ = tiny_build
+    done = terminal.run(
         "build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "200000", "--json"
     )
     assert done.code == 0, done.err
@@ -142,17 +142,17 @@ def test_other_target_runs_only_what_depends_on_it(tiny_build, make_workplace):
     assert report["frames_per_second"] >= 200000
     assert report["simulation"]["verdict"]["differing"] == 0
     # and back, for the tests that compare with the first build
-    assert workplace.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
+    assert terminal.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
 
 
-def test_other_dsp_generation_is_bit_exact_too(make_workplace, tiny_build):
-    workplace = make_workplace()
-    done = workplace.run("build", "--board", "pynq-z2", "--flow", str(TINY), "--json")
+def test_other_dsp_generation_is_bit_exact_too(make_terminal, tiny_build):
+    terminal = make_terminal()
+    done = terminal.run("build", "--board", "pynq-z2", "--flow", str(TINY), "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert report["simulation"]["verdict"]["differing"] == 0
     assert report["simulation"]["rtl_accuracy"] == report["simulation"]["quantized_accuracy"]
-    run = workplace.root / "work" / "runs" / "tiny-pynq-z2"
+    run = terminal.root / "work" / "runs" / "tiny-pynq-z2"
     other = tiny_build[0].root / "work" / "runs" / "tiny-zcu104"
     assert (run / "export" / "model.onnx").read_bytes() == (
         other / "export" / "model.onnx"
@@ -166,11 +166,11 @@ def test_other_dsp_generation_is_bit_exact_too(make_workplace, tiny_build):
 
 
 def test_simulate_again_with_other_stalls(tiny_build):
-    workplace, _ = tiny_build
+    terminal, _ = tiny_build
     run = "runs/tiny-zcu104"
-    done = workplace.run(
+    done = terminal.run(
         "simulate", run, "--images", "20", "--stall", "0.7", "--seed", "3", "--json",
-        "--cache", str(workplace.cache),
+        "--cache", str(terminal.cache),
     )  # fmt: skip
     assert done.code == 0, done.err
     figures = json.loads(done.out)
@@ -178,16 +178,16 @@ def test_simulate_again_with_other_stalls(tiny_build):
     assert figures["stall"] == 0.7
 
 
-def test_search_writes_a_policy_that_build_takes(tiny_build, make_workplace):
-    workplace, _ = tiny_build
-    done = workplace.run(
+def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
+    terminal, _ = tiny_build
+    done = terminal.run(
         "search", "--board", "zcu104", "--flow", str(TINY), "--out", "found.json", "--json"
     )
     assert done.code == 0, done.err
     policy = json.loads(done.out)
-    assert policy == json.loads((workplace.root / "work" / "found.json").read_text())
+    assert policy == json.loads((terminal.root / "work" / "found.json").read_text())
     policy["layers"][0]["weight_bits"] = 5
-    other = make_workplace()
+    other = make_terminal()
     (other.root / "work" / "mine.json").write_text(json.dumps(policy))
     built = other.run(
         "build", "--board", "pynq-z2", "--flow", str(TINY), "--policy", "mine.json",

@@ -23,11 +23,11 @@ def write_dataset(directory):
         write_idx(directory / f"{prefix}-labels-idx1-ubyte.gz", digits.target[part])
 
 
-def test_mnist_mlp_is_bit_exact(workplace):
-    data = workplace.root / "idx"
+def test_mnist_mlp_is_bit_exact(terminal):
+    data = terminal.root / "idx"
     data.mkdir()
     write_dataset(data)
-    done = workplace.run(
+    done = terminal.run(
         "build", "--board", "pynq-z2", "--flow", "mnist-mlp", "--data", str(data), "--json"
     )
     assert done.code == 0, done.err
@@ -38,4 +38,4 @@ def test_mnist_mlp_is_bit_exact(workplace):
     assert simulation["verdict"]["images"] >= 100
     assert simulation["verdict"]["differing"] == 0
     assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"]
-    assert (workplace.root / "work" / "runs" / "mnist-mlp-pynq-z2" / "report.json").is_file()
+    assert (terminal.root / "work" / "runs" / "mnist-mlp-pynq-z2" / "report.json").is_file()

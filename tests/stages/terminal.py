@@ -24,7 +24,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Terminal:
     """An empty working directory, with a home and a directory for temporary files of its own."""
 
     root: Path
