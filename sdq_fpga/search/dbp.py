@@ -26,13 +26,13 @@ def draw_gate(logit: Tensor, temperature: float) -> Tensor:
     sigmoid((logit + noise) / temperature); forward rounds it, backward does not.
 
     Args:
-        logit: scalar.
+        logit: of any shape, each drawn for itself.
         temperature: above 0; the lower, the less the gradient is biased and the more it varies.
 
     Returns:
-        Exactly 0 or 1, scalar.
+        Exactly 0 or 1, of the same shape.
     """
-    uniform = torch.rand(()).clamp(min=torch.finfo(torch.float32).eps)
+    uniform = torch.rand_like(logit).clamp(min=torch.finfo(torch.float32).eps)
     relaxed = torch.sigmoid((logit + torch.logit(uniform)) / temperature)
     return (relaxed > 0.5).to(logit.dtype) + (relaxed - relaxed.detach())
 

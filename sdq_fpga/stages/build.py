@@ -14,6 +14,7 @@ from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, resource_rows
 from sdq_fpga.run import RunDirectory
 from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
@@ -82,9 +83,15 @@ class Build:
 
         Args:
             vivado: where the user says that Vivado is; None to look on PATH.
+
+        Raises:
+            UserError: there is no Vivado where the user says, or a target can't be reached.
+            StageError: a tool is missing, or a stage failed.
         """
         settings = self._settings
         installed = find_vivado(vivado)
+        find_verilator()  # what the simulation will need is missed before minutes of training
+        find_compiler()
         part = {"part": settings.board.part}
         clock = {"clock_mhz": settings.clock_mhz}
         self.search()

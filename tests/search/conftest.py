@@ -3,11 +3,21 @@
 import copy
 
 import pytest
+import torch
 
 from sdq_fpga.data import load_dataset
 from sdq_fpga.flow import NetworkSpec, TrainSpec, load_flow
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.train import train_float
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Tensors here are tiny: a second thread only takes a core from tests beside these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def budget_is_kept_and_spent(dbps, bits):
             assert mean + dbp.size * (higher[0] - dbp.bits) / total > bits
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(
     st.lists(st.integers(10, 5000), min_size=2, max_size=5),
     st.floats(2, 8),
