@@ -30,7 +30,7 @@ class ConsoleProgress:
         """One bar in a terminal; elsewhere a line now and then, and one at the end."""
         if self._console.is_terminal:
             columns = (
-                TextColumn("{task.description:<28}"),
+                TextColumn("{task.description:<28}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
@@ -51,7 +51,7 @@ class ConsoleProgress:
 
     def note(self, text: str) -> None:
         """Prints one line."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class _PlainCounter:

@@ -70,7 +70,14 @@ def verify(
         StageError: there is no C++ compiler, or the design is stuck or fails an assertion.
     """
     expected = qonnx_scores(model, images, progress)
-    simulation = build_simulation(design, rtl, scratch, cache, progress)
+    simulation = build_simulation(
+        design,
+        rtl,
+        scratch,
+        cycles=2 * len(images) * estimated_interval,
+        cache=cache,
+        progress=progress,
+    )
     frames = _frames(images, design, host)
     free, stalled = (
         simulation.run(
