@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -239,6 +239,7 @@ def test_candidates_have_2_to_8_bits(field, bits):
 
 
 @pytest.mark.parametrize("field", ["weight_bits", "activation_bits"])
+@settings(deadline=None)
 @given(bits=st.lists(st.integers(2, 8), min_size=1, max_size=7))
 def test_candidates_are_ascending_without_repeats(field, bits):
     data = changed(f"search.{field}", bits)
@@ -324,6 +325,7 @@ def test_yaml_that_is_no_mapping(tmp_path, text):
     assert f"{path} is not a valid flow (the file: " in refusal(str(path))
 
 
+@settings(deadline=None)
 @given(text=st.text("[]{}:,-?&*!|>'\"#%@`<=~ \n\t019.aeox_+T", max_size=40))
 def test_whatever_is_in_the_file_one_sentence_says_so(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("fuzz") / "fuzz.yaml"

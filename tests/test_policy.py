@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -61,6 +61,7 @@ def refused_data(tmp_path: Path, data: object) -> str:
 # Files
 
 
+@settings(deadline=None)
 @given(policy=POLICIES)
 def test_what_is_written_is_read(tmp_path_factory, policy):
     path = tmp_path_factory.mktemp("policy") / "policy.json"
@@ -70,6 +71,7 @@ def test_what_is_written_is_read(tmp_path_factory, policy):
     assert again.to_bytes() == policy.to_bytes()
 
 
+@settings(deadline=None)
 @given(policy=POLICIES, other=POLICIES)
 def test_equal_policies_and_only_they_have_equal_bytes(policy, other):
     data = json.loads(policy.to_bytes())
@@ -115,6 +117,7 @@ def test_not_json(tmp_path, content):
     assert "is not JSON" in refusal(path)
 
 
+@settings(deadline=None)
 @given(tail=st.binary(max_size=64))
 def test_binary_garbage(tmp_path_factory, tail):
     path = tmp_path_factory.mktemp("garbage") / "policy.json"
@@ -199,6 +202,7 @@ def test_a_policy_does_not_change():
 # Mean bits
 
 
+@settings(deadline=None)
 @given(policy=POLICIES)
 def test_mean_weight_bits_is_over_weights(policy):
     total = sum(each.shape.weights for each in policy.layers)
@@ -214,6 +218,7 @@ def test_a_large_layer_counts_for_more():
 # Of which network
 
 
+@settings(deadline=None)
 @given(policy=POLICIES)
 def test_its_own_network(policy):
     policy.check_network(policy.network, shapes(policy))

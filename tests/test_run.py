@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdq_fpga.errors import StageError, UserError
@@ -174,6 +174,7 @@ def test_going_back_to_earlier_inputs_runs_again(tmp_path):
         assert build(tmp_path, text) == ["train", "search"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=2))
 def test_digest_does_not_depend_on_the_order_of_keys(data):
     assert digest(data) == digest(dict(reversed(data.items())))

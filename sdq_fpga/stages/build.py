@@ -13,6 +13,7 @@ from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, resource_rows
 from sdq_fpga.run import RunDirectory
+from sdq_fpga.search import check_search
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
@@ -33,8 +34,8 @@ class Build:
         progress: told how far it is.
 
     Raises:
-        UserError: the dataset can't be read or does not fit the network, or the policy is for
-            another network.
+        UserError: the dataset can't be read or does not fit the network, the policy is for another
+            network, or the target is out of reach.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Build:
                 settings.flow.name, tuple(layer.shape for layer in layers)
             )
             check_bits(settings.policy, [layer.activation is not None for layer in layers])
+        else:
+            check_search(settings.flow, settings.target_bits)
         self._run = run
         self._settings = settings
         self._context = Context(settings, dataset_of(settings), run.directory, cache, progress)

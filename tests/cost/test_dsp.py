@@ -1,7 +1,7 @@
 """DSP slices of a matrix-vector unit: known figures, and the packing derived anew."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdq_fpga.board import DspGeneration
@@ -80,6 +80,7 @@ def test_a_weight_as_wide_as_the_input_has_it_for_itself(generation, bits, narro
     assert lanes(generation, bits, 2, narrow=narrow) == 1
 
 
+@settings(deadline=None)
 @given(
     generation=GENERATIONS,
     weight_bits=st.integers(2, 25),
@@ -91,6 +92,7 @@ def test_lanes_are_as_many_as_fit(generation, weight_bits, activation_bits, narr
     assert lanes(*args, narrow=narrow) == lanes_that_fit(*args, narrow=narrow)
 
 
+@settings(deadline=None)
 @given(
     generation=GENERATIONS,
     weight_bits=WEIGHT_BITS,
@@ -109,6 +111,7 @@ def slices(per_slice: int, pe: int, simd: int) -> int:
     return len({(row // per_slice, column) for row in range(pe) for column in range(simd)})
 
 
+@settings(deadline=None)
 @given(
     generation=st.sampled_from([DSP48E1, DSP48E2]),
     weight_bits=WEIGHT_BITS,
@@ -123,6 +126,7 @@ def test_rows_share_slices(generation, weight_bits, activation_bits, pe, simd, n
     assert mvu_dsps(*args, pe, simd, narrow=narrow) == slices(per_slice, pe, simd)
 
 
+@settings(deadline=None)
 @given(
     weight_bits=WEIGHT_BITS,
     activation_bits=ACTIVATION_BITS,
@@ -161,6 +165,7 @@ def test_known_slices(generation, weight_bits, activation_bits, pe, simd, expect
     assert found == expected
 
 
+@settings(deadline=None)
 @given(
     generation=st.sampled_from([DSP48E1, DSP48E2]),
     weight_bits=WEIGHT_BITS,
@@ -179,6 +184,7 @@ def test_more_bits_never_need_fewer_slices(
     assert min(more_w, more_a) >= here
 
 
+@settings(deadline=None)
 @given(
     generation=GENERATIONS,
     weight_bits=WEIGHT_BITS,

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from finn.util.data_packing import npy_to_rtlsim_input, pack_innermost_dim_as_hex_string
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from qonnx.core.datatype import DataType
 
@@ -69,6 +69,7 @@ def packed_by_hand(frames: np.ndarray, stream: Stream) -> list[list[bytes]]:
     return packed
 
 
+@settings(deadline=None)
 @given(case=cases())
 def test_what_is_packed_is_unpacked(case):
     stream, frames = case
@@ -78,6 +79,7 @@ def test_what_is_packed_is_unpacked(case):
     assert again.tolist() == frames.tolist()
 
 
+@settings(deadline=None)
 @given(case=cases())
 def test_layout(case):
     stream, frames = case
@@ -93,6 +95,7 @@ def test_layout_of_one_beat():
     assert beat.tobytes() == bytes([0b00_010_111, 0b0000000_1])
 
 
+@settings(deadline=None)
 @given(case=cases(), garbage=st.integers(0, 255))
 def test_padding_is_ignored(case, garbage):
     stream, frames = case
@@ -106,6 +109,7 @@ def test_padding_is_ignored(case, garbage):
     assert unpack(dirty, stream).tolist() == frames.tolist()
 
 
+@settings(deadline=None)
 @given(case=cases())
 def test_frames_of_any_rank(case):
     """Channels last: the last axis runs fastest, however many axes there are."""
