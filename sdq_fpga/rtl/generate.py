@@ -6,9 +6,9 @@ same wherever they are copied to.
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-import finn
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
 from finn.util.basic import getHWCustomOp
@@ -19,7 +19,7 @@ from sdq_fpga.errors import StageError
 from sdq_fpga.lower.finn_session import explained, finn_session
 from sdq_fpga.rtl.design import RtlDesign, Stream
 from sdq_fpga.rtl.ports import Port, module_ports
-from sdq_fpga.rtl.rewrites import corrected
+from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
 from sdq_fpga.rtl.stitch import NodeModule, stitch
 
 __all__ = ["TOP", "generate"]
@@ -56,11 +56,10 @@ def generate(
     Raises:
         StageError: FINN refuses to generate a node, or its RTL library is not the one known.
     """
-    library = Path(finn.__file__).parent / "finn-rtllib"
     with finn_session(work, log):
         with explained("FINN could not generate the RTL", "report the node it names"):
             model = model.transform(PrepareIP(part, 1e3 / clock_mhz))
-        writer = _Writer(work, library, out)
+        writer = _Writer(work, rtllib_dir(), out)
         nodes = tuple(writer.node(model, node) for node in model.graph.node)
         source = _stream(getHWCustomOp(model.graph.node[0]), is_input=True)
         sink = _stream(getHWCustomOp(model.graph.node[-1]), is_input=False)
@@ -104,24 +103,20 @@ class _Writer:
             path = Path(source)
             if path.is_relative_to(self.library) and path.name not in _SIMULATION_ONLY:
                 self.from_library(str(path.relative_to(self.library)))
-        ports = self._ports(node.name)
-        if _attribute(inst, "mem_mode") != "internal_decoupled":
-            return NodeModule(
-                name=node.name,
-                ports=ports,
-                source=node.input[0],
-                sink=node.output[0],
-                out_width=int(inst.get_outstream_width_padded()),
-            )
-        for name in _MEMSTREAM_SOURCES:
-            self.from_library(name)
-        weights = f"{node.name}_memstream_wrapper"
-        return NodeModule(
+        module = NodeModule(
             name=node.name,
-            ports=ports,
+            ports=self._ports(node.name),
             source=node.input[0],
             sink=node.output[0],
             out_width=int(inst.get_outstream_width_padded()),
+        )
+        if _attribute(inst, "mem_mode") != "internal_decoupled":
+            return module
+        for name in _MEMSTREAM_SOURCES:
+            self.from_library(name)
+        weights = f"{node.name}_memstream_wrapper"
+        return replace(
+            module,
             weights=weights,
             weight_ports=self._ports(weights),
             weight_width=int(inst.get_instream_width_padded(1)),
@@ -129,8 +124,7 @@ class _Writer:
 
     def from_library(self, name: str) -> None:
         """Copies one file of FINN's library, corrected."""
-        text = (self.library / name).read_text(encoding="utf-8")
-        self.write(Path(name).name, corrected(name, text))
+        self.write(Path(name).name, read_corrected(name))
 
     def write(self, name: str, text: str) -> None:
         """Writes one source file.

@@ -1,17 +1,14 @@
 """Simulates the RTL of a finished build again."""
 
-import tempfile
 from pathlib import Path
 
-from sdq_fpga.cost.folding import Folding
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.hardware import HostSide
 from sdq_fpga.progress import Progress
-from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.run import open_run
 from sdq_fpga.sim.figures import SimulationFigures
-from sdq_fpga.sim.verify import verify
+from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
+from sdq_fpga.stages.steps import simulate
 
 __all__ = ["simulate_again"]
 
@@ -47,21 +44,5 @@ def simulate_again(
                 f"the dataset has only {len(data.test_images)} test images",
                 f"give at most that many with --images, not {images}",
             )
-        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=directory) as scratch:
-            comparison = verify(
-                read_plain(RtlDesign, directory / "generate" / "design.json"),
-                directory / "generate" / "rtl",
-                directory / "export" / "model.onnx",
-                read_plain(HostSide, directory / "lower" / "host.json"),
-                data.test_images[:images],
-                data.test_labels[:images],
-                stall=stall,
-                seed=seed,
-                estimated_interval=read_plain(
-                    Folding, directory / "fold" / "folding.json"
-                ).interval,
-                scratch=Path(scratch),
-                cache=cache,
-                progress=progress,
-            )
-        return comparison.figures
+        context = Context(settings, data, directory, cache, progress)
+        return simulate(context, images, stall, seed).figures

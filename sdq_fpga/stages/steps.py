@@ -25,7 +25,7 @@ from sdq_fpga.rtl.generate import generate
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.sdq import search
-from sdq_fpga.sim.verify import verify
+from sdq_fpga.sim.verify import Comparison, verify
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.train.accuracy import accuracy
@@ -44,6 +44,7 @@ __all__ = [
     "do_search",
     "do_simulate",
     "do_train",
+    "simulate",
 ]
 
 
@@ -162,25 +163,34 @@ def do_generate(context: Context, out: Path) -> None:
 def do_simulate(context: Context, out: Path) -> None:
     """Simulates the whole accelerator and compares: figures.json and the vectors."""
     spec = context.settings.flow.simulate
+    comparison = simulate(context, spec.images, spec.stall, context.settings.seed)
+    _write(out / "figures.json", comparison.figures)
+    for name in ("frames", "outputs", "expected"):
+        np.save(out / f"{name}.npy", getattr(comparison, name), allow_pickle=False)
+
+
+def simulate(context: Context, images: int, stall: float, seed: int) -> Comparison:
+    """Verifies the generated RTL on the first test images.
+
+    Raises:
+        StageError: the simulation failed.
+    """
     data = context.dataset
     with context.scratch() as work:
-        comparison = verify(
+        return verify(
             read_plain(RtlDesign, context.output("generate", "design.json")),
             context.output("generate", "rtl"),
             context.output("export", "model.onnx"),
             read_plain(HostSide, context.output("lower", "host.json")),
-            data.test_images[: spec.images],
-            data.test_labels[: spec.images],
-            stall=spec.stall,
-            seed=context.settings.seed,
+            data.test_images[:images],
+            data.test_labels[:images],
+            stall=stall,
+            seed=seed,
             estimated_interval=read_plain(Folding, context.output("fold", "folding.json")).interval,
             scratch=work,
             cache=context.cache,
             progress=context.progress,
         )
-    _write(out / "figures.json", comparison.figures)
-    for name in ("frames", "outputs", "expected"):
-        np.save(out / f"{name}.npy", getattr(comparison, name), allow_pickle=False)
 
 
 def do_package(context: Context, out: Path) -> None:

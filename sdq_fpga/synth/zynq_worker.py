@@ -9,22 +9,20 @@ import shutil
 import sys
 from pathlib import Path
 
-import finn
 import finn.xsi
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.rtl.rewrites import REWRITES, corrected
+from sdq_fpga.rtl.rewrites import REWRITES, read_corrected, rtllib_dir
 
 __all__ = ["main"]
 
 
 def corrected_library(destination: Path) -> Path:
     """Copies FINN's RTL library to ``destination`` with all corrections made."""
-    shutil.copytree(Path(finn.__file__).parent / "finn-rtllib", destination)
+    shutil.copytree(rtllib_dir(), destination)
     for rewrite in REWRITES:
-        path = destination / rewrite.file
-        path.write_text(corrected(rewrite.file, path.read_text(encoding="utf-8")))
+        (destination / rewrite.file).write_text(read_corrected(rewrite.file), encoding="utf-8")
     return destination
 
 

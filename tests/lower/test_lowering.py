@@ -8,7 +8,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import load_board
-from sdq_fpga.errors import UserError
+from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import NetworkSpec
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.export import write_qonnx
@@ -24,6 +24,7 @@ from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.rtl.generate import generate
 from sdq_fpga.sim.verify import verify
+from sdq_fpga.sim.verilator import lint
 
 CNN = NetworkSpec(
     kind="cnn",
@@ -77,24 +78,31 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def verified(net, policy, shape, tmp_path, cache, board, fps):
-    """Lowers, generates and simulates a network; returns the comparison with QONNX."""
+def generated(net, policy, shape, tmp_path, board, fps):
+    """Lowers a network and generates its RTL in tmp_path/rtl."""
     settle_thresholds(net, policy)
-    model = tmp_path / "model.onnx"
-    write_qonnx(to_brevitas(net, policy), shape, model)
+    write_qonnx(to_brevitas(net, policy), shape, tmp_path / "model.onnx")
     for name in ("work", "rtl", "sim"):
         (tmp_path / name).mkdir()
     with finn_session(tmp_path / "work", tmp_path / "log"):
-        graph, host = to_hardware(streamline(ModelWrapper(str(model))), board.part)
+        graph, host = to_hardware(
+            streamline(ModelWrapper(str(tmp_path / "model.onnx"))), board.part
+        )
         graph, folding = fold(graph, board, 100.0, fps, SilentProgress())
     design = generate(
         graph, board.part, 100.0, tmp_path / "work", tmp_path / "rtl", tmp_path / "log"
     )
+    return design, host, folding
+
+
+def verified(net, policy, shape, tmp_path, cache, board, fps):
+    """Lowers, generates and simulates a network; returns the comparison with QONNX."""
+    design, host, folding = generated(net, policy, shape, tmp_path, board, fps)
     images = np.random.default_rng(0).integers(0, 256, (12, *shape), dtype=np.uint8)
     return verify(
         design,
         tmp_path / "rtl",
-        model,
+        tmp_path / "model.onnx",
         host,
         images,
         np.zeros(len(images), np.int64),
@@ -147,6 +155,26 @@ def test_layer_whose_weights_are_of_one_sign_is_bit_exact(tmp_path, cache, weigh
     policy = policy_of(net, (4, 3, 2), (3, 4))
     comparison = verified(net, policy, (20,), tmp_path, cache, load_board("zcu104"), 1_000_000)
     assert comparison.figures.verdict.bit_exact
+
+
+def lint_of_top(design, rtl):
+    """What Verilator, with every warning on, says about the module that we wrote."""
+    try:
+        lint([rtl / name for name in design.sources], design.top)
+    except StageError as error:
+        return [fault for fault in str(error).split("; ") if f"{design.top}.sv" in fault]
+    return []
+
+
+def test_stitched_top_is_lint_clean(tmp_path):
+    net = random_net(CNN, seed=4)
+    policy = policy_of(net, (3, 4, 2), (2, 3))
+    design, _, _ = generated(net, policy, (2, 6, 6), tmp_path, load_board("zcu104"), 100_000)
+    assert lint_of_top(design, tmp_path / "rtl") == []
+    # and the check can fail
+    top = tmp_path / "rtl" / f"{design.top}.sv"
+    top.write_text(top.read_text().replace("= s_axis_tdata;", "= {s_axis_tdata, 1'b0};"))
+    assert any("WIDTH" in fault for fault in lint_of_top(design, tmp_path / "rtl"))
 
 
 def test_export_is_the_same_bytes_and_says_nothing_of_this_machine(tmp_path):

@@ -270,7 +270,7 @@ def norms(draw: st.DrawFn) -> tuple[list[float], ...]:
     return column(gamma), column(floats(-4, 4)), column(floats(-4, 4)), column(floats(0.125, 4))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(norm=norms(), weight_bits=st.integers(2, 8), bits=st.integers(1, 4))
 def test_any_norm(norm, weight_bits, bits):
     net, policy, module, step = one_block(*norm, weight_bits=weight_bits, activation_bits=bits)
