@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
-from qonnx.transformation.general import GiveUniqueNodeNames
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.infer_shapes import InferShapes
@@ -88,6 +88,7 @@ def to_hardware(model: ModelWrapper, part: str) -> tuple[ModelWrapper, HostSide]
             MinimizeWeightBitWidth(),
             SignedWeights(),
             InferDataTypes(),
+            GiveReadableTensorNames(),  # QONNX draws names at random; the file is to repeat
         ):
             model = model.transform(step)
     _refuse_without_rtl(model)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from sdq_fpga.board import Board
 from sdq_fpga.data import load_dataset
@@ -60,9 +60,11 @@ def read_plain(model: type[PlainT], path: Path) -> PlainT:
     """Reads a plain object that a stage wrote.
 
     Raises:
-        StageError: the file is missing.
-        UserError: it is not such an object.
+        StageError: the file is missing or damaged.
     """
-    if not path.is_file():
-        raise StageError(f"{path} is missing", "run the build that makes it")
-    return model.model_validate_json(path.read_bytes())
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise StageError(
+            f"{path} is missing or damaged", "delete its directory, and let sdq-fpga build make it"
+        ) from error

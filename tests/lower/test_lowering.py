@@ -189,6 +189,19 @@ def test_export_is_the_same_bytes_and_says_nothing_of_this_machine(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
 
 
+def test_hardware_graph_is_the_same_every_time(tmp_path):
+    net = random_net(CNN, seed=1)
+    write_qonnx(to_brevitas(net, policy_of(net, (3,), (2,))), (2, 6, 6), tmp_path / "m.onnx")
+    texts = []
+    for _ in range(2):
+        with finn_session(tmp_path, tmp_path / "log"):
+            graph, _ = to_hardware(
+                streamline(ModelWrapper(str(tmp_path / "m.onnx"))), "xczu7ev-ffvc1156-2-e"
+            )
+        texts.append(graph.model.SerializeToString(deterministic=True))
+    assert texts[0] == texts[1]
+
+
 def test_qonnx_equals_brevitas_to_the_last_bit(tmp_path):
     net = random_net(CNN, seed=2)
     policy = policy_of(net, (3, 4, 5), (3, 2))
