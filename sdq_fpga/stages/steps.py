@@ -78,6 +78,11 @@ def do_search(context: Context, out: Path) -> None:
         )
         policy = result.policy
         net.load_state_dict(result.state)
+        if result.greedy_drops:
+            context.progress.note(
+                f"the search did not reach {settings.target_bits:g} mean weight bits by itself; "
+                f"these layers were made to drop: {', '.join(result.greedy_drops)}"
+            )
         history = [
             asdict(record) | {"layer_bits": [bits.model_dump() for bits in record.layer_bits]}
             for record in result.history
