@@ -98,11 +98,11 @@ class SimulateSpec(Plain):
     """Simulation of the whole accelerator.
 
     Attributes:
-        images: how many test images go through the RTL.
+        images: how many test images go through the RTL; the interval takes four at least.
         stall: probability that the source holds back a beat, and the sink too, in each cycle.
     """
 
-    images: int = Field(default=100, ge=1)
+    images: int = Field(default=100, ge=4)
     stall: float = Field(default=0.3, ge=0, lt=1)
 
 

@@ -7,7 +7,13 @@ from sdq_fpga.progress import Progress
 from sdq_fpga.run import open_run
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.stages.context import Context
-from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
+from sdq_fpga.stages.settings import (
+    SETTINGS_FILE,
+    Settings,
+    check_images,
+    dataset_of,
+    read_plain,
+)
 from sdq_fpga.stages.steps import simulate
 
 __all__ = ["simulate_again"]
@@ -39,10 +45,6 @@ def simulate_again(
             run.require(stage)
         settings = read_plain(Settings, directory / SETTINGS_FILE)
         data = dataset_of(settings)
-        if len(data.test_images) < images:
-            raise UserError(
-                f"the dataset has only {len(data.test_images)} test images",
-                f"give at most that many with --images, not {images}",
-            )
+        check_images(data, images)
         context = Context(settings, data, directory, cache, progress)
         return simulate(context, images, stall, seed).figures

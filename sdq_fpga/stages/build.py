@@ -18,7 +18,13 @@ from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.context import Context
-from sdq_fpga.stages.settings import SETTINGS_FILE, Settings, dataset_of, read_plain
+from sdq_fpga.stages.settings import (
+    SETTINGS_FILE,
+    Settings,
+    check_images,
+    dataset_of,
+    read_plain,
+)
 from sdq_fpga.synth.vivado import find_vivado, make_bitstream, why_no_bitstream
 
 __all__ = ["Build"]
@@ -49,9 +55,11 @@ class Build:
             check_bits(settings.policy, [layer.activation is not None for layer in layers])
         else:
             check_search(settings.flow, settings.target_bits)
+        dataset = dataset_of(settings)
+        check_images(dataset, settings.flow.simulate.images)
         self._run = run
         self._settings = settings
-        self._context = Context(settings, dataset_of(settings), run.directory, cache, progress)
+        self._context = Context(settings, dataset, run.directory, cache, progress)
         self._common = {"code": code_digest(), "tools": tool_versions(), "seed": settings.seed}
         run.write(SETTINGS_FILE, settings.to_bytes())
 

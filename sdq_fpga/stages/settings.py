@@ -8,14 +8,14 @@ from pydantic import Field, ValidationError
 from sdq_fpga.board import Board
 from sdq_fpga.data import load_dataset
 from sdq_fpga.data.dataset import Dataset, check_fits
-from sdq_fpga.errors import StageError
+from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import Flow
 from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import class_count, frame_shape
 from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
 
-__all__ = ["SETTINGS_FILE", "Settings", "dataset_of", "read_plain"]
+__all__ = ["SETTINGS_FILE", "Settings", "check_images", "dataset_of", "read_plain"]
 
 SETTINGS_FILE = "settings.json"
 
@@ -54,6 +54,20 @@ def dataset_of(settings: Settings) -> Dataset:
     dataset = load_dataset(settings.flow.dataset, directory, class_count(net))
     check_fits(dataset, frame_shape(net), class_count(net))
     return dataset
+
+
+def check_images(dataset: Dataset, images: int) -> None:
+    """Makes sure that there are enough test images to simulate.
+
+    Raises:
+        UserError: there are not.
+    """
+    if len(dataset.test_images) < images:
+        raise UserError(
+            f"{images} images are to be simulated, but {dataset.name} has only "
+            f"{len(dataset.test_images)} test images",
+            "ask for fewer, or give a larger test set",
+        )
 
 
 def read_plain(model: type[PlainT], path: Path) -> PlainT:

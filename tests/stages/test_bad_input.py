@@ -121,6 +121,14 @@ def test_layer_that_the_hardware_lacks(terminal):
     one_sentence(done, 2, "'transformer'", "cnn")
 
 
+def test_more_images_than_there_are(terminal):
+    flow = yaml.safe_load(TINY.read_text())
+    flow["simulate"]["images"] = 5000
+    (terminal.root / "work" / "f.yaml").write_text(yaml.safe_dump(flow))
+    done = terminal.run("build", "--board", "zcu104", "--flow", "f.yaml")
+    one_sentence(done, 2, "5000 images", "digits", "360")
+
+
 def test_no_compiler_is_said_before_anything_is_trained(terminal):
     command = ("build", "--board", "zcu104", "--flow", str(TINY))
     done = terminal.run(*command, path=str(terminal.root))
