@@ -26,7 +26,7 @@ schemas: .venv/installed
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python has no venv module; install it, for example with: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing into .venv; this takes one to five minutes."
 	$(PYTHON) -m venv --clear .venv
-	$(PIP) install --quiet -r requirements.lock
+	$(PIP) install -r requirements.lock
 	$(PIP) install --quiet --no-deps -r requirements-no-deps.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
