@@ -17,11 +17,6 @@ class DspGeneration(StrEnum):
     DSP48E2 = "DSP48E2"
     DSP58 = "DSP58"
 
-    @property
-    def family(self) -> str:
-        """Yosys' name of the families that have this primitive."""
-        return {"DSP48E1": "xc7", "DSP48E2": "xcup", "DSP58": "versal"}[self.value]
-
 
 class Shell(StrEnum):
     """How the accelerator reaches memory on the board."""

@@ -37,8 +37,9 @@ def code_digest() -> str:
         if path.is_file()
     ]
     for name, path in sorted(files):
-        sha.update(f"{name.as_posix()}\0".encode())
-        sha.update(path.read_bytes())
+        content = path.read_bytes()
+        sha.update(f"{name.as_posix()}\0{len(content)}\0".encode())
+        sha.update(content)
     return sha.hexdigest()
 
 

@@ -1,6 +1,9 @@
 """What the RTL of a design is, for those who simulate, synthesise or package it."""
 
-from pydantic import Field
+import math
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from sdq_fpga.plain import Plain
 
@@ -28,6 +31,18 @@ class Stream(Plain):
     beats: int = Field(gt=0)
     signed: bool
     shape: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.elements * self.element_bits > self.width:
+            raise ValueError(
+                f"{self.elements} values of {self.element_bits} bits do not fit {self.width} bits"
+            )
+        if self.beats * self.elements != math.prod(self.shape):
+            raise ValueError(
+                f"{self.beats} beats of {self.elements} values are no frame of {self.shape}"
+            )
+        return self
 
 
 class RtlDesign(Plain):
