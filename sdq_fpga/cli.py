@@ -197,10 +197,11 @@ def simulate(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> 
     \b
     Example: sdq-fpga simulate runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
     """
+    progress = _loading(cache)
     from sdq_fpga.report.table import simulation_table  # noqa: PLC0415
     from sdq_fpga.stages.again import simulate_again  # noqa: PLC0415
 
-    figures = simulate_again(run_directory, **stated, cache=cache, progress=_progress())
+    figures = simulate_again(run_directory, **stated, cache=cache, progress=progress)
     if as_json:
         click.echo(figures.to_bytes().decode(), nl=False)
     else:
@@ -278,26 +279,35 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
             f"give at most {board.clock_mhz.maximum:g} with --clock-mhz",
         )
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
-    # torch makes a directory for its compiler when it is imported; /tmp is not ours to write in.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "torch"))
-    progress = _progress()
     with open_run(directory) as run:
-        progress.note("loading torch, Brevitas and FINN, which takes some seconds")
+        progress = _loading(cache)
         from sdq_fpga.stages.build import Build  # noqa: PLC0415
         from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
 
         target_bits = stated["target_bits"]
-        settings = Settings(
-            flow=flow,
-            board=board,
-            clock_mhz=clock_mhz,
-            seed=stated["seed"],
-            target_bits=flow.search.target_bits if target_bits is None else target_bits,
-            target_fps=stated.get("target_fps"),
-            policy=policy,
-            data=None if stated["data"] is None else str(stated["data"].resolve()),
+        settings = Settings.from_data(
+            {
+                "flow": flow,
+                "board": board,
+                "clock_mhz": clock_mhz,
+                "seed": stated["seed"],
+                "target_bits": flow.search.target_bits if target_bits is None else target_bits,
+                "target_fps": stated.get("target_fps"),
+                "policy": policy,
+                "data": None if stated["data"] is None else str(stated["data"].resolve()),
+            },
+            "what the options state",
         )
         return use(Build(settings, run, cache, progress))
+
+
+def _loading(cache: Path) -> ConsoleProgress:
+    """Prepares for the import of the stages, and says that it takes a while."""
+    # torch makes a directory for its compiler when it is imported; /tmp is not ours to write in.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "torch"))
+    progress = ConsoleProgress(Console(stderr=True))
+    progress.note("loading torch, Brevitas and FINN, which takes some seconds")
+    return progress
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -307,10 +317,6 @@ def _write(path: Path, data: bytes) -> None:
         raise UserError(
             f"{path} can't be written ({error.strerror})", "give another file"
         ) from error
-
-
-def _progress() -> ConsoleProgress:
-    return ConsoleProgress(Console(stderr=True))
 
 
 def _stdout() -> Console:

@@ -86,6 +86,11 @@ def test_target_that_no_folding_reaches(tiny_build):
     one_sentence(done, 2, "1e+09 frames/s", "frames/s")
 
 
+def test_target_that_is_no_number(terminal):
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "nan")
+    one_sentence(done, 2, "target_fps")
+
+
 def test_clock_above_the_board(terminal):
     done = terminal.run("build", "--board", "pynq-z2", "--clock-mhz", "900")
     one_sentence(done, 2, "900 MHz", "pynq-z2")

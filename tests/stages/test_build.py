@@ -176,6 +176,7 @@ def test_simulate_again_with_other_stalls(tiny_build):
     figures = json.loads(done.out)
     assert figures["verdict"] == {"differing": 0, "images": 20, "values": 2 * 20 * 10}
     assert figures["stall"] == 0.7
+    assert list((terminal.root / "tmp").iterdir()) == []
 
 
 def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
