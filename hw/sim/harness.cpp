@@ -1,30 +1,45 @@
 /*****************************************************************************
- * Drives a stitched accelerator: frames in, frames out, one clock.
+ * Drives a design with any number of AXI-Stream ports and one clock, ap_clk, and one reset,
+ * ap_rst_n. ports.h, written for each design, names its ports: PORTS(X) expands X for each.
  *
- * Usage: harness INPUT OUTPUT BYTES_IN BYTES_OUT BEATS_IN BEATS_OUT FRAMES STALL SEED ALONE PATIENCE
- *   INPUT     file of FRAMES x BEATS_IN beats of BYTES_IN bytes, the width of s_axis_tdata
- *   OUTPUT    file to write, FRAMES x BEATS_OUT beats of BYTES_OUT bytes, the width of m_axis_tdata
- *   STALL     probability, in 1/65536, that the source holds a beat back in a cycle, and,
- *             independently, that the sink is not ready in it
- *   SEED      seed of the stalls
- *   ALONE     how many of the first frames go through with nothing else in the pipeline: the next
- *             frame enters after their last beat has left
- *   PATIENCE  cycles without any transfer after which the design counts as stuck
+ * Usage: harness PLAN, a text file of lines
+ *   source PREFIX FILE BYTES BEATS FRAMES    PREFIX_tdata/_tvalid/_tready takes FRAMES frames of
+ *                                            BEATS beats of BYTES bytes from FILE
+ *   sink PREFIX FILE BYTES BEATS FRAMES      the same the other way
+ *   set PORT VALUE                           an input that stays constant
+ *   probe PORT                               an output that is printed at the end
+ *   write ADDRESS DATA                       an AXI-Lite write (s_axilite) before the first frame
+ *   stall N       probability, in 1/65536, that a source holds a beat back in a cycle, and,
+ *                 independently, that a sink is not ready in it
+ *   seed N        of the stalls, and of registers that have no reset
+ *   alone N       how many of the first frames go through with nothing else in the pipeline: the
+ *                 next frame enters after their last beat has left
+ *   gap N         frame k does not begin before k*N cycles after the first (0: as soon as it can)
+ *   reset N       in cycle N, reset, forget all that was received, and start again
+ *   patience N    cycles without any transfer after which the design counts as stuck
  *
- * Both ports follow AXI-Stream: a source that has said TVALID holds it and its data until the
- * transfer; the harness does so itself and checks that the design does.
+ * All streams follow AXI-Stream: who has said TVALID holds it and the data until the transfer; the
+ * harness does so itself and checks that the design does.
  *
- * Prints one line for each frame that has left: "frame N FIRST_IN LAST_IN FIRST_OUT LAST_OUT", in
- * cycles, and "done CYCLES" at the end. Exit codes: 0 done, 3 stuck, 4 protocol violated, 5 files.
+ * Prints "frame K FIRST_IN LAST_IN FIRST_OUT LAST_OUT", in cycles, when frame K has left by every
+ * sink, "probe PORT VALUE", and "done CYCLES" at the end.
+ * Exit codes: 0 done, 3 stuck, 4 protocol violated, 5 files or plan.
  *****************************************************************************/
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <map>
 #include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "Vmodel.h"
+#include "ports.h"
 #include "verilated.h"
 
 namespace {
@@ -34,23 +49,37 @@ constexpr int kProtocol = 4;
 constexpr int kFiles = 5;
 constexpr int kResetCycles = 16;
 
-// A port's value as bytes, least significant first, whatever type Verilator gave it. Verilator's
-// types are arrays of 32-bit words or integers, both little-endian on the machines it runs on.
-template <typename Signal>
-void store(Signal& signal, const uint8_t* bytes, size_t count) {
-	std::memset(&signal, 0, sizeof signal);
-	std::memcpy(&signal, bytes, count);
+using Count = unsigned long long;
+
+[[noreturn]] void fail(int code, const std::string& what) {
+	std::fflush(stdout);
+	std::fprintf(stderr, "%s\n", what.c_str());
+	std::exit(code);
 }
-template <typename Signal>
-void load(const Signal& signal, uint8_t* bytes, size_t count) {
-	std::memcpy(bytes, &signal, count);
-}
+
+// A port's value as bytes, least significant first. Verilator's types are integers or arrays of
+// 32-bit words, both little-endian on the machines it runs on.
+struct Port {
+	uint8_t* bytes = nullptr;
+	size_t size = 0;
+	void set(uint64_t value) const {
+		std::memset(bytes, 0, size);
+		std::memcpy(bytes, &value, std::min(size, sizeof value));
+	}
+	uint64_t get() const {
+		uint64_t value = 0;
+		std::memcpy(&value, bytes, std::min(size, sizeof value));
+		return value;
+	}
+};
 
 // xorshift64*, so that the stalls do not depend on the C++ library.
 class Stalls {
 public:
-	Stalls(uint64_t seed, uint32_t threshold) : state_(seed * 2 + 1), threshold_(threshold) {}
+	Stalls(uint64_t seed, uint32_t threshold)
+	    : state_((seed + 1) * 0x9E3779B97F4A7C15ULL | 1), threshold_(threshold) {}
 	bool next() {
+		if (threshold_ == 0) return false;
 		state_ ^= state_ >> 12;
 		state_ ^= state_ << 25;
 		state_ ^= state_ >> 27;
@@ -62,153 +91,301 @@ private:
 	uint32_t threshold_;
 };
 
-struct Frame {
-	uint64_t first_in = 0, last_in = 0, first_out = 0, last_out = 0;
+struct Stream {
+	std::string prefix, file;
+	size_t bytes = 0, beats = 0, frames = 0;
+	std::vector<uint8_t> data;
+	Port tdata;
+	uint8_t* tvalid = nullptr;
+	uint8_t* tready = nullptr;
+	Stalls stalls{0, 0};
+	size_t done = 0;  // beats
+	bool waiting = false;  // an offered beat that was not taken yet
+	std::vector<Count> first, last;  // cycles of each frame's first and last beat
+
+	size_t total() const { return beats * frames; }
+	bool finished() const { return done == total(); }
+	void restart() {
+		done = 0;
+		waiting = false;
+	}
+	void count(Count now) {
+		if (done % beats == 0) first[done / beats] = now;
+		last[done / beats] = now;
+		++done;
+	}
+};
+
+struct Plan {
+	std::vector<Stream> sources, sinks;
+	std::vector<std::pair<std::string, uint64_t>> constants;
+	std::vector<std::string> probes;
+	std::vector<std::pair<uint32_t, uint32_t>> writes;
+	std::map<std::string, Count> numbers{{"stall", 0}, {"seed", 0},  {"alone", 0},
+	                                     {"gap", 0},   {"reset", 0}, {"patience", 100000}};
+};
+
+Plan read_plan(const char* path) {
+	Plan plan;
+	std::ifstream file(path);
+	if (!file) fail(kFiles, std::string("can't read ") + path);
+	std::string line;
+	while (std::getline(file, line)) {
+		std::istringstream words(line);
+		std::string kind;
+		words >> kind;
+		if (kind == "source" || kind == "sink") {
+			Stream stream;
+			words >> stream.prefix >> stream.file >> stream.bytes >> stream.beats >> stream.frames;
+			(kind == "source" ? plan.sources : plan.sinks).push_back(std::move(stream));
+		} else if (kind == "set") {
+			plan.constants.emplace_back();
+			words >> plan.constants.back().first >> plan.constants.back().second;
+		} else if (kind == "probe") {
+			plan.probes.emplace_back();
+			words >> plan.probes.back();
+		} else if (kind == "write") {
+			plan.writes.emplace_back();
+			words >> plan.writes.back().first >> plan.writes.back().second;
+		} else if (plan.numbers.count(kind)) {
+			words >> plan.numbers[kind];
+		} else {
+			fail(kFiles, "unknown line in the plan: " + line);
+		}
+		if (!words) fail(kFiles, "incomplete line in the plan: " + line);
+	}
+	return plan;
+}
+
+class Bench {
+public:
+	Bench(Plan plan, int argc, char** argv)
+	    : plan_(std::move(plan)), sources_(plan_.sources), sinks_(plan_.sinks) {
+		const uint64_t seed = plan_.numbers["seed"];
+		context_->commandArgs(argc, argv);
+		context_->randReset(2);  // registers without a reset start with random bits,
+		context_->randSeed(static_cast<int>(seed % 2147483646 + 1));  // the same for the same seed
+		design_ = std::make_unique<Vmodel>(context_.get());
+#define PORT(name) \
+	ports_[#name] = Port{reinterpret_cast<uint8_t*>(&design_->name), sizeof(design_->name)};
+		PORTS(PORT)
+#undef PORT
+		uint64_t number = 0;
+		for (Stream& stream : sources_) attach(stream, seed * 4096 + number++, true);
+		for (Stream& stream : sinks_) attach(stream, seed * 4096 + number++, false);
+		for (const auto& [name, value] : plan_.constants) port(name).set(value);
+	}
+
+	void run() {
+		reset();
+		for (const auto& [address, data] : plan_.writes) write(address, data);
+		const Count restart = plan_.numbers["reset"];
+		now_ = last_transfer_ = 0;
+		while (!finished() && !context_->gotFinish()) {
+			if (restart && now_ == restart) {
+				reset();
+				for (Stream& stream : sources_) stream.restart();
+				for (Stream& stream : sinks_) stream.restart();
+				left_ = 0;
+				last_transfer_ = now_;
+			}
+			step();
+		}
+		for (const std::string& name : plan_.probes)
+			std::printf("probe %s %llu\n", name.c_str(), static_cast<Count>(port(name).get()));
+		design_->final();
+		if (!finished()) fail(kStuck, "the design ended the simulation " + progress());
+		for (const Stream& sink : sinks_) {
+			std::ofstream file(sink.file, std::ios::binary);
+			file.write(reinterpret_cast<const char*>(sink.data.data()),
+			           static_cast<std::streamsize>(sink.data.size()));
+			if (!file.flush()) fail(kFiles, "can't write " + sink.file);
+		}
+		std::printf("done %llu\n", now_);
+	}
+
+private:
+	Port port(const std::string& name) const {
+		const auto found = ports_.find(name);
+		if (found == ports_.end()) fail(kFiles, "the design has no port " + name);
+		return found->second;
+	}
+
+	void attach(Stream& stream, uint64_t seed, bool is_source) {
+		stream.tdata = port(stream.prefix + "_tdata");
+		stream.tvalid = port(stream.prefix + "_tvalid").bytes;
+		stream.tready = port(stream.prefix + "_tready").bytes;
+		stream.stalls = Stalls(seed, static_cast<uint32_t>(plan_.numbers["stall"]));
+		stream.data.resize(stream.total() * stream.bytes);
+		stream.first.resize(stream.frames);
+		stream.last.resize(stream.frames);
+		if (stream.bytes > stream.tdata.size)
+			fail(kFiles, stream.prefix + " is narrower than the plan says");
+		if (!is_source) return;
+		std::ifstream file(stream.file, std::ios::binary);
+		file.read(reinterpret_cast<char*>(stream.data.data()),
+		          static_cast<std::streamsize>(stream.data.size()));
+		if (static_cast<size_t>(file.gcount()) != stream.data.size())
+			fail(kFiles, stream.file + " is missing or too short");
+	}
+
+	// 10 ns a cycle. FINN's compute core wants 100 ns of rest first, as a real DSP slice does.
+	// Inputs change with the falling edge, and are settled before the rising one.
+	void settle() {
+		design_->ap_clk = 0;
+		context_->timeInc(5000);
+		design_->eval();
+	}
+	void rise() {
+		design_->ap_clk = 1;
+		context_->timeInc(5000);
+		design_->eval();
+		++now_;
+	}
+
+	void reset() {
+		for (Stream& stream : sources_) *stream.tvalid = 0;
+		for (Stream& stream : sinks_) *stream.tready = 0;
+		design_->ap_rst_n = 0;
+		for (int i = 0; i < kResetCycles; ++i) {
+			settle();
+			rise();
+		}
+		design_->ap_rst_n = 1;
+	}
+
+	void write(uint32_t address, uint32_t data) {
+		port("s_axilite_AWADDR").set(address);
+		port("s_axilite_WDATA").set(data);
+		port("s_axilite_WSTRB").set(15);
+		port("s_axilite_BREADY").set(1);
+		bool address_open = true, data_open = true, answer_open = true;
+		for (Count tries = 0; answer_open; ++tries) {
+			if (tries > plan_.numbers["patience"]) fail(kStuck, "an AXI-Lite write hangs");
+			port("s_axilite_AWVALID").set(address_open);
+			port("s_axilite_WVALID").set(data_open);
+			settle();
+			if (port("s_axilite_AWREADY").get()) address_open = false;
+			if (port("s_axilite_WREADY").get()) data_open = false;
+			if (port("s_axilite_BVALID").get()) {
+				if (port("s_axilite_BRESP").get()) fail(kProtocol, "an AXI-Lite write was refused");
+				answer_open = false;
+			}
+			rise();
+		}
+		port("s_axilite_AWVALID").set(0);
+		port("s_axilite_WVALID").set(0);
+		settle();
+		port("s_axilite_BREADY").set(0);
+		rise();
+	}
+
+	bool may_begin(size_t frame) const {
+		if (frame > 0 && frame <= plan_.numbers.at("alone"))
+			for (const Stream& sink : sinks_)
+				if (sink.done < frame * sink.beats) return false;
+		return frame == 0 || now_ >= sources_[0].first[0] + frame * plan_.numbers.at("gap");
+	}
+
+	void step() {
+		for (Stream& source : sources_) {
+			if (!source.waiting && !source.finished()) {
+				const bool begins = source.done % source.beats == 0;
+				source.waiting = (!begins || may_begin(source.done / source.beats)) &&
+				                 !source.stalls.next();
+				if (source.waiting)
+					std::memcpy(source.tdata.bytes, &source.data[source.done * source.bytes],
+					            source.bytes);
+			}
+			*source.tvalid = source.waiting;
+		}
+		for (Stream& sink : sinks_) *sink.tready = !sink.finished() && !sink.stalls.next();
+		settle();
+		bool moved = false;
+		for (Stream& source : sources_) {
+			if (!source.waiting || !*source.tready) continue;
+			source.waiting = false;
+			source.count(now_);
+			moved = true;
+		}
+		for (Stream& sink : sinks_) {
+			if (sink.finished()) continue;
+			uint8_t* const kept = &sink.data[sink.done * sink.bytes];
+			if (sink.waiting &&
+			    (!*sink.tvalid || std::memcmp(kept, sink.tdata.bytes, sink.bytes) != 0))
+				fail(kProtocol, "cycle " + std::to_string(now_) + ": " + sink.prefix +
+				                    " dropped or changed a beat before its transfer");
+			sink.waiting = *sink.tvalid;
+			if (!sink.waiting) continue;
+			std::memcpy(kept, sink.tdata.bytes, sink.bytes);
+			if (!*sink.tready) continue;
+			const size_t frame = sink.done / sink.beats;
+			if (sources_.size() == 1 && sources_[0].done <= frame * sources_[0].beats)
+				fail(kProtocol, "cycle " + std::to_string(now_) + ": " + sink.prefix +
+				                    " gave a beat of frame " + std::to_string(frame) +
+				                    " before its first input");
+			sink.waiting = false;
+			sink.count(now_);
+			moved = true;
+		}
+		if (moved) {
+			last_transfer_ = now_;
+			report();
+		}
+		if (now_ - last_transfer_ > plan_.numbers["patience"])
+			fail(kStuck, "stuck: no transfer for " + std::to_string(now_ - last_transfer_) +
+			                 " cycles, " + progress());
+		rise();
+	}
+
+	void report() {
+		const size_t frames = sinks_[0].frames;
+		while (left_ < frames) {
+			Count first_out = ~0ULL, last_out = 0;
+			for (const Stream& sink : sinks_) {
+				if (sink.frames != frames) return;  // streams that have nothing to do with each other
+				if (sink.done < (left_ + 1) * sink.beats) return;
+				first_out = std::min(first_out, sink.first[left_]);
+				last_out = std::max(last_out, sink.last[left_]);
+			}
+			const Stream& source = sources_[0];
+			if (source.frames != frames) return;
+			std::printf("frame %zu %llu %llu %llu %llu\n", left_, source.first[left_],
+			            source.last[left_], first_out, last_out);
+			std::fflush(stdout);
+			++left_;
+		}
+	}
+
+	bool finished() const {
+		for (const Stream& sink : sinks_)
+			if (!sink.finished()) return false;
+		return true;
+	}
+
+	std::string progress() const {
+		std::string text;
+		for (const auto* streams : {&sources_, &sinks_})
+			for (const Stream& stream : *streams)
+				if (!stream.finished())
+					text += (text.empty() ? "" : ", ") + std::to_string(stream.done) + " of " +
+					        std::to_string(stream.total()) + " beats through " + stream.prefix;
+		return text;
+	}
+
+	Plan plan_;
+	std::vector<Stream>&sources_, &sinks_;
+	std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
+	std::unique_ptr<Vmodel> design_;
+	std::map<std::string, Port> ports_;
+	Count now_ = 0, last_transfer_ = 0;
+	size_t left_ = 0;  // frames that have left by every sink
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-	if (argc < 12) {
-		std::fprintf(stderr, "usage: see the head of harness.cpp\n");
-		return kFiles;
-	}
-	const size_t beats_in = std::strtoull(argv[5], nullptr, 10);
-	const size_t beats_out = std::strtoull(argv[6], nullptr, 10);
-	const size_t frames = std::strtoull(argv[7], nullptr, 10);
-	const uint32_t stall = std::strtoul(argv[8], nullptr, 10);
-	const uint64_t seed = std::strtoull(argv[9], nullptr, 10);
-	const size_t alone = std::strtoull(argv[10], nullptr, 10);
-	const uint64_t patience = std::strtoull(argv[11], nullptr, 10);
-	const size_t in_bytes = std::strtoull(argv[3], nullptr, 10);
-	const size_t out_bytes = std::strtoull(argv[4], nullptr, 10);
-
-	std::vector<uint8_t> input(frames * beats_in * in_bytes);
-	std::vector<uint8_t> output(frames * beats_out * out_bytes);
-	if (FILE* file = std::fopen(argv[1], "rb")) {
-		const size_t got = std::fread(input.data(), 1, input.size(), file);
-		std::fclose(file);
-		if (got != input.size()) {
-			std::fprintf(stderr, "%s holds %zu bytes, not %zu\n", argv[1], got, input.size());
-			return kFiles;
-		}
-	} else {
-		std::fprintf(stderr, "can't read %s\n", argv[1]);
-		return kFiles;
-	}
-
-	auto context = std::make_unique<VerilatedContext>();
-	context->commandArgs(argc, argv);
-	context->randReset(2);  // registers without a reset start with random bits,
-	context->randSeed(static_cast<int>(seed % 2147483646 + 1));  // the same for the same seed
-	auto design = std::make_unique<Vmodel>(context.get());
-
-	// 10 ns a cycle. FINN's compute core wants 100 ns of rest first, as a real DSP slice does.
-	const auto cycle = [&] {
-		design->ap_clk = 1;
-		context->timeInc(5000);
-		design->eval();
-		design->ap_clk = 0;
-		context->timeInc(5000);
-		design->eval();
-	};
-	if (in_bytes > sizeof design->s_axis_tdata || out_bytes > sizeof design->m_axis_tdata) {
-		std::fprintf(stderr, "the ports are narrower than %zu and %zu bytes\n", in_bytes, out_bytes);
-		return kFiles;
-	}
-	design->ap_clk = 0;
-	design->ap_rst_n = 0;
-	design->s_axis_tvalid = 0;
-	design->m_axis_tready = 0;
-	design->eval();
-	for (int i = 0; i < kResetCycles; ++i) cycle();
-	design->ap_rst_n = 1;
-	design->eval();
-
-	Stalls source_stalls(seed * 2 + 0, stall), sink_stalls(seed * 2 + 1, stall);
-	std::vector<Frame> record(frames);
-	const size_t total_in = frames * beats_in, total_out = frames * beats_out;
-	size_t sent = 0, received = 0;
-	bool offered = false, was_waiting = false;
-	std::vector<uint8_t> waiting(out_bytes), seen(out_bytes);
-	uint64_t now = 0, last_transfer = 0;
-
-	while (received < total_out && !context->gotFinish()) {
-		// Inputs change just after the edge: here, with the clock low.
-		if (!offered && sent < total_in) {
-			const size_t frame = sent / beats_in;
-			const bool held = frame > 0 && frame <= alone && sent % beats_in == 0 &&
-			                  received < frame * beats_out;
-			offered = !held && !source_stalls.next();
-			if (offered) store(design->s_axis_tdata, &input[sent * in_bytes], in_bytes);
-		}
-		design->s_axis_tvalid = offered;
-		design->m_axis_tready = !sink_stalls.next();
-		design->eval();
-
-		const bool in_transfer = offered && design->s_axis_tready;
-		const bool out_valid = design->m_axis_tvalid;
-		const bool out_transfer = out_valid && design->m_axis_tready;
-		if (out_valid) load(design->m_axis_tdata, seen.data(), out_bytes);
-		if (was_waiting && (!out_valid || seen != waiting)) {
-			std::fprintf(stderr, "cycle %llu: m_axis dropped or changed a beat before its transfer\n",
-			             static_cast<unsigned long long>(now));
-			return kProtocol;
-		}
-		was_waiting = out_valid && !out_transfer;
-		waiting = seen;
-
-		if (in_transfer) {
-			Frame& frame = record[sent / beats_in];
-			if (sent % beats_in == 0) frame.first_in = now;
-			frame.last_in = now;
-			++sent;
-			offered = false;
-		}
-		if (out_transfer) {
-			const size_t index = received / beats_out;
-			Frame& frame = record[index];
-			if (sent <= index * beats_in) {
-				std::fprintf(stderr, "cycle %llu: m_axis gave a beat of frame %zu before its first input\n",
-				             static_cast<unsigned long long>(now), index);
-				return kProtocol;
-			}
-			std::memcpy(&output[received * out_bytes], seen.data(), out_bytes);
-			if (received % beats_out == 0) frame.first_out = now;
-			frame.last_out = now;
-			++received;
-			if (received % beats_out == 0) {
-				std::printf("frame %zu %llu %llu %llu %llu\n", index,
-				            static_cast<unsigned long long>(frame.first_in),
-				            static_cast<unsigned long long>(frame.last_in),
-				            static_cast<unsigned long long>(frame.first_out),
-				            static_cast<unsigned long long>(frame.last_out));
-				std::fflush(stdout);
-			}
-		}
-		if (in_transfer || out_transfer) last_transfer = now;
-		if (now - last_transfer > patience) {
-			std::fprintf(stderr,
-			             "stuck: no transfer for %llu cycles, %zu of %zu beats in, %zu of %zu out\n",
-			             static_cast<unsigned long long>(patience), sent, total_in, received,
-			             total_out);
-			return kStuck;
-		}
-		cycle();
-		++now;
-	}
-	design->final();
-	if (received < total_out) {
-		std::fprintf(stderr, "the design ended the simulation after %zu of %zu beats\n", received,
-		             total_out);
-		return kStuck;
-	}
-	FILE* file = std::fopen(argv[2], "wb");
-	if (!file || std::fwrite(output.data(), 1, output.size(), file) != output.size() ||
-	    std::fclose(file) != 0) {
-		std::fprintf(stderr, "can't write %s\n", argv[2]);
-		return kFiles;
-	}
-	std::printf("done %llu\n", static_cast<unsigned long long>(now));
+	if (argc < 2) fail(kFiles, "usage: see the head of harness.cpp");
+	Bench(read_plan(argv[1]), argc, argv).run();
 	return 0;
 }

@@ -30,6 +30,10 @@ def pack(frames: npt.NDArray[np.int64], stream: Stream) -> npt.NDArray[np.uint8]
             f"values {frames.min()}..{frames.max()} do not fit a stream of {low}..{high}",
             "give values in that range",
         )
+    if stream.bipolar:
+        if np.any(frames == 0):
+            raise StageError("a bipolar stream can't carry 0", "give values of -1 and +1")
+        frames = (frames + 1) >> 1
     values = frames.reshape(count, stream.beats, stream.elements, 1)
     bits = (values >> np.arange(stream.element_bits)) & 1
     used = stream.elements * stream.element_bits
@@ -60,6 +64,8 @@ def unpack(beats: npt.NDArray[np.uint8], stream: Stream) -> npt.NDArray[np.int64
     if stream.signed:
         weights[-1] = -weights[-1]
     values = used.reshape(count, stream.beats, stream.elements, stream.element_bits) @ weights
+    if stream.bipolar:
+        values = 2 * values - 1
     return values.reshape(count, *stream.shape)
 
 
@@ -72,6 +78,8 @@ def _check_shape(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -
 
 
 def _range(stream: Stream) -> tuple[int, int]:
+    if stream.bipolar:
+        return -1, 1
     if stream.signed:
         return -(2 ** (stream.element_bits - 1)), 2 ** (stream.element_bits - 1) - 1
     return 0, 2**stream.element_bits - 1
