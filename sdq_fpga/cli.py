@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sdq_fpga import __version__
-from sdq_fpga.board import load_board, load_boards
+from sdq_fpga.board import Board, load_board, load_boards
 from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.errors import SdqFpgaError, UserError
 from sdq_fpga.flow import load_flow
@@ -125,6 +125,9 @@ _what_to_build = _options(
 @_debug
 @_what_to_build
 @click.option("--policy", "policy_file", type=_FILE, help="Bits to use instead of searching.")
+@click.option("--model", type=_FILE, help="A QONNX model to build instead of a flow.")
+@click.option("--vectors", type=_FILE, help="Frames (.npz) to verify a model with [random].")
+@click.option("--images", type=click.IntRange(4), help="Frames to simulate [default: the flow's].")
 @click.option(
     "--target-fps",
     type=click.FloatRange(min=0, min_open=True),
@@ -144,15 +147,19 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
       sdq-fpga build --board zcu104
       sdq-fpga build --board pynq-z2 --target-bits 4 --target-fps 50000
       sdq-fpga build --board zcu104 --flow mnist-mlp --data ~/mnist
+      sdq-fpga build --board zcu104 --model resnet8.onnx --target-fps 1000
     """
-    report = _with_build(stated, cache, lambda build: build.everything(vivado))
+    if stated["model"] is not None:
+        report = _build_model(stated, cache, vivado)
+    else:
+        report = _with_build(stated, cache, lambda build: build.everything(vivado))
     from sdq_fpga.report.table import report_table  # noqa: PLC0415
 
     if as_json:
         click.echo(report.to_bytes().decode(), nl=False)
     else:
         _stdout().print(report_table(report))
-    if not report.simulation.verdict.bit_exact:
+    if not report.accelerator.simulation.verdict.rtl_exact:
         sys.exit(1)
 
 
@@ -272,12 +279,10 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     flow = load_flow(stated["flow_name"])
     policy_file = stated.get("policy_file")
     policy = None if policy_file is None else Policy.from_file(policy_file)
-    clock_mhz = stated.get("clock_mhz") or board.clock_mhz.default
-    if clock_mhz > board.clock_mhz.maximum:
-        raise UserError(
-            f"{clock_mhz:g} MHz is more than {board.name} can do",
-            f"give at most {board.clock_mhz.maximum:g} with --clock-mhz",
-        )
+    clock_mhz = _clock(stated, board)
+    if stated.get("images") is not None:
+        simulate = flow.simulate.model_copy(update={"images": stated["images"]})
+        flow = flow.model_copy(update={"simulate": simulate})
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
     with open_run(directory) as run:
         progress = _loading(cache)
@@ -299,6 +304,48 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
             "what the options state",
         )
         return use(Build(settings, run, cache, progress))
+
+
+def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> Any:
+    """Builds a given model."""
+    model: Path = stated["model"]
+    for option in ("policy_file", "data", "target_bits"):
+        if stated[option] is not None:
+            name = option.removesuffix("_file").replace("_", "-")
+            raise UserError(f"--{name} has no meaning with --model", "leave one of them out")
+    board = load_board(stated["board_name"])
+    clock_mhz = _clock(stated, board)
+    directory = stated["run_directory"] or Path("runs") / f"{model.stem}-{board.name}"
+    with open_run(directory) as run:
+        progress = _loading(cache)
+        from sdq_fpga.stages.model_build import ModelBuild, ModelSettings  # noqa: PLC0415
+
+        vectors = stated["vectors"]
+        settings = ModelSettings.from_data(
+            {
+                "name": model.name,
+                "target": {
+                    "board": board,
+                    "clock_mhz": clock_mhz,
+                    "target_fps": stated["target_fps"],
+                    "seed": stated["seed"],
+                    "simulate": {} if stated["images"] is None else {"images": stated["images"]},
+                },
+                "vectors": None if vectors is None else str(vectors.resolve()),
+            },
+            "what the options state",
+        )
+        return ModelBuild(settings, model, run, cache, progress).everything(vivado)
+
+
+def _clock(stated: dict[str, Any], board: Board) -> float:
+    clock_mhz: float = stated.get("clock_mhz") or board.clock_mhz.default
+    if clock_mhz > board.clock_mhz.maximum:
+        raise UserError(
+            f"{clock_mhz:g} MHz is more than {board.name} can do",
+            f"give at most {board.clock_mhz.maximum:g} with --clock-mhz",
+        )
+    return clock_mhz
 
 
 def _loading(cache: Path) -> ConsoleProgress:

@@ -26,10 +26,15 @@ class Resources(Plain):
 
 
 class FoldedNode(Plain):
-    """One node of the folded graph; ``pe`` and ``simd`` are 1 where the node has none."""
+    """One node of the folded graph; ``pe`` and ``simd`` are 1 where the node has none.
+
+    Attributes:
+        layer: name of the node in the QONNX model that it comes from.
+    """
 
     name: str
     op: str
+    layer: str = ""
     pe: int
     simd: int
     cycles: int

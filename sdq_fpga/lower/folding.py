@@ -1,45 +1,43 @@
 """Folding: how parallel every node is, within the board's budget.
 
-PE and SIMD are chosen by FINN's own target-driven pass; this file drives it to a frame rate, or
-to the fastest design that fits. Resources are FINN's estimates, except DSP slices, which follow
-the lane packing of the RTL exactly (``cost.dsp``).
+For an interval, each node gets its cheapest folding that keeps up; what a LUT, a DSP slice and a
+block RAM cost is raised for whichever of them runs short. The interval is found by bisection.
 """
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
-from finn.transformation.fpgadataflow.insert_fifo import InsertFIFO
-from finn.transformation.fpgadataflow.set_folding import SetFolding
-from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from finn.util.basic import getHWCustomOp
-from onnx import NodeProto
+from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.dsp import mvu_dsps
-from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.folding import USABLE_SHARE, FoldedNode, Folding, Resources
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.finn_session import explained
+from sdq_fpga.lower.parallelism import Choice, choices, node_resources
+from sdq_fpga.lower.streams import insert_streams
+from sdq_fpga.ops import DOMAIN
 from sdq_fpga.progress import Progress
 
-__all__ = ["fold"]
+__all__ = ["fold", "folded_figures"]
 
-# Deep enough, on the networks measured, for the simulated interval to equal the estimated one: with
-# 32 words digits-cnn on pynq-z2 took 1137 cycles instead of 1024, with 64 it took 1073.
-_FIFO_WORDS = 128
-
-# FINN stops raising SIMD when the weights of one PE get wider than this; its RTL unit has no such
-# limit, and the default of 36 bits keeps wide layers slow.
-_WEIGHT_STREAM_MAX = 8191
+_PRICE_ROUNDS = 8
+_RESOURCES = ("lut", "bram18", "uram", "dsp")
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    model: ModelWrapper
-    folding: Folding
+class _Stage:
+    """Nodes that are folded together, because no width converter may stand between them.
+
+    Attributes:
+        names: of the nodes.
+        choices: for each folding of the stage, one choice for each node.
+    """
+
+    names: tuple[str, ...]
+    choices: tuple[tuple[Choice, ...], ...]
 
 
 def fold(
@@ -49,139 +47,276 @@ def fold(
     target_fps: float | None,
     progress: Progress,
 ) -> tuple[ModelWrapper, Folding]:
-    """Chooses PE and SIMD of every node, and inserts width converters and FIFOs.
+    """Chooses the parallelism of every node, and inserts width converters and FIFOs.
 
     Args:
         model: hardware graph.
         board: whose budget to keep.
         clock_mhz: clock of the accelerator.
-        target_fps: frames per second to reach with as few resources as FINN finds; None for the
-            fastest that fits.
-        progress: told after each folding that is tried.
+        target_fps: frames per second to reach; None for the fastest that fits.
+        progress: told how far it is.
 
     Returns:
-        The folded graph and its figures.
+        The folded graph and its figures. Its FIFOs have the least depth.
 
     Raises:
         UserError: the target can't be reached, or nothing fits the board.
     """
-    with explained("FINN could not fold the network", "report the node it names"):
-        if target_fps is None:
-            best = _fastest_that_fits(model, board, progress)
+    stages = _stages(model, board)
+    slowest = max(
+        min(_cycles(each) for each in stage.choices) for stage in stages
+    )  # of the most parallel foldings
+    fully_folded = max(max(_cycles(each) for each in stage.choices) for stage in stages)
+    if target_fps is None:
+        chosen = _fastest(stages, board, slowest, fully_folded, progress)
+    else:
+        chosen = _for_target(stages, board, clock_mhz, target_fps, slowest, fully_folded, progress)
+    folded = _apply(model, chosen)
+    folded = insert_streams(folded)
+    return folded, folded_figures(folded, board)
+
+
+def _cycles(stage_choice: Sequence[Choice]) -> int:
+    return max(choice.cycles for choice in stage_choice)
+
+
+def _stages(model: ModelWrapper, board: Board) -> list[_Stage]:
+    """Groups a depthwise window generator with the node that takes its windows."""
+    scratch = copy.deepcopy(model)
+    stages = []
+    nodes = list(scratch.graph.node)
+    readers = {name: node for node in nodes for name in node.input}
+    taken = set()
+    for node in nodes:
+        if node.name in taken:
+            continue
+        inst = getHWCustomOp(node)
+        if node.op_type == "ConvolutionInputGenerator_rtl" and inst.get_nodeattr("depthwise"):
+            reader = readers[node.output[0]]
+            taken.add(reader.name)
+            stages.append(
+                _Stage((node.name, reader.name), _depthwise_choices(scratch, node, reader, board))
+            )
         else:
-            best = _for_target(model, board, clock_mhz, target_fps, progress)
-    return best.model, best.folding
+            stages.append(
+                _Stage((node.name,), tuple((each,) for each in choices(scratch, node, board)))
+            )
+    return stages
 
 
-def _for_target(
-    model: ModelWrapper, board: Board, clock_mhz: float, target_fps: float, progress: Progress
-) -> _Candidate:
-    cycles = int(clock_mhz * 1e6 / target_fps)
-    candidate = _candidate(model, board, max(1, cycles))
-    reached = clock_mhz * 1e6 / candidate.folding.interval
-    if candidate.folding.interval > cycles:
-        raise UserError(
-            f"no folding reaches {target_fps:g} frames/s at {clock_mhz:g} MHz: "
-            f"{candidate.folding.bottleneck} takes {candidate.folding.interval} cycles a frame "
-            f"at its most parallel",
-            f"ask for at most {int(reached)} frames/s, or raise the clock",
-        )
-    over = candidate.folding.over_budget(board)
-    if over:
-        fastest = _fastest_that_fits(model, board, progress)
-        most = int(clock_mhz * 1e6 / fastest.folding.interval)
-        raise UserError(
-            f"{target_fps:g} frames/s do not fit {board.name}: too little {', '.join(over)}",
-            f"ask for at most {most} frames/s, or use fewer bits or a larger board",
-        )
-    return candidate
+def _depthwise_choices(
+    model: ModelWrapper, windows: NodeProto, reader: NodeProto, board: Board
+) -> tuple[tuple[Choice, ...], ...]:
+    """The same channels in parallel in both; with all channels, also a whole window at a time."""
+    found = []
+    first, second = getHWCustomOp(windows), getHWCustomOp(reader)
+    channels = int(first.get_nodeattr("IFMChannels"))
+    taps = second.integer("taps")
+    for pe in (each for each in range(1, channels + 1) if channels % each == 0):
+        for parallel in (0, 1) if taps > 1 else (0,):
+            first.set_nodeattr("SIMD", pe)
+            first.set_nodeattr("parallel_window", parallel)
+            second.set_nodeattr("PE", pe)
+            second.set_nodeattr("SIMD", taps if parallel else 1)
+            pair = (
+                Choice(
+                    windows.op_type,
+                    {"SIMD": pe, "parallel_window": parallel},
+                    int(first.get_exp_cycles()),
+                    node_resources(model, first, board),
+                ),
+                Choice(
+                    reader.op_type,
+                    {"PE": pe, "SIMD": taps if parallel else 1},
+                    int(second.get_exp_cycles()),
+                    node_resources(model, second, board),
+                ),
+            )
+            found.append(pair)
+    return tuple(found)
 
 
-def _fastest_that_fits(model: ModelWrapper, board: Board, progress: Progress) -> _Candidate:
-    """Bisects FINN's target on a logarithmic scale between one cycle and the fully folded case."""
-    slowest = _candidate(model, board, 2**40)
-    over = slowest.folding.over_budget(board)
+# ---- the choice -------------------------------------------------------------------------------
+
+
+def _total(chosen: Mapping[str, Choice]) -> Resources:
+    total = Resources(lut=0, bram18=0, uram=0, dsp=0)
+    for choice in chosen.values():
+        total = total + choice.resources
+    return total
+
+
+def _usable(board: Board) -> dict[str, float]:
+    return {name: getattr(board.budget, name) * USABLE_SHARE for name in _RESOURCES}
+
+
+def _at_interval(
+    stages: Sequence[_Stage], board: Board, interval: int
+) -> tuple[dict[str, Choice], list[str]]:
+    """The cheapest folding that keeps an interval, and the resources of which it takes too much."""
+    usable = _usable(board)
+    prices = {name: 1.0 / amount if amount else 1e9 for name, amount in usable.items()}
+    best: tuple[float, dict[str, Choice], list[str]] | None = None
+    for _ in range(_PRICE_ROUNDS):
+        chosen: dict[str, Choice] = {}
+        for stage in stages:
+            keeping = [each for each in stage.choices if _cycles(each) <= interval]
+            picked = min(keeping, key=lambda each: (_price(each, prices), -_cycles(each)))
+            chosen.update(zip(stage.names, picked, strict=True))
+        total = _total(chosen)
+        shares = {
+            name: getattr(total, name) / amount if amount else float(getattr(total, name) > 0) * 9
+            for name, amount in usable.items()
+        }
+        over = [name for name, share in shares.items() if share > 1]
+        worst = max(shares.values())
+        if best is None or worst < best[0]:
+            best = worst, chosen, over
+        if not over:
+            break
+        for name in over:
+            prices[name] *= 2
+    assert best is not None  # noqa: S101  # there is at least one round
+    return best[1], best[2]
+
+
+def _price(stage_choice: Sequence[Choice], prices: Mapping[str, float]) -> float:
+    return sum(
+        prices[name] * float(getattr(choice.resources, name))
+        for choice in stage_choice
+        for name in _RESOURCES
+    )
+
+
+def _said(over: Sequence[str], chosen: Mapping[str, Choice], board: Board) -> str:
+    total, usable = _total(chosen), _usable(board)
+    return ", ".join(
+        f"{name} ({getattr(total, name)} of {int(usable[name])} usable)" for name in over
+    )
+
+
+def _fastest(
+    stages: Sequence[_Stage], board: Board, low: int, high: int, progress: Progress
+) -> dict[str, Choice]:
+    """Bisects the interval on a logarithmic scale."""
+    best, over = _at_interval(stages, board, high)
     if over:
         raise UserError(
             f"the network does not fit {board.name} even fully folded: too little "
-            f"{', '.join(over)}",
+            f"{_said(over, best, board)}",
             "use fewer bits, a smaller network or a larger board",
         )
-    best = slowest
-    low, high = 1, slowest.folding.interval
-    steps = high.bit_length()  # at most: each step halves the ratio's logarithm
+    low = max(1, low)
+    steps = (high // low).bit_length() + 8
     with progress.task("fold", steps) as advance:
         while low < high:
             middle = int(np.sqrt(low * high))
-            candidate = _candidate(model, board, middle)
-            if candidate.folding.over_budget(board):
+            chosen, over = _at_interval(stages, board, middle)
+            if over:
                 low = middle + 1
             else:
-                best = min(best, candidate, key=lambda each: each.folding.interval)
-                high = middle
-            advance(1)
-            steps -= 1
+                best, high = chosen, middle
+            if steps > 0:
+                advance(1)
+                steps -= 1
         advance(max(0, steps))
     return best
 
 
-def _candidate(model: ModelWrapper, board: Board, target_cycles: int) -> _Candidate:
-    folded = copy.deepcopy(model).transform(
-        SetFolding(target_cycles, mvau_wwidth_max=_WEIGHT_STREAM_MAX)
-    )
-    folded = folded.transform(InsertDWC()).transform(SpecializeLayers(board.part))
-    for node in folded.graph.node:
+def _for_target(
+    stages: Sequence[_Stage],
+    board: Board,
+    clock_mhz: float,
+    target_fps: float,
+    slowest: int,
+    fully_folded: int,
+    progress: Progress,
+) -> dict[str, Choice]:
+    interval = int(clock_mhz * 1e6 / target_fps)
+    if slowest > interval:
+        stage = max(stages, key=lambda each: min(map(_cycles, each.choices)))
+        raise UserError(
+            f"no folding reaches {target_fps:g} frames/s at {clock_mhz:g} MHz: "
+            f"{stage.names[-1]} takes {slowest} cycles a frame at its most parallel",
+            f"ask for at most {int(clock_mhz * 1e6 / slowest)} frames/s, or raise the clock",
+        )
+    chosen, over = _at_interval(stages, board, min(interval, fully_folded))
+    if over:
+        fastest = _fastest(stages, board, slowest, fully_folded, progress)
+        cycles = max(choice.cycles for choice in fastest.values())
+        raise UserError(
+            f"{target_fps:g} frames/s do not fit {board.name}: too little "
+            f"{_said(over, chosen, board)}",
+            f"ask for at most {int(clock_mhz * 1e6 / cycles)} frames/s, or use fewer bits or a "
+            "larger board",
+        )
+    return chosen
+
+
+# ---- the graph --------------------------------------------------------------------------------
+
+
+def _apply(model: ModelWrapper, chosen: Mapping[str, Choice]) -> ModelWrapper:
+    folded = copy.deepcopy(model)
+    for node in list(folded.graph.node):
+        choice = chosen[node.name]
+        if choice.op != node.op_type:
+            _to_lut_unit(folded, node)
         inst = getHWCustomOp(node)
-        # No FIFO needs to hold more than a frame. FINN takes the larger of its two ends' wishes.
-        words_in = int(np.prod(inst.get_folded_input_shape()[:-1]))
-        words_out = int(np.prod(inst.get_folded_output_shape()[:-1]))
-        inst.set_nodeattr("inFIFODepths", [min(max(2, words_in), _FIFO_WORDS)])
-        inst.set_nodeattr("outFIFODepths", [min(max(2, words_out), _FIFO_WORDS)])
-    for step in (
-        InsertFIFO(create_shallow_fifos=True),
-        SpecializeLayers(board.part),
-        GiveUniqueNodeNames(),
-        GiveReadableTensorNames(),
-    ):
-        folded = folded.transform(step)
-    nodes = tuple(_folded_node(folded, node, board) for node in folded.graph.node)
+        for name, value in choice.attributes.items():
+            inst.set_nodeattr(name, value)
+    return folded
+
+
+def _to_lut_unit(model: ModelWrapper, node: NodeProto) -> None:
+    """Turns a matrix-vector unit of DSP slices into one of LUTs."""
+    inst = getHWCustomOp(node)
+    attributes = {
+        "backend": "fpgadataflow",
+        "shape": [int(each) for each in inst.get_nodeattr("numInputVectors")],
+        "MW": int(inst.get_nodeattr("MW")),
+        "MH": int(inst.get_nodeattr("MH")),
+        "PE": 1,
+        "SIMD": 1,
+        "in_type": inst.get_input_datatype(0).name,
+        "weight_type": inst.get_input_datatype(1).name,
+        "out_type": inst.get_output_datatype().name,
+        "mem_mode": "internal",
+        "ram_style": inst.get_nodeattr("ram_style"),
+    }
+    made = helper.make_node(
+        "SdqMvuLut_rtl",
+        list(node.input),
+        list(node.output),
+        name=node.name,
+        domain=DOMAIN,
+        **attributes,
+    )
+    made.doc_string = node.doc_string
+    node.CopyFrom(made)
+
+
+def folded_figures(model: ModelWrapper, board: Board) -> Folding:
+    """Cycles and resources of every node of a folded graph."""
+    nodes = []
+    for node in model.graph.node:
+        inst = getHWCustomOp(node)
+        attributes = inst.get_nodeattr_types()
+        nodes.append(
+            FoldedNode(
+                name=node.name,
+                op=node.op_type,
+                layer=node.doc_string,
+                pe=int(inst.get_nodeattr("PE")) if "PE" in attributes else 1,
+                simd=int(inst.get_nodeattr("SIMD")) if "SIMD" in attributes else 1,
+                cycles=int(inst.get_exp_cycles()),
+                resources=node_resources(model, inst, board),
+            )
+        )
     slowest = max(nodes, key=lambda each: each.cycles)
     total = nodes[0].resources
-    for node in nodes[1:]:
-        total = total + node.resources
-    return _Candidate(
-        folded,
-        Folding(nodes=nodes, interval=slowest.cycles, bottleneck=slowest.name, resources=total),
-    )
-
-
-def _folded_node(model: ModelWrapper, node: NodeProto, board: Board) -> FoldedNode:
-    inst = getHWCustomOp(node)
-    attributes = inst.get_nodeattr_types()
-    pe = int(inst.get_nodeattr("PE")) if "PE" in attributes else 1
-    simd = int(inst.get_nodeattr("SIMD")) if "SIMD" in attributes else 1
-    estimate = inst.node_res_estimation(board.part)
-    dsp = int(estimate["DSP"])
-    if node.op_type == "MVAU_rtl":
-        weights = inst.get_input_datatype(1)
-        dsp = mvu_dsps(
-            board.dsp,
-            weights.bitwidth(),
-            inst.get_input_datatype(0).bitwidth(),
-            pe,
-            simd,
-            narrow=bool(np.min(model.get_initializer(node.input[1])) > weights.min()),
-        )
-    return FoldedNode(
-        name=node.name,
-        op=node.op_type,
-        pe=pe,
-        simd=simd,
-        cycles=int(inst.get_exp_cycles()),
-        resources=Resources(
-            lut=int(estimate["LUT"]),
-            bram18=int(np.ceil(estimate["BRAM_18K"])),
-            uram=int(np.ceil(estimate["URAM"])),
-            dsp=dsp,
-        ),
+    for each in nodes[1:]:
+        total = total + each.resources
+    return Folding(
+        nodes=tuple(nodes), interval=slowest.cycles, bottleneck=slowest.name, resources=total
     )

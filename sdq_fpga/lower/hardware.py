@@ -1,171 +1,593 @@
-"""Integer network to hardware graph: one RTL node per operator."""
+"""Integer network to hardware graph: RTL nodes, one stream for each edge, nothing folded yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from typing import Any
 
 import numpy as np
-from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
-from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
-    InferQuantizedMatrixVectorActivation,
-)
-from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
-from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
-from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
-from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
-from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
-from finn.transformation.streamline import absorb
-from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
-from finn.util.basic import getHWCustomOp
+import numpy.typing as npt
 from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.transformation.base import Transformation
-from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
-from qonnx.transformation.infer_data_layouts import InferDataLayouts
-from qonnx.transformation.infer_datatypes import InferDataTypes
-from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.util.basic import qonnx_make_model
 
-from sdq_fpga.errors import StageError, UserError
-from sdq_fpga.lower.finn_session import explained
-from sdq_fpga.plain import Plain
+from sdq_fpga.board import DspGeneration
+from sdq_fpga.errors import UserError
+from sdq_fpga.lower import graph as ir
+from sdq_fpga.ops import DOMAIN
 
-__all__ = ["HostSide", "to_hardware"]
+__all__ = ["to_hardware"]
 
-
-class HostSide(Plain):
-    """What the host does before and after the accelerator.
-
-    Attributes:
-        channels_last: whether images are reordered from (C, H, W) to (H, W, C) before they go in.
-        score_scale: the accelerator's integers times this are the network's scores. A power of
-            two, so the product is exact in float32.
-    """
-
-    channels_last: bool
-    score_scale: float
+_OPSETS = (helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1))
+_DSP_BITS = range(2, 9)  # operands of finn-rtllib/mvu/mvu.sv
+_LUT_BITS = 8
 
 
-def to_hardware(model: ModelWrapper, part: str) -> tuple[ModelWrapper, HostSide]:
-    """Converts a streamlined model into a chain of FINN's RTL nodes.
+def to_hardware(network: ir.IntegerGraph, dsp: DspGeneration) -> ModelWrapper:
+    """Maps every operation to RTL nodes of FINN and of ``sdq_fpga.ops``.
 
     Args:
-        model: what ``streamline`` returns.
-        part: full part number of the FPGA; decides which RTL core a node gets.
+        network: the integer network.
+        dsp: DSP slices of the part; decides which matrix-vector units are possible.
 
     Returns:
-        The hardware graph, integers in and integers out, and what is left to the host.
+        The hardware graph: a QONNX model of FINN custom ops with PE and SIMD of 1. Each node's
+        ``doc_string`` is the name of the node that it comes from.
 
     Raises:
-        UserError: an operator has no RTL, or all weights of a layer are zero.
-        StageError: FINN refuses the graph.
+        UserError: an operation has no RTL.
     """
-    with explained("FINN could not map the network to hardware nodes", "simplify that layer"):
-        for step in (
-            InferThresholdingLayer(),
-            InferQuantizedMatrixVectorActivation(),
-            InferConvInpGen(),
-            RemoveCNVtoFCFlatten(),
-            absorb.AbsorbConsecutiveTransposes(),
-            RemoveCNVtoFCFlatten(),
-            GiveUniqueNodeNames(),
-            InferDataLayouts(),
-            InferDataTypes(),
-            InferShapes(),
-        ):
-            model = model.transform(step)
-    _refuse_zero_weights(model)
-    model, host = _without_host_side(model)
-    with explained("FINN could not choose RTL for a hardware node", "report the node it names"):
-        for node in model.graph.node:
-            getHWCustomOp(node).set_nodeattr("preferred_impl_style", "rtl")
-        for step in (
-            SpecializeLayers(part),
-            GiveUniqueNodeNames(),
-            InferShapes(),
-            InferDataTypes(),
-            MinimizeWeightBitWidth(),
-            MinimizeAccumulatorWidth(),
-            InferDataTypes(),
-            RoundAndClipThresholds(),
-            InferDataTypes(),
-            MinimizeWeightBitWidth(),
-            SignedWeights(),
-            InferDataTypes(),
-            GiveReadableTensorNames(),  # QONNX draws names at random; the file is to repeat
-        ):
-            model = model.transform(step)
-    _refuse_without_rtl(model)
-    return model, host
+    mapper = _Mapper(network, dsp)
+    for operation in network.operations:
+        mapper.map(operation)
+    return mapper.model()
 
 
-class SignedWeights(Transformation):  # type: ignore[misc]
-    """Gives the weights of every matrix-vector unit a signed type of 2 bits or more.
+@dataclass
+class _Mapper:
+    """Collects the nodes of a hardware graph."""
 
-    MinimizeWeightBitWidth makes the type of a layer without negative weights unsigned, but the
-    RTL (finn-rtllib/mvu/mvu.sv) takes every weight as signed, and would read its top bit as the
-    sign.
-    """
+    network: ir.IntegerGraph
+    dsp: DspGeneration
+    nodes: list[Any] = field(default_factory=list)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    streams: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
-    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """Sets the weight type of every unit for which it must change."""
-        for node in model.get_nodes_by_op_type("MVAU_rtl"):
-            inst = getHWCustomOp(node)
-            datatype = DataType[inst.get_nodeattr("weightDataType")]
-            if datatype.signed() and datatype.bitwidth() >= 2:
-                continue
-            weights = model.get_initializer(node.input[1])
-            largest = int(max(-weights.min() - 1, weights.max(), 1))
-            signed = DataType[f"INT{largest.bit_length() + 1}"]
-            inst.set_nodeattr("weightDataType", signed.name)
-            model.set_tensor_datatype(node.input[1], signed)
-        return model, False
+    def __post_init__(self) -> None:
+        self.readers = self.network.readers()
+        for tensor in self.network.inputs:
+            self._declare(tensor.name, tensor)
+            self._fan_out(tensor, "input")
 
+    def model(self) -> ModelWrapper:
+        """The finished graph."""
+        ends = [(tensor.name, self._take(tensor, "output")) for tensor in self.network.outputs]
+        for _, stream in ends:
+            if stream in {tensor.name for tensor in self.network.inputs}:
+                raise UserError("an output of the network is its input", "remove that output")
+        info = {
+            name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in self.shapes.items()
+        }
+        inputs = [info.pop(tensor.name) for tensor in self.network.inputs]
+        outputs = [info.pop(stream) for _, stream in ends]
+        graph = helper.make_graph(
+            self.nodes, "hardware", inputs, outputs, value_info=list(info.values())
+        )
+        model = ModelWrapper(qonnx_make_model(graph, opset_imports=list(_OPSETS)))
+        for name, value in self.constants.items():
+            model.set_initializer(name, value)
+        for name, datatype in self.types.items():
+            model.set_tensor_datatype(name, DataType[datatype])
+        return model
 
-def _refuse_zero_weights(model: ModelWrapper) -> None:
-    for node in model.get_nodes_by_op_type("MVAU"):
-        if not np.any(model.get_initializer(node.input[1])):
+    # ---- nodes and streams ------------------------------------------------------------------
+
+    def _declare(self, name: str, tensor: ir.Tensor, shape: tuple[int, ...] | None = None) -> str:
+        self.shapes[name] = (1, *(shape or tensor.shape))
+        self.types[name] = tensor.datatype
+        return name
+
+    def _node(
+        self,
+        op: str,
+        layer: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        /,
+        **attributes: Any,
+    ) -> None:
+        number = self.counts.get(op, 0)
+        self.counts[op] = number + 1
+        node = helper.make_node(
+            op,
+            list(inputs),
+            list(outputs),
+            name=f"{op}_{number}",
+            domain=DOMAIN,
+            backend="fpgadataflow",
+            **attributes,
+        )
+        node.doc_string = layer
+        self.nodes.append(node)
+
+    def _constant(self, stem: str, values: npt.NDArray[Any], datatype: str) -> str:
+        name = f"{stem}_{len(self.constants)}"
+        self.constants[name] = values.astype(np.float32)
+        self.types[name] = datatype
+        return name
+
+    def _fan_out(self, tensor: ir.Tensor, layer: str, stream: str | None = None) -> None:
+        """Makes a stream of its own for every reader of a tensor."""
+        stream = stream or tensor.name
+        copies = self.readers.get(tensor.name, 0)
+        if copies < 1:
             raise UserError(
-                f"all weights of {node.name} are zero after quantization",
-                "give that layer more bits, or train it longer",
+                f"nothing reads the result of '{layer}'", "remove that node, or make it an output"
+            )
+        if copies == 1:
+            self.streams[tensor.name] = [stream]
+            return
+        names = [self._declare(f"{stream}_copy_{k}", tensor) for k in range(copies)]
+        self._node(
+            "SdqDuplicate_rtl",
+            layer,
+            [stream],
+            names,
+            shape=[1, *tensor.shape],
+            data_type=tensor.datatype,
+            copies=copies,
+            PE=1,
+        )
+        self.streams[tensor.name] = names
+
+    def _take(self, tensor: ir.Tensor, layer: str) -> str:
+        """The stream of a tensor for one reader."""
+        del layer
+        return self.streams[tensor.name].pop(0)
+
+    def _emit(
+        self, operation: ir.Operation, op: str, inputs: Sequence[str], /, **attributes: Any
+    ) -> None:
+        outputs = [self._declare(tensor.name, tensor) for tensor in operation.outputs]
+        self._node(op, operation.layer, inputs, outputs, **attributes)
+        for tensor in operation.outputs:
+            self._fan_out(tensor, operation.layer)
+
+    # ---- operations -------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def map(self, operation: ir.Operation) -> None:
+        """Adds the nodes of one operation."""
+        raise TypeError(f"no RTL for {type(operation).__name__}")
+
+    @map.register
+    def _(self, operation: ir.Reshape) -> None:
+        # The same beats: only what the shape of the tensor is called changes.
+        stream = self._take(operation.source, operation.layer)
+        tensor = operation.sink
+        if self.readers.get(tensor.name, 0) > 1:
+            self._fan_out(tensor, operation.layer, stream)
+        else:
+            self.streams[tensor.name] = [stream]
+
+    @map.register
+    def _(self, operation: ir.Dense) -> None:
+        stream = self._take(operation.source, operation.layer)
+        self._matrix(operation, stream, operation.weights, operation.bipolar_weights)
+
+    @map.register
+    def _(self, operation: ir.Convolution) -> None:
+        weights = operation.weights
+        stream = self._take(operation.source, operation.layer)
+        height, width, in_channels, out_channels = weights.shape
+        if (height, width) != (1, 1) or operation.stride != (1, 1):
+            stream = self._windows(
+                operation,
+                stream,
+                (height, width),
+                operation.stride,
+                operation.dilation,
+                operation.sink.shape,
+                depthwise=False,
+            )
+        matrix = weights.reshape(height * width * in_channels, out_channels)
+        self._matrix(operation, stream, matrix, operation.bipolar_weights)
+
+    @map.register
+    def _(self, operation: ir.Depthwise) -> None:
+        height, width, channels = operation.weights.shape
+        stream = self._take(operation.source, operation.layer)
+        stream = self._windows(
+            operation,
+            stream,
+            (height, width),
+            operation.stride,
+            operation.dilation,
+            operation.sink.shape,
+            depthwise=True,
+        )
+        taps = operation.weights.reshape(-1, channels)
+        datatype = _weight_type(taps, bipolar=operation.bipolar_weights)
+        self._emit(
+            operation,
+            "SdqDepthwise_rtl",
+            [stream, self._constant("weights", taps, datatype)],
+            shape=[1, *operation.sink.shape],
+            taps=height * width,
+            PE=1,
+            SIMD=1,
+            in_type=operation.source.datatype,
+            weight_type=datatype,
+            out_type=operation.sink.datatype,
+            resType="dsp" if datatype not in {"BIPOLAR", "TERNARY"} else "lut",
+            ram_style="auto",
+        )
+
+    def _windows(
+        self,
+        operation: ir.Operation,
+        stream: str,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        out: tuple[int, ...],
+        *,
+        depthwise: bool,
+    ) -> str:
+        """Adds a sliding-window generator."""
+        source = operation.source
+        height, width, channels = source.shape
+        spans = [
+            (size - 1) * step + (count - 1) * far + 1
+            for size, step, count, far in zip(kernel, dilation, out[:2], stride, strict=True)
+        ]
+        rests = [size - span for size, span in zip((height, width), spans, strict=True)]
+        # FINN takes what the last window leaves over for ``size % span``, which is wrong for
+        # sizes of twice the span and more (prepare_codegen_default and _parallel).
+        if any(
+            size % span != rest
+            for size, span, rest in zip((height, width), spans, rests, strict=True)
+        ):
+            cropped = f"{operation.sink.name}_cropped"
+            self._declare(cropped, source, (spans[0], spans[1], channels))
+            self._node(
+                "SdqCrop_rtl",
+                operation.layer,
+                [stream],
+                [cropped],
+                shape=[1, *source.shape],
+                crops=[0, 0, *rests],
+                data_type=source.datatype,
+                PE=1,
+            )
+            stream, height, width = cropped, spans[0], spans[1]
+        windows = f"{operation.sink.name}_windows"
+        self._declare(windows, source, (*out[:2], kernel[0] * kernel[1] * channels))
+        self._node(
+            "ConvolutionInputGenerator_rtl",
+            operation.layer,
+            [stream],
+            [windows],
+            ConvKernelDim=list(kernel),
+            IFMChannels=channels,
+            IFMDim=[height, width],
+            OFMDim=list(out[:2]),
+            SIMD=1,
+            M=1,
+            # A stride that is never taken may be larger than the image, which FINN refuses.
+            Stride=[s if count > 1 else 1 for s, count in zip(stride, out[:2], strict=True)],
+            Dilation=list(dilation),
+            inputDataType=source.datatype,
+            outputDataType=source.datatype,
+            depthwise=int(depthwise),
+            ram_style="auto",
+            parallel_window=0,
+            is1D=int(1 in (height, width)),
+        )
+        return windows
+
+    def _matrix(
+        self,
+        operation: ir.Operation,
+        stream: str,
+        matrix: npt.NDArray[np.int64],
+        bipolar: bool,
+    ) -> None:
+        source, sink = operation.source, operation.sink
+        datatype = _weight_type(matrix, bipolar=bipolar)
+        vectors = [1, *sink.shape[:-1]]
+        rows, columns = matrix.shape
+        bits = DataType[source.datatype].bitwidth(), DataType[datatype].bitwidth()
+        if self._fits_dsp(source, matrix, bipolar=bipolar):
+            datatype = "INT2" if datatype == "TERNARY" else datatype
+            self._emit(
+                operation,
+                "MVAU_rtl",
+                [stream, self._constant("weights", matrix, datatype)],
+                PE=1,
+                SIMD=1,
+                MW=rows,
+                MH=columns,
+                inputDataType=source.datatype,
+                weightDataType=datatype,
+                outputDataType=sink.datatype,
+                accDataType=sink.datatype,
+                noActivation=1,
+                numInputVectors=vectors,
+                mem_mode="internal_decoupled",
+                ram_style="auto",
+                resType="dsp",
+            )
+        elif max(bits) <= _LUT_BITS:
+            self._emit(
+                operation,
+                "SdqMvuLut_rtl",
+                [stream, self._constant("weights", matrix, datatype)],
+                shape=vectors,
+                MW=rows,
+                MH=columns,
+                PE=1,
+                SIMD=1,
+                in_type=source.datatype,
+                weight_type=datatype,
+                out_type=sink.datatype,
+                mem_mode="internal",
+                ram_style="auto",
+            )
+        else:
+            raise UserError(
+                f"'{operation.layer}' multiplies {source.datatype} by {datatype}, for which there "
+                "is no matrix-vector unit",
+                f"use {_LUT_BITS} bits or fewer",
             )
 
+    def _fits_dsp(self, source: ir.Tensor, matrix: npt.NDArray[np.int64], *, bipolar: bool) -> bool:
+        """Whether finn-rtllib/mvu can do it."""
+        datatype = DataType[_weight_type(matrix, bipolar=bipolar)]
+        if bipolar or source.bipolar:
+            return False
+        widths = datatype.bitwidth(), DataType[source.datatype].bitwidth()
+        if any(each not in _DSP_BITS for each in widths):
+            return False
+        narrow = int(matrix.min()) > -(2 ** (datatype.bitwidth() - 1))
+        return narrow or self.dsp is not DspGeneration.DSP48E1
 
-def _refuse_without_rtl(model: ModelWrapper) -> None:
-    without = [
-        f"{node.name} ({node.op_type})"
-        for node in model.graph.node
-        if not node.op_type.endswith("_rtl")
-    ]
-    if without:
-        raise UserError(
-            f"there is no RTL for {', '.join(without)}",
-            "use convolutions, linear layers, batch-norm and quantized ReLU of 2..8 bits",
+    @map.register
+    def _(self, operation: ir.Threshold) -> None:
+        source, sink = operation.source, operation.sink
+        thresholds = operation.thresholds
+        source_type, low = source.datatype, operation.low
+        if source.bipolar:  # compared as the bit that travels
+            thresholds, source_type = np.ceil((thresholds + 1) / 2).astype(np.int64), "UINT1"
+        if low == -1 and thresholds.shape[1] == 1 and not sink.bipolar:
+            # finn-rtllib/thresholding would give -1..0 a single bit.
+            never = np.full_like(thresholds, source.high + 1)
+            thresholds = np.concatenate([thresholds, never], axis=1)
+        ends = int(thresholds.min()), int(thresholds.max())
+        datatype = DataType[source_type]
+        if datatype.signed():
+            bits = max(
+                each.bit_length() + 1 for each in (ends[1], -ends[0] - 1 if ends[0] < 0 else 0)
+            )
+            kind = f"INT{max(bits, datatype.bitwidth())}"
+        else:
+            kind = f"UINT{max(ends[1].bit_length(), datatype.bitwidth())}"
+        self._emit(
+            operation,
+            "Thresholding_rtl",
+            [self._take(source, operation.layer), self._constant("thresholds", thresholds, kind)],
+            PE=1,
+            NumChannels=sink.channels,
+            numSteps=thresholds.shape[1],
+            inputDataType=source_type,
+            weightDataType=kind,
+            outputDataType=sink.datatype,
+            numInputVectors=[1, *sink.shape[:-1]],
+            ActVal=0 if sink.bipolar else low,
+            depth_trigger_bram=0,
+            depth_trigger_uram=0,
+        )
+
+    @map.register
+    def _(self, operation: ir.Affine) -> None:
+        gain, offset = _integer_type(operation.gain), _integer_type(operation.offset)
+        self._emit(
+            operation,
+            "SdqAffine_rtl",
+            [
+                self._take(operation.source, operation.layer),
+                self._constant("gain", operation.gain, gain),
+                self._constant("offset", operation.offset, offset),
+            ],
+            shape=[1, *operation.sink.shape],
+            in_type=operation.source.datatype,
+            out_type=operation.sink.datatype,
+            gain_type=gain,
+            offset_type=offset,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Requantize) -> None:
+        constants = [operation.gain, operation.offset]
+        if operation.negative_gain is not None:
+            constants.append(operation.negative_gain)
+        gains = constants[::2]
+        gain = _integer_type(np.concatenate(gains))
+        offset = _integer_type(operation.offset)
+        names = ("gain", "offset", "negative_gain")
+        kinds = (gain, offset, gain)
+        sink = operation.sink
+        self._emit(
+            operation,
+            "SdqRequant_rtl",
+            [
+                self._take(operation.source, operation.layer),
+                *(
+                    self._constant(name, values, kind)
+                    for name, values, kind in zip(names, constants, kinds, strict=False)
+                ),
+            ],
+            shape=[1, *sink.shape],
+            in_type=operation.source.datatype,
+            out_type=sink.datatype,
+            gain_type=gain,
+            offset_type=offset,
+            shift=operation.shift,
+            rounding="half_even",
+            low=sink.low,
+            high=sink.high,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Elementwise) -> None:
+        left, right = operation.inputs
+        self._emit(
+            operation,
+            "SdqElementwise_rtl",
+            [self._take(left, operation.layer), self._take(right, operation.layer)],
+            shape=[1, *operation.sink.shape],
+            left_type=left.datatype,
+            right_type=right.datatype,
+            out_type=operation.sink.datatype,
+            operation=operation.operation,
+            left_factor=operation.left_factor,
+            right_factor=operation.right_factor,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Pool) -> None:
+        source, sink = operation.source, operation.sink
+        stream = self._windows(
+            operation,
+            self._take(source, operation.layer),
+            operation.kernel,
+            operation.stride,
+            (1, 1),
+            sink.shape,
+            depthwise=True,
+        )
+        self._emit(
+            operation,
+            "SdqPool_rtl",
+            [stream],
+            shape=[1, *sink.shape],
+            taps=operation.kernel[0] * operation.kernel[1],
+            operation=operation.operation,
+            in_type=source.datatype,
+            out_type=sink.datatype,
+            PE=1,
+            SIMD=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.GlobalPool) -> None:
+        self._emit(
+            operation,
+            "SdqGlobalPool_rtl",
+            [self._take(operation.source, operation.layer)],
+            shape=[1, *operation.source.shape],
+            operation=operation.operation,
+            in_type=operation.source.datatype,
+            out_type=operation.sink.datatype,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Pad) -> None:
+        self._emit(
+            operation,
+            "SdqPad_rtl",
+            [self._take(operation.source, operation.layer)],
+            shape=[1, *operation.source.shape],
+            pads=list(operation.pads),
+            value=operation.value,
+            in_type=operation.source.datatype,
+            out_type=operation.sink.datatype,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Crop) -> None:
+        self._emit(
+            operation,
+            "SdqCrop_rtl",
+            [self._take(operation.source, operation.layer)],
+            shape=[1, *operation.source.shape],
+            crops=list(operation.crops),
+            data_type=operation.source.datatype,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Upsample) -> None:
+        self._emit(
+            operation,
+            "SdqUpsample_rtl",
+            [self._take(operation.source, operation.layer)],
+            shape=[1, *operation.source.shape],
+            factor_h=operation.factor[0],
+            factor_w=operation.factor[1],
+            data_type=operation.source.datatype,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Concat) -> None:
+        self._emit(
+            operation,
+            "SdqConcat_rtl",
+            [self._take(tensor, operation.layer) for tensor in operation.inputs],
+            shape=[1, *operation.sink.shape[:-1]],
+            channels=[tensor.channels for tensor in operation.inputs],
+            in_types=[tensor.datatype for tensor in operation.inputs],
+            out_type=operation.sink.datatype,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.Split) -> None:
+        self._emit(
+            operation,
+            "SdqSplit_rtl",
+            [self._take(operation.source, operation.layer)],
+            shape=[1, *operation.source.shape[:-1]],
+            channels=list(operation.sizes),
+            keep=[int(kept) for kept in operation.keep],
+            data_type=operation.source.datatype,
+            PE=1,
+        )
+
+    @map.register
+    def _(self, operation: ir.TopK) -> None:
+        self._emit(
+            operation,
+            "SdqLabelSelect_rtl",
+            [self._take(operation.source, operation.layer)],
+            labels=operation.source.channels,
+            k=operation.k,
+            in_type=operation.source.datatype,
+            PE=1,
         )
 
 
-def _without_host_side(model: ModelWrapper) -> tuple[ModelWrapper, HostSide]:
-    """Cuts off the leading layout change and the trailing scale, which the host does."""
-    graph = model.graph
-    nodes = list(graph.node)
-    channels_last = nodes[0].op_type == "Transpose"
-    first = nodes[0].output[0] if channels_last else graph.input[0].name
-    score_scale = 1.0
-    last = graph.output[0].name
-    if nodes[-1].op_type == "Mul":
-        scale = model.get_initializer(nodes[-1].input[1])
-        if scale is None or scale.size != 1 or scale.item() <= 0:
-            raise StageError(
-                f"the scores' scale in {nodes[-1].name} is not one positive number",
-                "use one scale for the whole last layer",
-            )
-        score_scale = float(scale.item())
-        last = nodes[-1].input[0]
-        graph.node.remove(nodes[-1])
-    if channels_last:
-        graph.node.remove(nodes[0])
-    for values, name in ((graph.input, first), (graph.output, last)):
-        shape = model.get_tensor_shape(name)
-        datatype = model.get_tensor_datatype(name)
-        for value in [value for value in graph.value_info if value.name == name]:
-            graph.value_info.remove(value)
-        del values[:]
-        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-        model.set_tensor_datatype(name, datatype)
-    return model, HostSide(channels_last=channels_last, score_scale=score_scale)
+def _integer_type(values: npt.NDArray[np.int64]) -> str:
+    low, high = int(values.min()), int(values.max())
+    return ir.Tensor("", (1,), low, max(high, 0)).datatype
+
+
+def _weight_type(values: npt.NDArray[np.int64], *, bipolar: bool) -> str:
+    """The smallest signed type of weights."""
+    if bipolar:
+        return "BIPOLAR"
+    largest = max(int(values.max()), -int(values.min()) - 1, 1)
+    if int(np.abs(values).max()) <= 1:
+        return "TERNARY"
+    return f"INT{largest.bit_length() + 1}"

@@ -1,8 +1,8 @@
-"""QONNX execution: the reference that the RTL is compared with."""
+"""QONNX execution: the reference that the integer network and the RTL are compared with."""
 
 import contextlib
 import warnings
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,32 +11,33 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from sdq_fpga.progress import Progress
 
-__all__ = ["qonnx_scores"]
+__all__ = ["qonnx_outputs"]
 
 
-def qonnx_scores(
-    model_path: Path, images: npt.NDArray[np.uint8], progress: Progress
-) -> npt.NDArray[np.float32]:
-    """Runs a QONNX model with QONNX's own executor, one image at a time.
+def qonnx_outputs(
+    model: ModelWrapper, frames: Mapping[str, npt.NDArray[np.generic]], progress: Progress
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Runs a QONNX model with QONNX's own executor, one frame at a time.
 
     Args:
-        model_path: the exported model; its input is one image of pixels 0..255.
-        images: uint8 images of shape [N, ...].
-        progress: told after each image.
+        model: the model, cleaned up.
+        frames: for each input, [N, *shape without the batch].
+        progress: told after each frame.
 
     Returns:
-        The scores, float32 of shape [N, classes].
+        For each output, float32 [N, *shape without the batch].
     """
-    model = ModelWrapper(str(model_path))
-    source, sink = model.graph.input[0].name, model.graph.output[0].name
-    shape = tuple(model.get_tensor_shape(source))
-    scores = []
+    count = len(next(iter(frames.values())))
+    found: dict[str, list[npt.NDArray[np.float32]]] = {each.name: [] for each in model.graph.output}
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        advance = stack.enter_context(progress.task("execute QONNX", len(images)))
-        for image in images:
-            pixels = image.reshape(shape).astype(np.float32)
-            scores.append(execute_onnx(model, {source: pixels})[sink].reshape(-1))
+        advance = stack.enter_context(progress.task("execute QONNX", count))
+        for index in range(count):
+            feed = {name: each[index][None].astype(np.float32) for name, each in frames.items()}
+            result = execute_onnx(model, feed)
+            for name, kept in found.items():
+                shape = model.get_tensor_shape(name)
+                kept.append(np.asarray(result[name], np.float32).reshape(shape[1:]))
             advance(1)
-    return np.stack(scores).astype(np.float32)
+    return {name: np.stack(kept) for name, kept in found.items()}

@@ -30,33 +30,60 @@ class BitstreamStatus(Plain):
     message: str
 
 
-class Report(Plain):
-    """The figures of one build, as in ``report.json``.
+class AcceleratorFigures(Plain):
+    """The figures of one accelerator.
 
     Attributes:
-        float_accuracy: of the float network on all test images, from 0 to 1.
-        quantized_accuracy: of the finetuned policy on all test images.
-        estimated_interval: cycles between frames as FINN estimates them.
+        nodes: nodes of the hardware graph, with converters and FIFOs.
+        estimated_interval: cycles between frames of the slowest node, before simulation.
         target_fps: what the user asked for; None for the fastest that fits.
         frames_per_second: at the board's clock and the simulated interval.
-        resources: FINN's estimates, DSP slices exact by the lane packing of the RTL.
+        fifo_bits: memory of all FIFOs.
+        fifo_occupancy_bits: the same if each were as deep as its greatest occupancy, which is how
+            FINN sizes them.
+        resources: estimates, DSP slices exact by the lane packing of the RTL.
     """
 
-    flow: str
     board: str
     part: str
     clock_mhz: float
     seed: int
+    target_fps: float | None
+    nodes: int
+    estimated_interval: int
+    simulation: SimulationFigures
+    frames_per_second: float
+    latency_us: float
+    fifo_bits: int
+    fifo_occupancy_bits: int
+    resources: tuple[ResourceRow, ...]
+
+
+class TrainingFigures(Plain):
+    """The figures of the network that was trained for it.
+
+    Attributes:
+        float_accuracy: of the float network on all test images, from 0 to 1.
+        quantized_accuracy: of the finetuned policy on all test images.
+    """
+
     float_accuracy: float
     quantized_accuracy: float
     mean_weight_bits: float
     layers: tuple[LayerRow, ...]
-    estimated_interval: int
-    target_fps: float | None
-    simulation: SimulationFigures
-    frames_per_second: float
-    latency_us: float
-    resources: tuple[ResourceRow, ...]
+
+
+class Report(Plain):
+    """The figures of one build, as in ``report.json``.
+
+    Attributes:
+        name: the flow, or the model's file.
+        training: None where a model was given.
+    """
+
+    name: str
+    training: TrainingFigures | None
+    accelerator: AcceleratorFigures
     bitstream: BitstreamStatus
 
 

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from sdq_fpga.report.summary import Report
+from sdq_fpga.report.summary import AcceleratorFigures, Report, TrainingFigures
 from sdq_fpga.sim.figures import SimulationFigures
 
 __all__ = ["report_table", "simulation_table"]
@@ -12,32 +12,34 @@ _RESOURCE_TITLES = {"lut": "LUT", "bram18": "BRAM18", "uram": "URAM", "dsp": "DS
 
 def report_table(report: Report) -> Table:
     """The whole report, one row a figure."""
+    figures, training = report.accelerator, report.training
     table = Table(
-        title=f"{report.flow} on {report.board} ({report.part}, {report.clock_mhz:g} MHz)",
+        title=f"{report.name} on {figures.board} ({figures.part}, {figures.clock_mhz:g} MHz)",
         show_header=False,
         title_justify="left",
     )
     table.add_column("figure")
     table.add_column("value", overflow="fold")
-    table.add_row("float accuracy", f"{report.float_accuracy:.2%} of all test images")
-    table.add_row("quantized accuracy", f"{report.quantized_accuracy:.2%} of all test images")
-    for name, value in _simulation_rows(report.simulation):
+    if training is not None:
+        table.add_row("float accuracy", f"{training.float_accuracy:.2%} of all test images")
+        table.add_row("quantized accuracy", f"{training.quantized_accuracy:.2%} of all test images")
+    for name, value in _simulation_rows(figures.simulation):
         table.add_row(name, value)
     table.add_section()
-    for layer in report.layers:
-        activation = (
-            "" if layer.activation_bits is None else f", activations {layer.activation_bits}"
-        )
-        table.add_row(f"bits of {layer.name}", f"weights {layer.weight_bits}{activation}")
-    table.add_row("mean weight bits", f"{report.mean_weight_bits:.2f}")
-    table.add_section()
+    if training is not None:
+        _add_bits(table, training)
     table.add_row(
         "frames/s",
-        f"{report.frames_per_second:,.0f} at {report.clock_mhz:g} MHz{_against_target(report)}",
+        f"{figures.frames_per_second:,.0f} at {figures.clock_mhz:g} MHz{_against_target(figures)}",
     )
-    table.add_row("latency", f"{report.latency_us:.2f} us at {report.clock_mhz:g} MHz")
-    table.add_row("estimated interval", f"{report.estimated_interval} cycles (FINN's estimate)")
-    for row in report.resources:
+    table.add_row("latency", f"{figures.latency_us:.2f} us at {figures.clock_mhz:g} MHz")
+    table.add_row("estimated interval", f"{figures.estimated_interval} cycles (slowest node)")
+    table.add_row("nodes", f"{figures.nodes}, FIFOs and width converters included")
+    table.add_row(
+        "FIFO memory",
+        f"{figures.fifo_bits:,} bits (by greatest occupancy: {figures.fifo_occupancy_bits:,})",
+    )
+    for row in figures.resources:
         share = f" ({row.used / row.available:.0%})" if row.available else ""
         table.add_row(
             f"{_RESOURCE_TITLES[row.name]} (estimate)",
@@ -45,8 +47,18 @@ def report_table(report: Report) -> Table:
         )
     table.add_section()
     table.add_row("bitstream", report.bitstream.message)
-    table.add_row("verdict", _verdict(report.simulation))
+    table.add_row("verdict", _verdict(figures.simulation))
     return table
+
+
+def _add_bits(table: Table, training: TrainingFigures) -> None:
+    for layer in training.layers:
+        activation = (
+            "" if layer.activation_bits is None else f", activations {layer.activation_bits}"
+        )
+        table.add_row(f"bits of {layer.name}", f"weights {layer.weight_bits}{activation}")
+    table.add_row("mean weight bits", f"{training.mean_weight_bits:.2f}")
+    table.add_section()
 
 
 def simulation_table(simulation: SimulationFigures) -> Table:
@@ -61,9 +73,17 @@ def simulation_table(simulation: SimulationFigures) -> Table:
 
 def _simulation_rows(simulation: SimulationFigures) -> list[tuple[str, str]]:
     images = simulation.verdict.images
+    rows = []
+    if simulation.quantized_accuracy is not None and simulation.rtl_accuracy is not None:
+        rows = [
+            (
+                "quantized accuracy, QONNX",
+                f"{simulation.quantized_accuracy:.2%} of {images} images",
+            ),
+            ("accuracy of the RTL", f"{simulation.rtl_accuracy:.2%} of the same {images} images"),
+        ]
     return [
-        ("quantized accuracy, QONNX", f"{simulation.quantized_accuracy:.2%} of {images} images"),
-        ("accuracy of the RTL", f"{simulation.rtl_accuracy:.2%} of the same {images} images"),
+        *rows,
         ("interval", f"{simulation.interval:g} cycles (simulated)"),
         ("latency", f"{simulation.latency} cycles (simulated)"),
     ]
@@ -74,11 +94,16 @@ def _verdict(simulation: SimulationFigures) -> str:
     runs = f"{verdict.images} images, without stalls and with {simulation.stall:.0%} stalls"
     if verdict.bit_exact:
         return f"bit-exact: all {verdict.values} scores of the RTL equal QONNX's ({runs})"
+    if verdict.rtl_exact:
+        return (
+            f"the RTL equals the integer network in all {verdict.values} scores ({runs}); QONNX's "
+            f"float32 rounds {verdict.qonnx_differing} of {verdict.qonnx_values} otherwise"
+        )
     return f"NOT bit-exact: {verdict.differing} of {verdict.values} scores differ ({runs})"
 
 
-def _against_target(report: Report) -> str:
-    if report.target_fps is None:
+def _against_target(figures: AcceleratorFigures) -> str:
+    if figures.target_fps is None:
         return ""
-    word = "reached" if report.frames_per_second >= report.target_fps else "MISSED"
-    return f" (target {report.target_fps:,.0f}: {word})"
+    word = "reached" if figures.frames_per_second >= figures.target_fps else "MISSED"
+    return f" (target {figures.target_fps:,.0f}: {word})"

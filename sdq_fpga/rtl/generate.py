@@ -4,6 +4,7 @@ The files lie flat in one directory and name their memories without a directory,
 same wherever they are copied to.
 """
 
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -13,18 +14,23 @@ from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower.finn_session import explained, finn_session
-from sdq_fpga.rtl.design import RtlDesign, Stream
-from sdq_fpga.rtl.ports import Port, module_ports
+from sdq_fpga.rtl.design import FifoProbe, Port, RtlDesign, Stream
+from sdq_fpga.rtl.ports import Port as Pin
+from sdq_fpga.rtl.ports import module_ports
 from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
 from sdq_fpga.rtl.stitch import NodeModule, stitch
+from sdq_fpga.shipped import shipped_dir
 
-__all__ = ["TOP", "generate"]
+__all__ = ["TOP", "fifo_probes", "generate"]
 
 TOP = "sdq_fpga_top"
+
+_FIFO = "StreamingFIFO_rtl"
 
 # What a weight memory is made of; FINN names these only to Vivado.
 _MEMSTREAM_SOURCES = (
@@ -34,21 +40,30 @@ _MEMSTREAM_SOURCES = (
 )
 # A FIFO without an end, which FINN swaps in to measure occupancy; ours are always the real ones.
 _SIMULATION_ONLY = frozenset({"fifo_gauge.sv"})
+_MODULE = re.compile(r"^\s*module\s+(\w+)", re.MULTILINE)
 _PACKAGE = re.compile(r"^\s*package\s+\w+\s*;", re.MULTILINE)
 
 
 def generate(
-    model: ModelWrapper, part: str, clock_mhz: float, work: Path, out: Path, log: Path
+    model: ModelWrapper,
+    part: str,
+    clock_mhz: float,
+    work: Path,
+    out: Path,
+    log: Path,
+    *,
+    probed: bool = False,
 ) -> RtlDesign:
     """Generates the RTL of a folded graph.
 
     Args:
-        model: the folded hardware graph, a chain of RTL nodes.
+        model: the folded hardware graph, RTL nodes in order of the data.
         part: full part number.
         clock_mhz: clock of the accelerator.
         work: scratch directory.
         out: empty directory for the files.
         log: takes what FINN prints.
+        probed: whether FIFOs become probes, whose depth is an input of the simulation.
 
     Returns:
         The description of the design.
@@ -59,58 +74,98 @@ def generate(
     with finn_session(work, log):
         with explained("FINN could not generate the RTL", "report the node it names"):
             model = model.transform(PrepareIP(part, 1e3 / clock_mhz))
-        writer = _Writer(work, rtllib_dir(), out)
-        nodes = tuple(writer.node(model, node) for node in model.graph.node)
-        source = _stream(getHWCustomOp(model.graph.node[0]), is_input=True)
-        sink = _stream(getHWCustomOp(model.graph.node[-1]), is_input=False)
-    writer.write(f"{TOP}.sv", stitch(TOP, nodes, source, sink))
+        writer = _Writer(model, work, rtllib_dir(), out, probed=probed)
+        nodes = tuple(writer.node(node) for node in model.graph.node)
+        inputs, outputs = _ports(model)
+    writer.write(f"{TOP}.sv", stitch(TOP, nodes, inputs, outputs))
     writer.check_memories()
     return RtlDesign(
         top=TOP,
         sources=writer.ordered_sources(),
         memories=tuple(sorted(writer.memories)),
-        input=source,
-        output=sink,
+        inputs=inputs,
+        outputs=outputs,
+        probes=tuple(node.probe for node in nodes if node.probe is not None),
     )
+
+
+def _ports(model: ModelWrapper) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The accelerator's ports; a single one is s_axis or m_axis, several are numbered."""
+    readers = {
+        name: (node, index) for node in model.graph.node for index, name in enumerate(node.input)
+    }
+    makers = {
+        name: (node, index) for node in model.graph.node for index, name in enumerate(node.output)
+    }
+    ends = []
+    for prefix, tensors, nodes, is_input in (
+        ("s_axis", model.graph.input, readers, True),
+        ("m_axis", model.graph.output, makers, False),
+    ):
+        found = []
+        for number, tensor in enumerate(tensors):
+            node, index = nodes[tensor.name]
+            name = prefix if len(tensors) == 1 else f"{prefix}_{number}"
+            stream = _stream(getHWCustomOp(node), index, is_input=is_input)
+            found.append(Port(prefix=name, tensor=tensor.name, stream=stream))
+        ends.append(tuple(found))
+    return ends[0], ends[1]
+
+
+def fifo_probes(model: ModelWrapper) -> tuple[FifoProbe, ...]:
+    """The FIFOs of a folded graph."""
+    return tuple(_fifo_probe(node) for node in model.get_nodes_by_op_type(_FIFO))
+
+
+def _fifo_probe(node: NodeProto) -> FifoProbe:
+    inst = getHWCustomOp(node)
+    words = math.prod(int(size) for size in inst.get_folded_input_shape()[:-1])
+    return FifoProbe(name=node.name, width=int(inst.get_instream_width()), frame_words=words)
 
 
 class _Writer:
     """Collects the files of a design in one flat directory."""
 
-    def __init__(self, work: Path, library: Path, out: Path) -> None:
+    def __init__(
+        self, model: ModelWrapper, work: Path, library: Path, out: Path, *, probed: bool
+    ) -> None:
+        self.model = model
         self.work = work
         self.library = library
+        self.own = shipped_dir("hw")
         self.out = out
+        self.probed = probed
         self.sources: dict[str, str] = {}
+        self.modules: dict[str, str] = {}  # to the file that declares each
         self.memories: set[str] = set()
 
-    def node(self, model: ModelWrapper, node: NodeProto) -> NodeModule:
+    def node(self, node: NodeProto) -> NodeModule:
         """Writes the files of one node and of the library that it uses."""
         inst = getHWCustomOp(node)
-        generated = Path(inst.get_nodeattr("code_gen_dir_ipgen"))
-        memories = sorted(generated.glob("*.dat"))
-        renamed = {path.name: _own_name(node.name, path.name) for path in memories}
-        for path in memories:
-            shutil.copyfile(path, self.out / renamed[path.name])
-            self.memories.add(renamed[path.name])
-        for path in sorted([*generated.glob("*.v"), *generated.glob("*.sv")]):
-            text = path.read_text(encoding="utf-8")
-            for old, new in renamed.items():
-                text = text.replace(f"{generated}/{old}", new)
-            text = text.replace(f"{generated}/", "").replace('"./', '"')
-            self.write(path.name, text)
+        streams = [name for name in node.input if self.model.get_initializer(name) is None]
+        module = NodeModule(
+            name=node.name,
+            module=node.name,
+            pins=(),
+            sources=tuple(streams),
+            sinks=tuple(node.output),
+            widths=tuple(int(inst.get_outstream_width_padded(k)) for k in range(len(node.output))),
+        )
+        if self.probed and node.op_type == _FIFO:
+            probe = self.own / "sim" / "fifo_probe.sv"
+            self.write(probe.name, probe.read_text(encoding="utf-8"))
+            words = math.prod(int(size) for size in inst.get_folded_input_shape()[:-1])
+            width = int(inst.get_instream_width())
+            return replace(module, probe=FifoProbe(name=node.name, width=width, frame_words=words))
+        self._generated(node.name, Path(inst.get_nodeattr("code_gen_dir_ipgen")))
         for source in inst.get_rtl_file_list(abspath=True):
             path = Path(source)
             if path.is_relative_to(self.library) and path.name not in _SIMULATION_ONLY:
                 self.from_library(str(path.relative_to(self.library)))
-        module = NodeModule(
-            name=node.name,
-            ports=self._ports(node.name),
-            source=node.input[0],
-            sink=node.output[0],
-            out_width=int(inst.get_outstream_width_padded()),
-        )
-        if _attribute(inst, "mem_mode") != "internal_decoupled":
+            elif path.is_relative_to(self.own):
+                self.write(path.name, path.read_text(encoding="utf-8"))
+        module = replace(module, pins=self._pins(node.name))
+        if node.op_type != "MVAU_rtl" or inst.get_nodeattr("mem_mode") != "internal_decoupled":
             return module
         for name in _MEMSTREAM_SOURCES:
             self.from_library(name)
@@ -118,9 +173,23 @@ class _Writer:
         return replace(
             module,
             weights=weights,
-            weight_ports=self._ports(weights),
+            weight_pins=self._pins(weights),
             weight_width=int(inst.get_instream_width_padded(1)),
         )
+
+    def _generated(self, node: str, folder: Path) -> None:
+        """Copies what a node has generated, memories under names of their own."""
+        memories = sorted(folder.glob("*.dat"))
+        renamed = {path.name: _own_name(node, path.name) for path in memories}
+        for path in memories:
+            shutil.copyfile(path, self.out / renamed[path.name])
+            self.memories.add(renamed[path.name])
+        for path in sorted([*folder.glob("*.v"), *folder.glob("*.sv")]):
+            text = path.read_text(encoding="utf-8")
+            for old, new in renamed.items():
+                text = text.replace(f"{folder}/{old}", new)
+            text = text.replace(f"{folder}/", "").replace('"./', '"')
+            self.write(path.name, text)
 
     def from_library(self, name: str) -> None:
         """Copies one file of FINN's library, corrected."""
@@ -142,6 +211,7 @@ class _Writer:
                 f"the generated file {name} has an absolute path in it", "report the node"
             )
         self.sources[name] = text
+        self.modules |= dict.fromkeys(_MODULE.findall(text), name)
         (self.out / name).write_text(text, encoding="utf-8")
 
     def ordered_sources(self) -> tuple[str, ...]:
@@ -162,10 +232,10 @@ class _Writer:
                         f"{name} reads {memory}, which no node has written", "report the node"
                     )
 
-    def _ports(self, module: str) -> tuple[Port, ...]:
-        for name, text in self.sources.items():
-            if re.search(rf"\bmodule\s+{re.escape(module)}\b", text):
-                return module_ports(text, module, name)
+    def _pins(self, module: str) -> tuple[Pin, ...]:
+        name = self.modules.get(module)
+        if name is not None:
+            return module_ports(self.sources[name], module, name)
         raise StageError(f"no generated file has module {module}", "report the node")
 
 
@@ -174,25 +244,20 @@ def _own_name(node: str, name: str) -> str:
     return name if name.startswith(f"{node}_") else f"{node}_{name}"
 
 
-def _attribute(inst: HWCustomOp, name: str) -> object:
-    return inst.get_nodeattr(name) if name in inst.get_nodeattr_types() else None
-
-
-def _stream(inst: HWCustomOp, *, is_input: bool) -> Stream:
+def _stream(inst: HWCustomOp, index: int, *, is_input: bool) -> Stream:
     if is_input:
-        folded, datatype = inst.get_folded_input_shape(), inst.get_input_datatype()
-        width, shape = inst.get_instream_width_padded(), inst.get_normal_input_shape()
+        folded, datatype = inst.get_folded_input_shape(index), inst.get_input_datatype(index)
+        width, shape = inst.get_instream_width_padded(index), inst.get_normal_input_shape(index)
     else:
-        folded, datatype = inst.get_folded_output_shape(), inst.get_output_datatype()
-        width, shape = inst.get_outstream_width_padded(), inst.get_normal_output_shape()
-    beats = 1
-    for size in folded[:-1]:
-        beats *= int(size)
+        folded, datatype = inst.get_folded_output_shape(index), inst.get_output_datatype(index)
+        width, shape = inst.get_outstream_width_padded(index), inst.get_normal_output_shape(index)
+    bipolar = datatype == DataType["BIPOLAR"]
     return Stream(
         width=int(width),
         element_bits=int(datatype.bitwidth()),
         elements=int(folded[-1]),
-        beats=beats,
-        signed=bool(datatype.signed()),
+        beats=math.prod(int(size) for size in folded[:-1]),
+        signed=bool(datatype.signed()) and not bipolar,
+        bipolar=bipolar,
         shape=tuple(int(size) for size in shape[1:]),
     )

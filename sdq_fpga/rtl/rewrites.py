@@ -35,6 +35,13 @@ class Rewrite:
     replacements: tuple[tuple[str, str], ...]
 
 
+_STARTUP_WATCH = (
+    "\t\tinitial begin\n\t\t\t#100ns;\n\t\t\tDirty <= 0;\n\t\tend\n",
+    "// synthesis translate_off\n"
+    "\t\tinitial begin\n\t\t\t#100ns;\n\t\t\tDirty <= 0;\n\t\tend\n"
+    "// synthesis translate_on\n",
+)
+
 REWRITES = (
     Rewrite(
         file="mvu/add_multi.sv",
@@ -59,9 +66,66 @@ REWRITES = (
         reason=(
             "Verilator can't evaluate an unpacked struct in a constant function. The only struct "
             "of the file holds two integers and is read by member alone, so packing it changes "
-            "no value."
+            "no value. `default_nettype may not stand inside a module (IEEE 1800-2023 22.8). It "
+            "can only forbid implicit nets, of which there are none: with it upstream elaborates, "
+            "and without it Verilator still treats one as an error here."
         ),
-        replacements=(("typedef struct {", "typedef struct packed {"),),
+        replacements=(
+            ("typedef struct {", "typedef struct packed {"),
+            ("`default_nettype none\n", ""),
+            ("`default_nettype wire\n", ""),
+        ),
+    ),
+    Rewrite(
+        file="dwc/hdl/vpc.sv",
+        sha256="b0b2b20405d897212723e77067d7507778d8be0ecbe29836259e3b95daef626b",
+        reason=(
+            "`default_nettype may not stand inside a module, see fifo.sv; nothing else uses it."
+        ),
+        replacements=(("`default_nettype none\n", ""), ("`default_nettype wire\n", "")),
+    ),
+    Rewrite(
+        file="thresholding/hdl/thresholding.sv",
+        sha256="706ca3232e5daab15374b9645f4a3696bd39787e6578f2905aa697f059f57772",
+        reason=(
+            "In stage 0, where SN is M - 1, the part-select [M-1:SN+1] runs backwards, which is "
+            "illegal even in the branch of a conditional operator that is never taken (IEEE "
+            "1800-2023 11.5.1); Yosys refuses it. SCOPE_REDUCE is 0 in stage 0 (M is "
+            "clog2(N + 1), so 2^(M-1) <= N <= 2^M - 1), and the branch is not taken. In every "
+            "other stage the shift gives the same number, and the comparison is 32 bits wide "
+            "either way. The output queue shifts its elements one by one, which Yosys takes for a "
+            "memory with a port for each; assigned in one piece it is seen to be the shift "
+            "register that it is. Its depth is 3 or more, so the slice is never empty."
+        ),
+        replacements=(
+            ("p.ptr[M-1:SN+1] < 2**stage", "(p.ptr[M-1:0] >> (SN+1)) < 2**stage"),
+            (
+                "foreach(pipe[pe])  ADat[0][pe] <= pipe[pe][M].ptr;",
+                "begin\n\t\t\t\t\tautomatic logic [PE-1:0][M-1:0]  a;\n"
+                "\t\t\t\t\tforeach(pipe[pe])  a[pe] = pipe[pe][M].ptr;\n"
+                "\t\t\t\t\tADat <= { a, ADat[0:A_DEPTH-2] };\n\t\t\t\tend",
+            ),
+            (
+                "\t\t\t\tfor(int unsigned  i = 1; i < A_DEPTH; i++)  ADat[i] <= ADat[i-1];\n",
+                "",
+            ),
+        ),
+    ),
+    Rewrite(
+        file="mvu/mvu.sv",
+        sha256="4c6c11482fe3e8b569b6249469a302f9cb9bf89978d007ff1d0153511762b068",
+        reason=(
+            "A delay and a non-blocking assignment in an initial block can't be synthesised, and "
+            "Yosys refuses them. They end a watch that only an assertion reads; for synthesis the "
+            "file already hides other code in this way, and a simulation sees no change."
+        ),
+        replacements=(_STARTUP_WATCH,),
+    ),
+    Rewrite(
+        file="mvu/mvu_vvu_8sx9_dsp58.sv",
+        sha256="31174b1c5fd374c06ae31e64793064e3b3cba2f9a33a37e541f546f45cf45acc",
+        reason="The startup watch of mvu.sv is in this file as well.",
+        replacements=(_STARTUP_WATCH,),
     ),
     Rewrite(
         file="mvu/mvu_vvu_axi.sv",

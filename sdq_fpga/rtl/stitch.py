@@ -1,12 +1,13 @@
 """Connects generated nodes to one top-level module."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sdq_fpga.errors import StageError
-from sdq_fpga.rtl.design import Stream
-from sdq_fpga.rtl.ports import Port
+from sdq_fpga.rtl.design import FifoProbe, Port
+from sdq_fpga.rtl.ports import Port as Pin
 from sdq_fpga.shipped import shipped_dir
 
 __all__ = ["NodeModule", "stitch"]
@@ -17,48 +18,60 @@ class NodeModule:
     """One node as generated.
 
     Attributes:
-        name: name of the node, also of its module.
-        ports: ports of that module, with the streams in0_V and out0_V.
-        source: stream that it reads.
-        sink: stream that it writes.
-        out_width: bits of its output stream, whole bytes.
-        weights: the module that streams its weights into in1_V, where it has one.
-        weight_ports: ports of that module, with the stream m_axis_0.
+        name: name of the node.
+        module: name of its module.
+        pins: ports of that module, with the streams in{k}_V and out{k}_V.
+        sources: streams that it reads, in order.
+        sinks: streams that it writes, in order.
+        widths: bits of each of those, whole bytes.
+        weights: the module that streams its weights into in1_V, where it has one beside it.
+        weight_pins: ports of that module, with the stream m_axis_0.
         weight_width: bits of the weight stream, whole bytes.
+        probe: what to put in its place for sizing, where it is a FIFO.
     """
 
     name: str
-    ports: tuple[Port, ...]
-    source: str
-    sink: str
-    out_width: int
+    module: str
+    pins: tuple[Pin, ...]
+    sources: tuple[str, ...]
+    sinks: tuple[str, ...]
+    widths: tuple[int, ...]
     weights: str | None = None
-    weight_ports: tuple[Port, ...] = ()
+    weight_pins: tuple[Pin, ...] = ()
     weight_width: int = 0
+    probe: FifoProbe | None = None
 
 
-def stitch(top: str, nodes: tuple[NodeModule, ...], source: Stream, sink: Stream) -> str:
+def stitch(
+    top: str, nodes: Sequence[NodeModule], inputs: Sequence[Port], outputs: Sequence[Port]
+) -> str:
     """Writes the top-level module.
 
     Args:
         top: its name.
         nodes: the nodes in order of the data; each stream has one writer and one reader.
-        source: the accelerator's input port.
-        sink: its output port.
+        inputs: the accelerator's input ports.
+        outputs: its output ports.
 
     Returns:
         The SystemVerilog text.
 
     Raises:
-        StageError: a stream has no writer, or more than one, or more than one reader.
+        StageError: a stream has no writer, or more than one, or no reader, or more than one.
     """
-    first, last = nodes[0].source, nodes[-1].sink
-    _check_chain(nodes, first)
-    streams = [{"name": _wire(first), "width": source.width}]
+    _check_edges(nodes, inputs, outputs)
+    streams = [{"name": _wire(port.tensor), "width": port.stream.width} for port in inputs]
     instances = []
     for node in nodes:
-        streams.append({"name": _wire(node.sink), "width": node.out_width})
-        taken = {"in0_V": _wire(node.source), "out0_V": _wire(node.sink)}
+        streams += [
+            {"name": _wire(sink), "width": width}
+            for sink, width in zip(node.sinks, node.widths, strict=True)
+        ]
+        taken = {f"in{k}_V": _wire(name) for k, name in enumerate(node.sources)}
+        taken |= {f"out{k}_V": _wire(name) for k, name in enumerate(node.sinks)}
+        if node.probe is not None:
+            instances.append(_probe(node, node.probe))
+            continue
         if node.weights is not None:
             weight_wire = f"{node.name}_weights"
             streams.append({"name": weight_wire, "width": node.weight_width})
@@ -66,15 +79,15 @@ def stitch(top: str, nodes: tuple[NodeModule, ...], source: Stream, sink: Stream
                 {
                     "module": node.weights,
                     "name": f"{node.name}_memory",
-                    "ports": _connections(node.weight_ports, {"m_axis_0": weight_wire}),
+                    "ports": _connections(node.weight_pins, {"m_axis_0": weight_wire}),
                 }
             )
             taken["in1_V"] = weight_wire
         instances.append(
             {
-                "module": node.name,
+                "module": node.module,
                 "name": f"{node.name}_inst",
-                "ports": _connections(node.ports, taken),
+                "ports": _connections(node.pins, taken),
             }
         )
     environment = Environment(
@@ -87,12 +100,11 @@ def stitch(top: str, nodes: tuple[NodeModule, ...], source: Stream, sink: Stream
     )
     return environment.get_template("top.sv.j2").render(
         top=top,
-        input=source,
-        output=sink,
+        inputs=[{"port": port, "wire": _wire(port.tensor)} for port in inputs],
+        outputs=[{"port": port, "wire": _wire(port.tensor)} for port in outputs],
+        probes=[node.probe for node in nodes if node.probe is not None],
         streams=streams,
         instances=instances,
-        first=_wire(first),
-        last=_wire(last),
     )
 
 
@@ -100,30 +112,65 @@ def _wire(tensor: str) -> str:
     return f"stream_{tensor}"
 
 
-def _check_chain(nodes: tuple[NodeModule, ...], first: str) -> None:
-    written = {first: "the accelerator's input"}
+def _check_edges(
+    nodes: Sequence[NodeModule], inputs: Sequence[Port], outputs: Sequence[Port]
+) -> None:
+    written = {port.tensor: "the accelerator's input" for port in inputs}
     read: dict[str, str] = {}
     for node in nodes:
-        if node.source not in written:
+        for stream in node.sources:
+            _check_read(stream, node.name, written, read)
+        for stream in node.sinks:
+            if stream in written:
+                raise StageError(
+                    f"stream {stream} is written by both {written[stream]} and {node.name}",
+                    "report the network",
+                )
+            written[stream] = node.name
+    for port in outputs:
+        _check_read(port.tensor, "the accelerator's output", written, read)
+    for stream, writer in written.items():
+        if stream not in read:
             raise StageError(
-                f"{node.name} reads stream {node.source}, which no node before it writes",
-                "report the network",
+                f"stream {stream} of {writer} is read by no node", "report the network"
             )
-        if node.source in read:
-            raise StageError(
-                f"stream {node.source} is read by both {read[node.source]} and {node.name}",
-                "use a network without branches; there is no stream duplication in RTL yet",
-            )
-        if node.sink in written:
-            raise StageError(
-                f"stream {node.sink} is written by both {written[node.sink]} and {node.name}",
-                "report the network",
-            )
-        read[node.source] = node.name
-        written[node.sink] = node.name
 
 
-def _connections(ports: tuple[Port, ...], streams: dict[str, str]) -> list[tuple[str, str]]:
+def _check_read(stream: str, reader: str, written: dict[str, str], read: dict[str, str]) -> None:
+    if stream not in written:
+        raise StageError(
+            f"{reader} reads stream {stream}, which no node before it writes",
+            "report the network",
+        )
+    if stream in read:
+        raise StageError(
+            f"stream {stream} is read by both {read[stream]} and {reader}",
+            "duplicate it with SdqDuplicate_rtl",
+        )
+    read[stream] = reader
+
+
+def _probe(node: NodeModule, probe: FifoProbe) -> dict[str, object]:
+    source, sink = _wire(node.sources[0]), _wire(node.sinks[0])
+    return {
+        "module": f"sdq_fifo_probe #(.WIDTH({node.widths[0]}))",
+        "name": f"{node.name}_inst",
+        "ports": [
+            ("clk", "ap_clk"),
+            ("rst", "!ap_rst_n"),
+            ("limit", f"limit_{probe.name}"),
+            ("peak", f"peak_{probe.name}"),
+            ("in0_tdata", f"{source}_tdata"),
+            ("in0_tvalid", f"{source}_tvalid"),
+            ("in0_tready", f"{source}_tready"),
+            ("out0_tdata", f"{sink}_tdata"),
+            ("out0_tvalid", f"{sink}_tvalid"),
+            ("out0_tready", f"{sink}_tready"),
+        ],
+    }
+
+
+def _connections(pins: Sequence[Pin], streams: dict[str, str]) -> list[tuple[str, str]]:
     """Connects clock, reset and streams; what is left over are unused interfaces, tied to zero."""
     signals = {"ap_clk": "ap_clk", "ap_clk2x": "ap_clk", "ap_rst_n": "ap_rst_n"}
     for prefix, wire in streams.items():
@@ -132,6 +179,5 @@ def _connections(ports: tuple[Port, ...], streams: dict[str, str]) -> list[tuple
             signals[f"{prefix}_{suffix}"] = f"{wire}_{suffix.lower()}"
             signals[f"{prefix}_{suffix.lower()}"] = f"{wire}_{suffix.lower()}"
     return [
-        (port.name, signals.get(port.name, "'0" if port.direction == "input" else ""))
-        for port in ports
+        (pin.name, signals.get(pin.name, "'0" if pin.direction == "input" else "")) for pin in pins
     ]

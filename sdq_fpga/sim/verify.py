@@ -1,45 +1,78 @@
-"""Compares the simulated accelerator with QONNX execution, bit for bit."""
+"""Compares the simulated accelerator with the integer network and with QONNX execution."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.lower.hardware import HostSide
-from sdq_fpga.lower.reference import qonnx_scores
+from sdq_fpga.lower.graph import IntegerGraph
+from sdq_fpga.lower.host import HostSide
+from sdq_fpga.lower.integer import execute_integer
+from sdq_fpga.lower.reference import qonnx_outputs
 from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
+from sdq_fpga.sim.bench import Drive
 from sdq_fpga.sim.figures import SimulationFigures, Verdict
 from sdq_fpga.sim.simulate import build_simulation
 
-__all__ = ["Comparison", "verify"]
+__all__ = ["Comparison", "Model", "Vectors", "qonnx_differing", "verify"]
+
+Array = npt.NDArray[np.generic]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A QONNX model with what was read out of it.
+
+    Attributes:
+        qonnx: the model, cleaned up.
+        network: the integer network.
+        host: what the host does.
+    """
+
+    qonnx: ModelWrapper
+    network: IntegerGraph
+    host: HostSide
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """What to stream through.
+
+    Attributes:
+        frames: for each input of the model, [N, *shape], at least four.
+        labels: classes [N], where they are known.
+    """
+
+    frames: Mapping[str, Array]
+    labels: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """A simulation beside its reference.
+    """A simulation beside its references; integers by tensor, [N, *shape of the stream].
 
     Attributes:
         figures: the summary.
-        frames: what went into the accelerator, integers [N, *shape of the input stream].
-        outputs: what came out without stalls, integers [N, *shape of the output stream].
-        expected: QONNX' scores, float32 [N, classes].
+        inputs: what went into the accelerator.
+        outputs: what came out without stalls.
+        expected: QONNX's outputs, by the model's names, float32.
     """
 
     figures: SimulationFigures
-    frames: npt.NDArray[np.int64]
-    outputs: npt.NDArray[np.int64]
-    expected: npt.NDArray[np.float32]
+    inputs: dict[str, npt.NDArray[np.int64]]
+    outputs: dict[str, npt.NDArray[np.int64]]
+    expected: dict[str, npt.NDArray[np.float32]]
 
 
 def verify(
     design: RtlDesign,
     rtl: Path,
-    model: Path,
-    host: HostSide,
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
+    model: Model,
+    vectors: Vectors,
     *,
     stall: float,
     seed: int,
@@ -48,42 +81,45 @@ def verify(
     cache: Path | None,
     progress: Progress,
 ) -> Comparison:
-    """Streams images through the RTL twice, without and with stalls, and compares every score.
-
-    The scale of the scores is a power of two, so float32 scores are compared for equality.
+    """Streams frames through the RTL twice, without and with stalls, and compares every output.
 
     Args:
         design: description of the RTL.
         rtl: directory of its files.
-        model: the exported QONNX model.
-        host: what the host does before and after the accelerator.
-        images: uint8 images [N, ...], at least four.
-        labels: their classes [N].
+        model: the model that it implements.
+        vectors: what to stream.
         stall: probability of a stall on each port in the second run.
         seed: seed of the stalls.
         estimated_interval: cycles a frame may take; a design that is far slower is stuck.
         scratch: directory for what is not kept.
         cache: directory of compiled simulations; None to compile always.
-        progress: told after each image.
+        progress: told after each frame.
 
     Raises:
+        UserError: the frames do not fit the model.
         StageError: there is no C++ compiler, or the design is stuck or fails an assertion.
     """
-    expected = qonnx_scores(model, images, progress)
+    host = model.host
+    inputs = {each.stream: each.codes(vectors.frames[each.name]) for each in host.inputs}
+    count = len(next(iter(inputs.values())))
+    expected = qonnx_outputs(model.qonnx, vectors.frames, progress)
+    integers = execute_integer(model.network, inputs)
     simulation = build_simulation(
         design,
         rtl,
         scratch,
-        cycles=2 * len(images) * estimated_interval,
+        cycles=2 * count * estimated_interval,
         cache=cache,
         progress=progress,
     )
-    frames = _frames(images, design, host)
+    ports = dict(zip((port.tensor for port in design.inputs), inputs.values(), strict=True))
+    frames = {
+        port.tensor: ports[port.tensor].reshape(count, *port.stream.shape) for port in design.inputs
+    }
     free, stalled = (
         simulation.run(
             frames,
-            stall=probability,
-            seed=seed,
+            Drive(stall=probability, seed=seed),
             estimated_interval=estimated_interval,
             scratch=scratch,
             label=label,
@@ -91,29 +127,72 @@ def verify(
         )
         for probability, label in ((0.0, "simulate RTL"), (stall, "simulate RTL, with stalls"))
     )
-    scores = [
-        each.outputs.reshape(len(images), -1).astype(np.float32) * np.float32(host.score_scale)
-        for each in (free, stalled)
-    ]
-    differing = sum(int(np.count_nonzero(each != expected)) for each in scores)
+    outputs = _by_stream(host, free.outputs)
+    differing = sum(
+        int(np.count_nonzero(found.reshape(count, -1) != integers[stream].reshape(count, -1)))
+        for run in (free, stalled)
+        for stream, found in _by_stream(host, run.outputs).items()
+    )
     figures = SimulationFigures(
         interval=free.interval,
         latency=free.latency,
         cycles=free.cycles + stalled.cycles,
         stall=stall,
-        quantized_accuracy=_accuracy(expected, labels),
-        rtl_accuracy=_accuracy(scores[0], labels),
-        verdict=Verdict(images=len(images), values=2 * expected.size, differing=differing),
+        quantized_accuracy=_accuracy(host, expected, vectors),
+        rtl_accuracy=_accuracy(host, _scores(host, outputs, integers), vectors),
+        verdict=Verdict(
+            images=count,
+            values=2 * sum(each.size for each in integers.values()),
+            differing=differing,
+            qonnx_values=sum(each.size for each in expected.values()),
+            qonnx_differing=qonnx_differing(host, integers, expected),
+        ),
     )
-    return Comparison(figures, frames, free.outputs, expected)
+    return Comparison(figures, inputs, outputs, expected)
 
 
-def _frames(
-    images: npt.NDArray[np.uint8], design: RtlDesign, host: HostSide
-) -> npt.NDArray[np.int64]:
-    ordered = np.moveaxis(images, 1, -1) if host.channels_last else images
-    return ordered.astype(np.int64).reshape(len(images), *design.input.shape)
+def _by_stream(
+    host: HostSide, outputs: Mapping[str, npt.NDArray[np.int64]]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Outputs of the design, in order of its ports, under the names of the integer network."""
+    return dict(zip((each.stream for each in host.outputs), outputs.values(), strict=True))
 
 
-def _accuracy(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
-    return float(np.mean(np.argmax(scores, axis=1) == labels))
+def _scores(
+    host: HostSide,
+    outputs: Mapping[str, npt.NDArray[np.int64]],
+    like: Mapping[str, npt.NDArray[np.int64]],
+) -> dict[str, npt.NDArray[np.float32]]:
+    return {
+        each.name: each.scores(outputs[each.stream].reshape(like[each.stream].shape))
+        for each in host.outputs
+    }
+
+
+def qonnx_differing(
+    host: HostSide,
+    integers: Mapping[str, npt.NDArray[np.int64]],
+    expected: Mapping[str, npt.NDArray[np.float32]],
+) -> int:
+    """How many outputs of QONNX are nearer to another integer."""
+    differing = 0
+    for each in host.outputs:
+        codes = integers[each.stream]
+        if each.function:
+            ours = each.values(codes)
+            differing += int(np.count_nonzero(~np.isclose(ours, expected[each.name], 1e-4, 1e-6)))
+            continue
+        distance = np.abs(each.scores(codes).astype(np.float64) - expected[each.name])
+        differing += int(np.count_nonzero(distance > each.step() / 2))
+    return differing
+
+
+def _accuracy(
+    host: HostSide, outputs: Mapping[str, npt.NDArray[np.float32]], vectors: Vectors
+) -> float | None:
+    if vectors.labels is None or len(host.outputs) != 1:
+        return None
+    scores = outputs[host.outputs[0].name].reshape(len(vectors.labels), -1)
+    if scores.shape[1] == 1:  # the accelerator has chosen the class
+        return float(np.mean(scores[:, 0] == vectors.labels))
+    return float(np.mean(np.argmax(scores, axis=1) == vectors.labels))

@@ -6,7 +6,10 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress
 from sdq_fpga.run import open_run
 from sdq_fpga.sim.figures import SimulationFigures
-from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.accelerator import read_model, verify_run
+from sdq_fpga.stages.build import image_vectors
+from sdq_fpga.stages.context import Workspace
+from sdq_fpga.stages.model_build import MODEL_SETTINGS_FILE, random_vectors
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
     Settings,
@@ -14,7 +17,6 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
-from sdq_fpga.stages.steps import simulate
 
 __all__ = ["simulate_again"]
 
@@ -34,7 +36,7 @@ def simulate_again(
         UserError: it is not the directory of a finished build, or has fewer test images.
         StageError: its files have changed since they were made, or the simulation failed.
     """
-    if not (directory / SETTINGS_FILE).is_file():
+    if not any((directory / name).is_file() for name in (SETTINGS_FILE, MODEL_SETTINGS_FILE)):
         raise UserError(
             f"{directory} is not the directory of a build",
             "give one that sdq-fpga build has made, such as runs/digits-cnn-zcu104",
@@ -43,8 +45,12 @@ def simulate_again(
         directory = run.directory
         for stage in ("export", "lower", "fold", "generate"):
             run.require(stage)
-        settings = read_plain(Settings, directory / SETTINGS_FILE)
-        data = dataset_of(settings)
-        check_images(data, images)
-        context = Context(settings, data, directory, cache, progress)
-        return simulate(context, images, stall, seed).figures
+        work = Workspace(directory, cache, progress)
+        model = read_model(work)
+        if (directory / SETTINGS_FILE).is_file():
+            data = dataset_of(read_plain(Settings, directory / SETTINGS_FILE))
+            check_images(data, images)
+            vectors = image_vectors(model, data, images)
+        else:
+            vectors = random_vectors(model, images, seed)
+        return verify_run(work, model, vectors, stall=stall, seed=seed).figures

@@ -4,19 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdq_fpga.cost.folding import Folding
 from sdq_fpga.cost.limits import check_bits
+from sdq_fpga.data.dataset import Dataset
 from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import quant_layers
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
-from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, resource_rows
+from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, TrainingFigures
 from sdq_fpga.run import RunDirectory
 from sdq_fpga.search import check_search
-from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
+from sdq_fpga.stages.accelerator import Accelerator, Target
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
@@ -25,9 +26,9 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
-from sdq_fpga.synth.vivado import find_vivado, make_bitstream, why_no_bitstream
+from sdq_fpga.synth.vivado import find_vivado
 
-__all__ = ["Build"]
+__all__ = ["Build", "image_vectors", "target_of"]
 
 
 class Build:
@@ -59,7 +60,7 @@ class Build:
         check_images(dataset, settings.flow.simulate.images)
         self._run = run
         self._settings = settings
-        self._context = Context(settings, dataset, run.directory, cache, progress)
+        self._context = Context(run.directory, cache, progress, settings, dataset)
         self._common = {"code": code_digest(), "tools": tool_versions(), "seed": settings.seed}
         run.write(SETTINGS_FILE, settings.to_bytes())
 
@@ -103,8 +104,6 @@ class Build:
         installed = find_vivado(vivado)
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
-        part = {"part": settings.board.part}
-        clock = {"clock_mhz": settings.clock_mhz}
         self.search()
         self._stage(
             "finetune",
@@ -113,39 +112,27 @@ class Build:
             steps.do_finetune,
         )
         self._stage("export", {}, ("search", "finetune"), steps.do_export)
-        self._stage("lower", part, ("export",), steps.do_lower)
-        self._stage(
-            "fold",
-            clock
-            | {
-                "board": settings.board.model_dump(mode="json"),
-                "target_fps": settings.target_fps,
-            },
-            ("lower",),
-            steps.do_fold,
+        accelerator = Accelerator(
+            target=target_of(settings),
+            work=self._context,
+            run=self._run,
+            common=self._common,
+            vectors=lambda model: image_vectors(
+                model, self._context.dataset, settings.flow.simulate.images
+            ),
         )
-        self._stage("generate", part | clock, ("fold",), steps.do_generate)
-        self._stage(
-            "simulate",
-            settings.flow.simulate.model_dump(mode="json"),
-            ("export", "lower", "fold", "generate"),
-            steps.do_simulate,
-        )
-        self._stage(
-            "package",
-            {},
-            ("search", "export", "lower", "fold", "generate", "simulate"),
-            steps.do_package,
-        )
-        missing = why_no_bitstream(settings.board, installed)
-        status = BitstreamStatus(made=False, message=missing or "not made yet")
-        report = self._report(status)
+        accelerator.build({"policy.json": self._context.output("search", "policy.json")})
+        training, figures = self._training(), accelerator.figures()
+        name = settings.flow.name
+
+        def report(status: BitstreamStatus) -> Report:
+            made = Report(name=name, training=training, accelerator=figures, bitstream=status)
+            self._run.write("report.json", made.to_bytes())
+            return made
+
         # Before Vivado is called, so that its failure leaves everything else done.
-        self._run.write("report.json", report.to_bytes())
-        if missing is None and installed is not None:
-            report = self._report(self._bitstream(installed))
-            self._run.write("report.json", report.to_bytes())
-        return report
+        report(BitstreamStatus(made=False, message="not made yet"))
+        return report(accelerator.bitstream(installed))
 
     def _stage(
         self,
@@ -161,32 +148,11 @@ class Build:
             lambda out: step(self._context, out),
         )
 
-    def _bitstream(self, vivado: Path) -> BitstreamStatus:
-        board, clock_mhz = self._settings.board, self._settings.clock_mhz
-
-        def step(context: Context, out: Path) -> None:
-            graph = context.output("fold", "folded.onnx")
-            make_bitstream(graph, board, clock_mhz, vivado, out, context.progress)
-
-        inputs = {"vivado": str(vivado), "clock_mhz": clock_mhz, "board": board.name}
-        made = self._stage("bitstream", inputs, ("fold", "simulate"), step)
-        return BitstreamStatus(made=True, message=f"{made.name}/accelerator.bit")
-
-    def _report(self, bitstream: BitstreamStatus) -> Report:
-        settings, context = self._settings, self._context
-        policy = context.policy()
-        folding = read_plain(Folding, context.output("fold", "folding.json"))
-        figures = read_plain(SimulationFigures, context.output("simulate", "figures.json"))
-        float_metrics = read_plain(steps.Metrics, context.output("train", "metrics.json"))
-        metrics = read_plain(steps.Metrics, context.output("finetune", "metrics.json"))
-        return Report(
-            flow=settings.flow.name,
-            board=settings.board.name,
-            part=settings.board.part,
-            clock_mhz=settings.clock_mhz,
-            seed=settings.seed,
-            float_accuracy=float_metrics.accuracy,
-            quantized_accuracy=metrics.accuracy,
+    def _training(self) -> TrainingFigures:
+        context, policy = self._context, self._context.policy()
+        return TrainingFigures(
+            float_accuracy=_accuracy(context, "train"),
+            quantized_accuracy=_accuracy(context, "finetune"),
             mean_weight_bits=policy.mean_weight_bits,
             layers=tuple(
                 LayerRow(
@@ -196,11 +162,27 @@ class Build:
                 )
                 for layer in policy.layers
             ),
-            estimated_interval=folding.interval,
-            target_fps=settings.target_fps,
-            simulation=figures,
-            frames_per_second=settings.clock_mhz * 1e6 / figures.interval,
-            latency_us=figures.latency / settings.clock_mhz,
-            resources=resource_rows(folding.resources, settings.board.budget.model_dump()),
-            bitstream=bitstream,
         )
+
+
+def _accuracy(context: Context, stage: str) -> float:
+    return read_plain(steps.Metrics, context.output(stage, "metrics.json")).accuracy
+
+
+def target_of(settings: Settings) -> Target:
+    """What the accelerator of a flow is built for."""
+    return Target(
+        board=settings.board,
+        clock_mhz=settings.clock_mhz,
+        target_fps=settings.target_fps,
+        seed=settings.seed,
+        simulate=settings.flow.simulate,
+    )
+
+
+def image_vectors(model: Model, dataset: Dataset, images: int) -> Vectors:
+    """The first test images, as what a model of one input takes."""
+    return Vectors(
+        frames={model.host.inputs[0].name: dataset.test_images[:images]},
+        labels=dataset.test_labels[:images],
+    )

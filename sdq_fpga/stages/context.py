@@ -15,20 +15,19 @@ from sdq_fpga.progress import Progress
 from sdq_fpga.stages.settings import Settings
 from sdq_fpga.train.checkpoint import load_net
 
-__all__ = ["Context"]
+__all__ = ["Context", "Workspace"]
 
 
 @dataclass(frozen=True)
-class Context:
-    """The surroundings of a stage.
+class Workspace:
+    """Where a build works.
 
     Attributes:
         directory: the run directory.
         cache: directory of compiled simulations; None to compile always.
+        progress: told how far each stage is.
     """
 
-    settings: Settings
-    dataset: Dataset
     directory: Path
     cache: Path | None
     progress: Progress
@@ -41,6 +40,20 @@ class Context:
     def output(self, stage: str, file: str) -> Path:
         """A file that an earlier stage wrote."""
         return self.directory / stage / file
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A directory for what is not kept, inside the run directory."""
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=self.directory) as name:
+            yield Path(name)
+
+
+@dataclass(frozen=True)
+class Context(Workspace):
+    """The surroundings of a stage that trains."""
+
+    settings: Settings
+    dataset: Dataset
 
     def net(self) -> nn.Module:
         """The flow's float network, untrained."""
@@ -55,9 +68,3 @@ class Context:
     def policy(self) -> Policy:
         """The policy that the search found, or the one given."""
         return Policy.from_file(self.output("search", "policy.json"))
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A directory for what is not kept, inside the run directory."""
-        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=self.directory) as name:
-            yield Path(name)

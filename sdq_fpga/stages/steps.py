@@ -4,30 +4,18 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
-from qonnx.core.modelwrapper import ModelWrapper
 from torch import nn
 
-from sdq_fpga.cost.folding import Folding
-from sdq_fpga.deploy.package import write_package
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.export import write_qonnx
-from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.folding import fold
-from sdq_fpga.lower.hardware import HostSide, to_hardware
 from sdq_fpga.lower.settle import settle_thresholds
-from sdq_fpga.lower.streamline import streamline
 from sdq_fpga.nets.layers import frame_shape
 from sdq_fpga.plain import Plain
-from sdq_fpga.rtl.design import RtlDesign
-from sdq_fpga.rtl.generate import generate
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.sdq import search
-from sdq_fpga.sim.verify import Comparison, verify
 from sdq_fpga.stages.context import Context
-from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
@@ -37,14 +25,8 @@ __all__ = [
     "Metrics",
     "do_export",
     "do_finetune",
-    "do_fold",
-    "do_generate",
-    "do_lower",
-    "do_package",
     "do_search",
-    "do_simulate",
     "do_train",
-    "simulate",
 ]
 
 
@@ -124,95 +106,6 @@ def do_export(context: Context, out: Path) -> None:
         net = to_brevitas(context.net_of("finetune"), context.policy())
         write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
         advance(1)
-
-
-def do_lower(context: Context, out: Path) -> None:
-    """Streamlines and maps to RTL nodes: hardware.onnx, host.json."""
-    with (
-        context.scratch() as work,
-        finn_session(work, context.log),
-        context.progress.task("lower to RTL nodes", 2) as advance,
-    ):
-        model = streamline(ModelWrapper(str(context.output("export", "model.onnx"))))
-        advance(1)
-        model, host = to_hardware(model, context.settings.board.part)
-        advance(1)
-    model.save(str(out / "hardware.onnx"))
-    _write(out / "host.json", host)
-
-
-def do_fold(context: Context, out: Path) -> None:
-    """Chooses the parallelism of every node: folded.onnx, folding.json."""
-    settings = context.settings
-    model = ModelWrapper(str(context.output("lower", "hardware.onnx")))
-    with context.scratch() as work, finn_session(work, context.log):
-        model, folding = fold(
-            model, settings.board, settings.clock_mhz, settings.target_fps, context.progress
-        )
-    model.save(str(out / "folded.onnx"))
-    _write(out / "folding.json", folding)
-
-
-def do_generate(context: Context, out: Path) -> None:
-    """Generates and stitches the RTL: rtl/, design.json."""
-    settings = context.settings
-    model = ModelWrapper(str(context.output("fold", "folded.onnx")))
-    rtl = out / "rtl"
-    rtl.mkdir()
-    with context.scratch() as work, context.progress.task("generate RTL", 1) as advance:
-        design = generate(model, settings.board.part, settings.clock_mhz, work, rtl, context.log)
-        advance(1)
-    _write(out / "design.json", design)
-
-
-def do_simulate(context: Context, out: Path) -> None:
-    """Simulates the whole accelerator and compares: figures.json and the vectors."""
-    spec = context.settings.flow.simulate
-    comparison = simulate(context, spec.images, spec.stall, context.settings.seed)
-    _write(out / "figures.json", comparison.figures)
-    for name in ("frames", "outputs", "expected"):
-        np.save(out / f"{name}.npy", getattr(comparison, name), allow_pickle=False)
-
-
-def simulate(context: Context, images: int, stall: float, seed: int) -> Comparison:
-    """Verifies the generated RTL on the first test images.
-
-    Raises:
-        StageError: the simulation failed.
-    """
-    data = context.dataset
-    with context.scratch() as work:
-        return verify(
-            read_plain(RtlDesign, context.output("generate", "design.json")),
-            context.output("generate", "rtl"),
-            context.output("export", "model.onnx"),
-            read_plain(HostSide, context.output("lower", "host.json")),
-            data.test_images[:images],
-            data.test_labels[:images],
-            stall=stall,
-            seed=seed,
-            estimated_interval=read_plain(Folding, context.output("fold", "folding.json")).interval,
-            scratch=work,
-            cache=context.cache,
-            progress=context.progress,
-        )
-
-
-def do_package(context: Context, out: Path) -> None:
-    """Packs what a board needs: accelerator.zip."""
-    write_package(
-        out / "accelerator.zip",
-        {
-            "policy.json": context.output("search", "policy.json"),
-            "model.onnx": context.output("export", "model.onnx"),
-            "host.json": context.output("lower", "host.json"),
-            "folded.onnx": context.output("fold", "folded.onnx"),
-            "folding.json": context.output("fold", "folding.json"),
-            "design.json": context.output("generate", "design.json"),
-            "rtl": context.output("generate", "rtl"),
-            "verification": context.directory / "simulate",
-        },
-    )
 
 
 def _metrics(context: Context, net: nn.Module) -> Metrics:

@@ -12,6 +12,7 @@ from pathlib import Path
 import finn.xsi
 from qonnx.core.modelwrapper import ModelWrapper
 
+import sdq_fpga.ops  # noqa: F401  # registers our operators with FINN
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.rtl.rewrites import REWRITES, read_corrected, rtllib_dir
 

@@ -1,29 +1,25 @@
-"""From a network to a hardware graph: what it makes, and what it refuses, node by node."""
+"""From a network that was trained to an accelerator, and the files between."""
 
 import numpy as np
 import pytest
 import torch
-from onnx import TensorProto, helper
-from qonnx.core.datatype import DataType
-from qonnx.core.modelwrapper import ModelWrapper
+from lowered import generated, verified
 
-from sdq_fpga.board import load_board
+from sdq_fpga.board import DspGeneration, load_board
 from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import NetworkSpec
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.export import write_qonnx
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
-from sdq_fpga.lower.reference import qonnx_scores
+from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
+from sdq_fpga.lower.reference import qonnx_outputs
 from sdq_fpga.lower.settle import settle_thresholds
-from sdq_fpga.lower.streamline import streamline
 from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.progress import SilentProgress
-from sdq_fpga.rtl.generate import generate
-from sdq_fpga.sim.verify import verify
+from sdq_fpga.sim.verify import Model
 from sdq_fpga.sim.verilator import lint
 
 CNN = NetworkSpec(
@@ -78,41 +74,18 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def generated(net, policy, shape, tmp_path, board, fps):
-    """Lowers a network and generates its RTL in tmp_path/rtl."""
+def exported(net, policy, shape, directory):
+    """The network as the reader gets it."""
     settle_thresholds(net, policy)
-    write_qonnx(to_brevitas(net, policy), shape, tmp_path / "model.onnx")
-    for name in ("work", "rtl", "sim"):
-        (tmp_path / name).mkdir()
-    with finn_session(tmp_path / "work", tmp_path / "log"):
-        graph, host = to_hardware(
-            streamline(ModelWrapper(str(tmp_path / "model.onnx"))), board.part
-        )
-        graph, folding = fold(graph, board, 100.0, fps, SilentProgress())
-    design = generate(
-        graph, board.part, 100.0, tmp_path / "work", tmp_path / "rtl", tmp_path / "log"
-    )
-    return design, host, folding
+    write_qonnx(to_brevitas(net, policy), shape, directory / "model.onnx")
+    qonnx = load_qonnx(directory / "model.onnx")
+    return Model(qonnx, *read_qonnx(qonnx))
 
 
-def verified(net, policy, shape, tmp_path, cache, board, fps):
-    """Lowers, generates and simulates a network; returns the comparison with QONNX."""
-    design, host, folding = generated(net, policy, shape, tmp_path, board, fps)
-    images = np.random.default_rng(0).integers(0, 256, (12, *shape), dtype=np.uint8)
-    return verify(
-        design,
-        tmp_path / "rtl",
-        tmp_path / "model.onnx",
-        host,
-        images,
-        np.zeros(len(images), np.int64),
-        stall=0.4,
-        seed=1,
-        estimated_interval=folding.interval,
-        scratch=tmp_path / "sim",
-        cache=cache,
-        progress=SilentProgress(),
-    )
+def check_bit_exact(comparison):
+    assert comparison.figures.verdict.bit_exact
+    (outputs,) = comparison.outputs.values()
+    assert np.ptp(outputs) > 0
 
 
 @pytest.mark.parametrize(
@@ -127,33 +100,22 @@ def test_random_cnn_with_several_channels_is_bit_exact(
     tmp_path, cache, board, weight_bits, activation_bits, fps
 ):
     net = random_net(CNN, seed=sum(weight_bits))
-    comparison = verified(
-        net,
-        policy_of(net, weight_bits, activation_bits),
-        (2, 6, 6),
-        tmp_path,
-        cache,
-        load_board(board),
-        fps,
-    )
-    assert comparison.figures.verdict.bit_exact
-    assert np.ptp(comparison.outputs) > 0
+    model = exported(net, policy_of(net, weight_bits, activation_bits), (2, 6, 6), tmp_path)
+    check_bit_exact(verified(model, tmp_path, cache, load_board(board), fps))
 
 
 def test_random_mlp_is_bit_exact(tmp_path, cache):
     net = random_net(MLP, seed=5)
-    policy = policy_of(net, (3, 4, 2), (2, 3))
-    comparison = verified(net, policy, (20,), tmp_path, cache, load_board("pynq-z2"), 1_000_000)
-    assert comparison.figures.verdict.bit_exact
-    assert np.ptp(comparison.outputs) > 0
+    model = exported(net, policy_of(net, (3, 4, 2), (2, 3)), (20,), tmp_path)
+    check_bit_exact(verified(model, tmp_path, cache, load_board("pynq-z2"), 1_000_000))
 
 
 @pytest.mark.parametrize("weight", [torch.abs, lambda w: -torch.abs(w)], ids=["none", "all"])
 def test_layer_whose_weights_are_of_one_sign_is_bit_exact(tmp_path, cache, weight):
-    """FINN makes weights without a negative one unsigned, which its RTL does not know."""
+    """The smallest type of weights without a negative one would be unsigned: no RTL knows it."""
     net = random_net(MLP, seed=6, weight=weight)
-    policy = policy_of(net, (4, 3, 2), (3, 4))
-    comparison = verified(net, policy, (20,), tmp_path, cache, load_board("zcu104"), 1_000_000)
+    model = exported(net, policy_of(net, (4, 3, 2), (3, 4)), (20,), tmp_path)
+    comparison = verified(model, tmp_path, cache, load_board("zcu104"), 1_000_000)
     assert comparison.figures.verdict.bit_exact
 
 
@@ -168,8 +130,8 @@ def lint_of_top(design, rtl):
 
 def test_stitched_top_is_lint_clean(tmp_path):
     net = random_net(CNN, seed=4)
-    policy = policy_of(net, (3, 4, 2), (2, 3))
-    design, _, _ = generated(net, policy, (2, 6, 6), tmp_path, load_board("zcu104"), 100_000)
+    model = exported(net, policy_of(net, (3, 4, 2), (2, 3)), (2, 6, 6), tmp_path)
+    design, _ = generated(model, tmp_path, load_board("zcu104"), 100_000)
     assert lint_of_top(design, tmp_path / "rtl") == []
     # and the check can fail
     top = tmp_path / "rtl" / f"{design.top}.sv"
@@ -194,10 +156,9 @@ def test_hardware_graph_is_the_same_every_time(tmp_path):
     write_qonnx(to_brevitas(net, policy_of(net, (3,), (2,))), (2, 6, 6), tmp_path / "m.onnx")
     texts = []
     for _ in range(2):
+        network, _ = read_qonnx(load_qonnx(tmp_path / "m.onnx"))
         with finn_session(tmp_path, tmp_path / "log"):
-            graph, _ = to_hardware(
-                streamline(ModelWrapper(str(tmp_path / "m.onnx"))), "xczu7ev-ffvc1156-2-e"
-            )
+            graph = to_hardware(network, DspGeneration.DSP48E2)
         texts.append(graph.model.SerializeToString(deterministic=True))
     assert texts[0] == texts[1]
 
@@ -211,19 +172,18 @@ def test_qonnx_equals_brevitas_to_the_last_bit(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (20, 2, 6, 6), dtype=np.uint8)
     with torch.no_grad():
         expected = quantized(torch.from_numpy(images).float() / 256).numpy()
-    np.testing.assert_array_equal(
-        qonnx_scores(tmp_path / "m.onnx", images, SilentProgress()), expected
-    )
+    model = load_qonnx(tmp_path / "m.onnx")
+    (found,) = qonnx_outputs(
+        model, {model.graph.input[0].name: images}, SilentProgress()
+    ).values()
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_all_zero_weights_are_refused(tmp_path):
     net = random_net(CNN, seed=3, weight=lambda w: w * 1e-6)
     write_qonnx(to_brevitas(net, policy_of(net, (2,), (2,))), (2, 6, 6), tmp_path / "m.onnx")
-    with (
-        finn_session(tmp_path, tmp_path / "log"),
-        pytest.raises(UserError, match=r"all weights of MVAU_0 are zero"),
-    ):
-        to_hardware(streamline(ModelWrapper(str(tmp_path / "m.onnx"))), "xczu7ev-ffvc1156-2-e")
+    with pytest.raises(UserError, match=r"Conv 'Conv_0': all its weights are zero"):
+        read_qonnx(load_qonnx(tmp_path / "m.onnx"))
 
 
 def test_policy_without_activation_bits_is_refused():
@@ -231,42 +191,3 @@ def test_policy_without_activation_bits_is_refused():
     policy = policy_of(net, (4,), (None,))
     with pytest.raises(UserError, match=r"'block1\.conv' has a ReLU"):
         to_brevitas(net, policy)
-
-
-def graph_of(*nodes, shape=(1, 8), weights=None):
-    """A model of ready-made nodes between "x" and "y"."""
-    graph = helper.make_graph(
-        list(nodes),
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-    )
-    opset = [helper.make_opsetid("", 13), helper.make_opsetid("qonnx.custom_op.general", 1)]
-    model = ModelWrapper(helper.make_model(graph, opset_imports=opset))
-    for name, value in (weights or {}).items():
-        model.set_initializer(name, value)
-    model.set_tensor_datatype("x", DataType["UINT8"])
-    return model
-
-
-def test_unsupported_operator_is_named_before_anything_else(tmp_path):
-    model = graph_of(helper.make_node("Softmax", ["x"], ["y"], name="attention"))
-    with (
-        finn_session(tmp_path, tmp_path / "log"),
-        pytest.raises(UserError, match=r"attention \(Softmax\)"),
-    ):
-        streamline(model)
-
-
-def test_float_operations_left_inside_are_named(tmp_path):
-    """A matrix product with weights that nobody has quantized."""
-    model = graph_of(
-        helper.make_node("MatMul", ["x", "w"], ["h"], name="dense"),
-        helper.make_node("Relu", ["h"], ["y"], name="relu"),
-        weights={"w": np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)},
-    )
-    with (
-        finn_session(tmp_path, tmp_path / "log"),
-        pytest.raises(UserError, match=r"floating point in .*Relu"),
-    ):
-        streamline(model)

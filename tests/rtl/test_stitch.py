@@ -1,17 +1,20 @@
-"""The top-level module: who is connected to whom, and chains that are none."""
+"""The top-level module: who is connected to whom, and graphs that are refused."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from sdq_fpga.errors import StageError
-from sdq_fpga.rtl.design import Stream
+from sdq_fpga.rtl.design import FifoProbe, Stream
+from sdq_fpga.rtl.design import Port as StreamPort
 from sdq_fpga.rtl.ports import Port, module_ports
 from sdq_fpga.rtl.stitch import NodeModule, stitch
 
 SOURCE = Stream(width=8, element_bits=8, elements=1, beats=64, signed=False, shape=(8, 8, 1))
 SINK = Stream(width=24, element_bits=10, elements=2, beats=5, signed=True, shape=(10,))
+INPUTS = (StreamPort(prefix="s_axis", tensor="in", stream=SOURCE),)
+OUTPUTS = (StreamPort(prefix="m_axis", tensor="out", stream=SINK),)
 
 COMMON = (Port("input", "ap_clk"), Port("input", "ap_rst_n"))
 
@@ -40,10 +43,11 @@ AXI_LITE = (
 def fifo(name: str, source: str, sink: str, width: int = 8) -> NodeModule:
     return NodeModule(
         name=name,
-        ports=(*COMMON, Port("output", "count"), *reads("in0_V"), *writes("out0_V")),
-        source=source,
-        sink=sink,
-        out_width=width,
+        module=name,
+        pins=(*COMMON, Port("output", "count"), *reads("in0_V"), *writes("out0_V")),
+        sources=(source,),
+        sinks=(sink,),
+        widths=(width,),
     )
 
 
@@ -51,10 +55,11 @@ def thresholding(name: str, source: str, sink: str, width: int = 8) -> NodeModul
     """Has an AXI-Lite port and a stream for threshold sets that no design uses."""
     return NodeModule(
         name=name,
-        ports=(*COMMON, *AXI_LITE, *reads("in1_V"), *reads("in0_V"), *writes("out0_V")),
-        source=source,
-        sink=sink,
-        out_width=width,
+        module=name,
+        pins=(*COMMON, *AXI_LITE, *reads("in1_V"), *reads("in0_V"), *writes("out0_V")),
+        sources=(source,),
+        sinks=(sink,),
+        widths=(width,),
     )
 
 
@@ -63,18 +68,42 @@ def mvu(name: str, source: str, sink: str, width: int = 24) -> NodeModule:
     clocks = (*COMMON, Port("input", "ap_clk2x"))
     return NodeModule(
         name=name,
-        ports=(*clocks, *reads("in1_V"), *reads("in0_V"), *writes("out0_V")),
-        source=source,
-        sink=sink,
-        out_width=width,
+        module=name,
+        pins=(*clocks, *reads("in1_V"), *reads("in0_V"), *writes("out0_V")),
+        sources=(source,),
+        sinks=(sink,),
+        widths=(width,),
         weights=f"{name}_memstream_wrapper",
-        weight_ports=(
+        weight_pins=(
             *clocks,
             *AXI_LITE,
             *reads("s_axis_0", capitals=False),
             *writes("m_axis_0", capitals=False),
         ),
         weight_width=40,
+    )
+
+
+def duplicate(name: str, source: str, *sinks: str, width: int = 8) -> NodeModule:
+    streams = [port for k in range(len(sinks)) for port in writes(f"out{k}_V")]
+    return NodeModule(
+        name=name,
+        module=name,
+        pins=(*COMMON, *reads("in0_V"), *streams),
+        sources=(source,),
+        sinks=sinks,
+        widths=(width,) * len(sinks),
+    )
+
+
+def add(name: str, left: str, right: str, sink: str, width: int = 24) -> NodeModule:
+    return NodeModule(
+        name=name,
+        module=name,
+        pins=(*COMMON, *reads("in0_V"), *reads("in1_V"), *writes("out0_V")),
+        sources=(left, right),
+        sinks=(sink,),
+        widths=(width,),
     )
 
 
@@ -88,15 +117,19 @@ class Top:
     assigned: dict[str, str]
 
 
-def read_back(*nodes: NodeModule) -> Top:
-    text = stitch("my_top", nodes, SOURCE, SINK)
+def read_back(
+    *nodes: NodeModule,
+    inputs: tuple[StreamPort, ...] = INPUTS,
+    outputs: tuple[StreamPort, ...] = OUTPUTS,
+) -> Top:
+    text = stitch("my_top", nodes, inputs, outputs)
     body = text[text.index(");") :]
     wires = {
         name: int(high or 0) + 1
         for high, name in re.findall(r"^\tlogic (?:\[(\d+):0\])? +(\w+);$", body, re.MULTILINE)
     }
     instances = {}
-    for module, name, ports in re.findall(r"^\t(\w+) (\w+) \(\n(.*?)^\t\);$", body, re.S | re.M):
+    for module, name, ports in re.findall(r"^\t(\w+(?: #\(.*?\))?) (\w+) \(\n(.*?)^\t\);$", body, re.S | re.M):
         lines = ports.rstrip("\n").split("\n")
         assert all(line.endswith(",") for line in lines[:-1])
         assert not lines[-1].endswith(",")
@@ -108,10 +141,15 @@ def read_back(*nodes: NodeModule) -> Top:
     return Top(text, wires, instances, assigned)
 
 
-def check_streams(top: Top, *nodes: NodeModule) -> None:
+def check_streams(
+    top: Top,
+    *nodes: NodeModule,
+    inputs: tuple[StreamPort, ...] = INPUTS,
+    outputs: tuple[StreamPort, ...] = OUTPUTS,
+) -> None:
     """Every wire has one driver and one reader, and every port a connection."""
-    ports = {f"{node.name}_inst": node.ports for node in nodes}
-    ports |= {f"{node.name}_memory": node.weight_ports for node in nodes if node.weights}
+    ports = {f"{node.name}_inst": node.pins for node in nodes}
+    ports |= {f"{node.name}_memory": node.weight_pins for node in nodes if node.weights}
     assert set(top.instances) == set(ports)
     drivers, readers = list(top.assigned), list(top.assigned.values())
     for name, (_, connections) in top.instances.items():
@@ -121,10 +159,12 @@ def check_streams(top: Top, *nodes: NodeModule) -> None:
     for wire in top.wires:
         assert drivers.count(wire) == 1, wire
         assert readers.count(wire) == 1, wire
-    for port in ("s_axis_tdata", "s_axis_tvalid", "m_axis_tready"):
-        assert readers.count(port) == 1
-    for port in ("s_axis_tready", "m_axis_tdata", "m_axis_tvalid"):
-        assert drivers.count(port) == 1
+    for end in inputs:
+        assert readers.count(f"{end.prefix}_tdata") == readers.count(f"{end.prefix}_tvalid") == 1
+        assert drivers.count(f"{end.prefix}_tready") == 1
+    for end in outputs:
+        assert drivers.count(f"{end.prefix}_tdata") == drivers.count(f"{end.prefix}_tvalid") == 1
+        assert readers.count(f"{end.prefix}_tready") == 1
 
 
 def stream_of(top: Top, instance: str, port: str) -> str:
@@ -238,28 +278,83 @@ def test_unused_inputs_are_tied_to_zero_and_unused_outputs_left_open():
 def test_the_header_states_the_frame():
     header = read_back(fifo("a", "in", "out")).text.split("*/")[0]
     words = " ".join(header.replace("*", " ").split())
-    assert "64 input beats of 1 x 8 bits" in words
-    assert "5 output beats of 2 x 10 bits" in words
+    assert "s_axis: 64 beats of 1 x 8 bits in" in words
+    assert "m_axis: 5 beats of 2 x 10 bits out" in words
 
 
 def test_the_same_chain_gives_the_same_text():
     nodes = (mvu("a", "in", "x"), fifo("b", "x", "out"))
-    assert stitch("top", nodes, SOURCE, SINK) == stitch("top", nodes, SOURCE, SINK)
+    assert stitch("top", nodes, INPUTS, OUTPUTS) == stitch("top", nodes, INPUTS, OUTPUTS)
 
 
-# Graphs that are no chain
+# Branches, and several ports
+
+
+def test_a_branch_and_a_join():
+    nodes = (
+        duplicate("a", "in", "x", "y"),
+        fifo("b", "x", "z"),
+        add("c", "y", "z", "out"),
+    )
+    top = read_back(*nodes)
+    check_streams(top, *nodes)
+    first, second = (stream_of(top, "a_inst", f"out{k}_V") for k in (0, 1))
+    assert stream_of(top, "b_inst", "in0_V") == first
+    assert stream_of(top, "c_inst", "in0_V") == second
+    assert stream_of(top, "c_inst", "in1_V") == stream_of(top, "b_inst", "out0_V")
+
+
+def test_several_inputs_and_outputs():
+    wide = SOURCE.model_copy(update={"width": 16})
+    inputs = (
+        StreamPort(prefix="s_axis_0", tensor="p", stream=SOURCE),
+        StreamPort(prefix="s_axis_1", tensor="q", stream=wide),
+    )
+    outputs = (
+        StreamPort(prefix="m_axis_0", tensor="r", stream=SINK),
+        StreamPort(prefix="m_axis_1", tensor="s", stream=SINK),
+    )
+    nodes = (add("a", "p", "q", "t"), duplicate("b", "t", "s", "r", width=24))
+    top = read_back(*nodes, inputs=inputs, outputs=outputs)
+    check_streams(top, *nodes, inputs=inputs, outputs=outputs)
+    assert top.assigned["m_axis_0_tdata"] == "stream_r_tdata"
+    assert top.assigned["stream_q_tdata"] == "s_axis_1_tdata"
+    assert top.wires["stream_q_tdata"] == 16
+    assert "ASSOCIATED_BUSIF s_axis_0:s_axis_1:m_axis_0:m_axis_1" in top.text
+    names = [port.name for port in module_ports(top.text, "my_top", "top.sv")]
+    assert names[2:] == [
+        f"{prefix}_{signal}"
+        for prefix in ("s_axis_0", "s_axis_1", "m_axis_0", "m_axis_1")
+        for signal in ("tdata", "tvalid", "tready")
+    ]
+
+
+def test_probes_take_the_place_of_fifos():
+    probe = FifoProbe(name="b", width=8, frame_words=64)
+    nodes = (fifo("a", "in", "x"), replace(fifo("b", "x", "out", width=24), pins=(), probe=probe))
+    top = read_back(*nodes)
+    module, connections = top.instances["b_inst"]
+    assert module == "sdq_fifo_probe #(.WIDTH(24))"
+    assert connections["limit"] == "limit_b"
+    assert connections["peak"] == "peak_b"
+    assert connections["in0_tdata"] == f"{stream_of(top, 'a_inst', 'out0_V')}_tdata"
+    assert re.search(r"input\tlogic \[31:0\]  limit_b", top.text)
+    assert re.search(r"output\tlogic \[31:0\]  peak_b", top.text)
+
+
+# Graphs that are refused
 
 
 def refusal(*nodes: NodeModule) -> str:
     with pytest.raises(StageError) as caught:
-        stitch("top", nodes, SOURCE, SINK)
+        stitch("top", nodes, INPUTS, OUTPUTS)
     return str(caught.value)
 
 
 def test_a_stream_that_is_read_twice():
     message = refusal(fifo("a", "in", "x"), fifo("b", "x", "y"), fifo("c", "x", "out"))
     assert "stream x is read by both b and c" in message
-    assert "without branches" in message
+    assert "SdqDuplicate_rtl" in message
 
 
 def test_the_input_read_twice():
@@ -290,3 +385,13 @@ def test_a_node_that_writes_the_input():
 def test_a_stream_that_is_written_twice():
     message = refusal(fifo("a", "in", "x"), fifo("b", "x", "y"), fifo("c", "y", "x"))
     assert "stream x is written by both a and c" in message
+
+
+def test_a_stream_without_a_reader():
+    message = refusal(duplicate("a", "in", "x", "y"), fifo("b", "x", "out"))
+    assert "stream y of a is read by no node" in message
+
+
+def test_an_output_that_a_node_also_reads():
+    message = refusal(fifo("a", "in", "out"), fifo("b", "out", "x"))
+    assert "stream out is read by both b and the accelerator's output" in message

@@ -14,6 +14,7 @@ STAGES = (
     "export",
     "lower",
     "fold",
+    "size",
     "generate",
     "simulate",
     "package",
@@ -25,15 +26,19 @@ def test_build_is_bit_exact_and_says_so(tiny_build):
     assert done.code == 0, done.err
     run = terminal.root / "work" / "runs" / "tiny-zcu104"
     report = json.loads((run / "report.json").read_text())
-    simulation = report["simulation"]
+    accelerator, training = report["accelerator"], report["training"]
+    simulation = accelerator["simulation"]
     assert simulation["verdict"]["images"] == 100
     assert simulation["verdict"]["values"] == 2 * 100 * 10
     assert simulation["verdict"]["differing"] == 0
+    assert simulation["verdict"]["qonnx_values"] == 100 * 10
+    assert simulation["verdict"]["qonnx_differing"] == 0
     assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"] > 0.5
-    assert report["float_accuracy"] > 0.8
-    assert report["quantized_accuracy"] > 0.5
-    assert report["mean_weight_bits"] <= 3.5
-    assert report["frames_per_second"] == pytest.approx(185e6 / simulation["interval"])
+    assert training["float_accuracy"] > 0.8
+    assert training["quantized_accuracy"] > 0.5
+    assert training["mean_weight_bits"] <= 3.5
+    assert accelerator["frames_per_second"] == pytest.approx(185e6 / simulation["interval"])
+    assert accelerator["fifo_bits"] <= accelerator["fifo_occupancy_bits"]
     assert not report["bitstream"]["made"]
     for words in (
         "float accuracy",
@@ -44,6 +49,7 @@ def test_build_is_bit_exact_and_says_so(tiny_build):
         "latency",
         "frames/s",
         "DSP",
+        "FIFO memory",
         "bit-exact",
         "Vivado is not on PATH",
     ):
@@ -55,11 +61,12 @@ def test_vectors_in_the_run_agree_with_each_other(tiny_build):
     terminal, _ = tiny_build
     run = terminal.root / "work" / "runs" / "tiny-zcu104"
     host = json.loads((run / "lower" / "host.json").read_text())
-    outputs = np.load(run / "simulate" / "outputs.npy", allow_pickle=False)
-    expected = np.load(run / "simulate" / "expected.npy", allow_pickle=False)
+    (end,) = host["outputs"]
+    outputs = np.load(run / "simulate" / f"outputs-{end['stream']}.npy", allow_pickle=False)
+    expected = np.load(run / "simulate" / f"expected-{end['name']}.npy", allow_pickle=False)
     assert np.ptp(outputs) > 0, "all scores are the same: nothing was compared"
     np.testing.assert_array_equal(
-        outputs.reshape(expected.shape).astype(np.float32) * np.float32(host["score_scale"]),
+        outputs.reshape(expected.shape).astype(np.float32) * np.float32(end["scale"][0]),
         expected,
     )
 
@@ -138,9 +145,10 @@ def test_other_target_runs_only_what_depends_on_it(tiny_build, make_terminal):
     assert "train:" not in done.err
     assert "simulate RTL" in done.err
     report = json.loads(done.out)
-    assert report["target_fps"] == 200000
-    assert report["frames_per_second"] >= 200000
-    assert report["simulation"]["verdict"]["differing"] == 0
+    accelerator = report["accelerator"]
+    assert accelerator["target_fps"] == 200000
+    assert accelerator["frames_per_second"] >= 200000
+    assert accelerator["simulation"]["verdict"]["differing"] == 0
     # and back, for the tests that compare with the first build
     assert terminal.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
 
@@ -150,8 +158,9 @@ def test_other_dsp_generation_is_bit_exact_too(make_terminal, tiny_build):
     done = terminal.run("build", "--board", "pynq-z2", "--flow", str(TINY), "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
-    assert report["simulation"]["verdict"]["differing"] == 0
-    assert report["simulation"]["rtl_accuracy"] == report["simulation"]["quantized_accuracy"]
+    simulation = report["accelerator"]["simulation"]
+    assert simulation["verdict"]["differing"] == 0
+    assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"]
     run = terminal.root / "work" / "runs" / "tiny-pynq-z2"
     other = tiny_build[0].root / "work" / "runs" / "tiny-zcu104"
     assert (run / "export" / "model.onnx").read_bytes() == (
@@ -174,7 +183,13 @@ def test_simulate_again_with_other_stalls(tiny_build):
     )  # fmt: skip
     assert done.code == 0, done.err
     figures = json.loads(done.out)
-    assert figures["verdict"] == {"differing": 0, "images": 20, "values": 2 * 20 * 10}
+    assert figures["verdict"] == {
+        "differing": 0,
+        "images": 20,
+        "qonnx_differing": 0,
+        "qonnx_values": 20 * 10,
+        "values": 2 * 20 * 10,
+    }
     assert figures["stall"] == 0.7
     assert list((terminal.root / "tmp").iterdir()) == []
 
@@ -196,5 +211,5 @@ def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
     )  # fmt: skip
     assert built.code == 0, built.err
     report = json.loads(built.out)
-    assert report["layers"][0]["weight_bits"] == 5
-    assert report["simulation"]["verdict"]["differing"] == 0
+    assert report["training"]["layers"][0]["weight_bits"] == 5
+    assert report["accelerator"]["simulation"]["verdict"]["differing"] == 0

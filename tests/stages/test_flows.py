@@ -32,9 +32,9 @@ def test_mnist_mlp_is_bit_exact(terminal):
     )
     assert done.code == 0, done.err
     report = json.loads(done.out)
-    assert report["flow"] == "mnist-mlp"
-    assert report["float_accuracy"] > 0.5
-    simulation = report["simulation"]
+    assert report["name"] == "mnist-mlp"
+    assert report["training"]["float_accuracy"] > 0.5
+    simulation = report["accelerator"]["simulation"]
     assert simulation["verdict"]["images"] >= 100
     assert simulation["verdict"]["differing"] == 0
     assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"]

@@ -1,0 +1,224 @@
+"""Builds, verifies and synthesises every reference network, and writes the table in the docs.
+
+    python benchmarks/network_table.py --runs runs/table --out docs/networks.md
+
+Weights are random, bits are drawn for each layer unless the row says which; layers have their full
+size unless the row says otherwise. A run that is already there is not made again.
+"""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from onnx import ModelProto
+from pydantic import Field
+
+from sdq_fpga import zoo
+from sdq_fpga.board import load_board
+from sdq_fpga.console import ConsoleProgress
+from sdq_fpga.flow import SimulateSpec
+from sdq_fpga.plain import Plain
+from sdq_fpga.run import open_run
+from rich.console import Console
+
+_CACHE = Path.home() / ".cache" / "sdq-fpga"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One row of the table for each board.
+
+    Attributes:
+        title: what it is.
+        bits: which bits.
+        make: makes the model.
+        fps: frames per second to fold for, by board.
+    """
+
+    title: str
+    bits: str
+    make: Callable[[], ModelProto]
+    fps: dict[str, float]
+
+
+def _both(fps: float) -> dict[str, float]:
+    return {"zcu104": fps, "pynq-z2": fps}
+
+
+NETWORKS = {
+    "tfc-w1a1": Network("TFC, 28x28", "1/1", lambda: zoo.tfc((1, 1)), _both(100_000)),
+    "tfc-mixed": Network("TFC, 28x28", "mixed 1..8", lambda: zoo.tfc(None, 1), _both(50_000)),
+    "lfc-w1a2": Network("LFC, 28x28", "1/2", lambda: zoo.lfc((1, 2)), _both(5_000)),
+    "cnv-w1a1": Network("CNV, 32x32x3", "1/1", lambda: zoo.cnv((1, 1)), _both(1_000)),
+    "cnv-mixed": Network("CNV, 32x32x3", "mixed 1..8", lambda: zoo.cnv(None, 1), _both(500)),
+    "resnet8": Network("ResNet-8, 32x32x3", "mixed", lambda: zoo.resnet8(None, 2), _both(1_000)),
+    "resnet20": Network("ResNet-20, 32x32x3", "mixed", lambda: zoo.resnet20(None, 3), _both(500)),
+    "resnet18": Network(
+        "ResNet-18, 1/8 width, 32x32x3", "mixed",
+        lambda: zoo.resnet18(None, 3, width=0.125, image_size=32, classes=100), _both(2_000),
+    ),
+    "mobilenetv1": Network(
+        "MobileNetV1, 1/4 width, 32x32x3", "mixed",
+        lambda: zoo.mobilenet_v1(None, 3, width=0.25, image_size=32, classes=100), _both(2_000),
+    ),
+    "mobilenetv2": Network(
+        "MobileNetV2, 1/4 width, 32x32x3", "mixed",
+        lambda: zoo.mobilenet_v2(None, 4, width=0.25, image_size=32, classes=100), _both(2_000),
+    ),
+    "vgg10": Network(
+        "VGG10 1-D, 2x1024", "mixed", lambda: zoo.vgg10(None, 4, length=1024), _both(2_000)
+    ),
+    "yolo-tiny": Network(
+        "YOLO-tiny, 1/4 width, 64x64x3", "mixed",
+        lambda: zoo.yolo_tiny(None, 5, width=0.25, image_size=64), _both(500),
+    ),
+}  # fmt: skip
+
+
+class Row(Plain):
+    """One row of the table, as it is kept beside its run."""
+
+    network: str
+    title: str
+    bits: str
+    board: str
+    nodes: int
+    interval: float
+    latency: int
+    cycles: int
+    exact: bool
+    fifo_bits: int = Field(ge=0)
+    occupancy_bits: int = Field(ge=0)
+    lut: int
+    ff: int
+    dsp: int
+    bram18: int
+    build_seconds: float
+    synthesis_seconds: float
+
+
+def _row(name: str, network: Network, board_name: str, runs: Path) -> Row:
+    from sdq_fpga.rtl.design import RtlDesign  # noqa: PLC0415  # imports torch and FINN
+    from sdq_fpga.stages.accelerator import Target  # noqa: PLC0415
+    from sdq_fpga.stages.model_build import ModelBuild, ModelSettings  # noqa: PLC0415
+    from sdq_fpga.stages.settings import read_plain  # noqa: PLC0415
+    from sdq_fpga.synth.yosys import family_of, synthesise_nodes  # noqa: PLC0415
+
+    folder = runs / f"{name}-{board_name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = folder / f"{name}.onnx"
+    model.write_bytes(network.make().SerializeToString(deterministic=True))
+    board = load_board(board_name)
+    progress = ConsoleProgress(Console(stderr=True))
+    target = Target(
+        board=board,
+        clock_mhz=board.clock_mhz.default,
+        target_fps=network.fps[board_name],
+        seed=0,
+        simulate=SimulateSpec(images=4, stall=0.3, fifo_trials=12),
+    )
+    began = time.monotonic()
+    with open_run(folder / "run") as run:
+        settings = ModelSettings(name=model.name, target=target)
+        report = ModelBuild(settings, model, run, _CACHE, progress).everything(None)
+        built = time.monotonic()
+        design = read_plain(RtlDesign, run.directory / "generate" / "design.json")
+        rtl = run.directory / "generate" / "rtl"
+        synthesis = synthesise_nodes(
+            [rtl / source for source in design.sources],
+            design.top,
+            family_of(board.part),
+            folder / "synthesis",
+            memories=rtl,
+            progress=progress,
+        )
+    figures = report.accelerator
+    return Row(
+        network=name,
+        title=network.title,
+        bits=network.bits,
+        board=board_name,
+        nodes=figures.nodes,
+        interval=figures.simulation.interval,
+        latency=figures.simulation.latency,
+        cycles=figures.simulation.cycles,
+        exact=figures.simulation.verdict.bit_exact,
+        fifo_bits=figures.fifo_bits,
+        occupancy_bits=figures.fifo_occupancy_bits,
+        lut=synthesis.lut,
+        ff=synthesis.ff,
+        dsp=synthesis.dsp,
+        bram18=synthesis.bram18,
+        build_seconds=built - began,
+        synthesis_seconds=time.monotonic() - built,
+    )
+
+
+def _table(rows: list[Row]) -> str:
+    heads = (
+        "network", "bits", "board", "nodes", "interval", "latency", "cycles simulated",
+        "bit-exact", "FIFO kbit", "by occupancy", "LUT", "FF", "DSP", "BRAM18", "build s",
+        "synthesis s",
+    )  # fmt: skip
+    lines = [
+        "# Reference networks",
+        "",
+        "Made by `python benchmarks/network_table.py`. Bit-exact: every output of the simulated",
+        "RTL equals the integer network and QONNX's own execution, without stalls and with 30 %",
+        "stalls on every port, assertions on. Weights are random. FIFO memory is after sizing, and",
+        "as it would be by each FIFO's greatest occupancy. LUT, FF, DSP and BRAM18 are of Yosys",
+        "(out of context, before placement), not estimates. Times are of "
+        f"{platform.machine()}, 2 cores.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
+    ]
+    for row in rows:
+        cells = (
+            row.title, row.bits, row.board, row.nodes, f"{row.interval:,.0f}",
+            f"{row.latency:,}", f"{row.cycles:,}", "yes" if row.exact else "**NO**",
+            f"{row.fifo_bits / 1000:,.1f}", f"{row.occupancy_bits / 1000:,.1f}", f"{row.lut:,}",
+            f"{row.ff:,}", row.dsp, row.bram18, f"{row.build_seconds:.0f}",
+            f"{row.synthesis_seconds:.0f}",
+        )  # fmt: skip
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/table"))
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+@click.option("--only", multiple=True, help="Names of networks, or NAME:BOARD.")
+@click.option("--again", is_flag=True, help="Do not take rows that were made before.")
+def main(runs: Path, out: Path | None, only: tuple[str, ...], again: bool) -> None:
+    """Makes the table of reference networks."""
+    rows, failed = [], False
+    for name, network in NETWORKS.items():
+        for board in network.fps:
+            if only and name not in only and f"{name}:{board}" not in only:
+                continue
+            kept = runs / f"{name}-{board}" / "row.json"
+            if kept.is_file() and not again:
+                row = Row.model_validate(json.loads(kept.read_text(encoding="utf-8")))
+            else:
+                click.echo(f"{name} for {board}", err=True)
+                row = _row(name, network, board, runs)
+                kept.write_bytes(row.to_bytes())
+            failed |= not row.exact
+            rows.append(row)
+    text = _table(rows)
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+    if failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

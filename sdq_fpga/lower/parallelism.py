@@ -1,0 +1,153 @@
+"""The ways to fold one node, with the cycles and resources of each."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
+from finn.util.basic import getHWCustomOp
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.dsp import mvu_dsps
+from sdq_fpga.cost.folding import Resources
+from sdq_fpga.cost.memory import memory_resources
+
+__all__ = ["Choice", "choices", "divisors", "node_resources", "parallel_axes"]
+
+# LUTs of finn-rtllib/mvu beside its DSP slices: control and replay buffer, and for each pair of a
+# lane and an accumulator bit what joins the high parts that the packing of lanes leaves over.
+_MVU_LUTS = 150
+_MVU_LUTS_A_DSP = 12
+_LUT_UNIT_BITS = 4  # operands of matrix-vector units that are worth building of LUTs
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One folding of one node.
+
+    Attributes:
+        op: type of the node; a matrix-vector unit may be of DSP slices or of LUTs.
+        attributes: its folding attributes.
+        cycles: cycles of a frame.
+        resources: what it takes.
+    """
+
+    op: str
+    attributes: Mapping[str, int]
+    cycles: int
+    resources: Resources
+
+
+def divisors(number: int) -> list[int]:
+    """Divisors, ascending."""
+    small = [each for each in range(1, math.isqrt(number) + 1) if number % each == 0]
+    return sorted({*small, *(number // each for each in small)})
+
+
+def parallel_axes(inst: HWCustomOp) -> dict[str, int]:
+    """The folding attributes of a node, and the number that each must divide."""
+    op = inst.onnx_node.op_type
+    if op in {"MVAU_rtl", "SdqMvuLut_rtl"}:
+        return {"PE": int(inst.get_nodeattr("MH")), "SIMD": int(inst.get_nodeattr("MW"))}
+    if op == "ConvolutionInputGenerator_rtl":
+        return {"SIMD": int(inst.get_nodeattr("IFMChannels"))}
+    if op == "Thresholding_rtl":
+        return {"PE": int(inst.get_nodeattr("NumChannels"))}
+    if op in {"SdqConcat_rtl", "SdqSplit_rtl"}:
+        return {"PE": math.gcd(*(int(each) for each in inst.get_nodeattr("channels")))}
+    if op == "SdqLabelSelect_rtl":
+        return {"PE": int(inst.get_nodeattr("labels")) if int(inst.get_nodeattr("k")) == 1 else 1}
+    return {"PE": int(inst.get_nodeattr("shape")[-1])}
+
+
+def choices(model: ModelWrapper, node: NodeProto, board: Board) -> Iterator[Choice]:
+    """Every folding of a node."""
+    inst = getHWCustomOp(node)
+    axes = parallel_axes(inst)
+    if node.op_type == "MVAU_rtl":
+        yield from _matrix_choices(model, inst, axes, board)
+        return
+    names = list(axes)
+    options = [divisors(axes[name]) for name in names]
+    for values in _product(options):
+        for name, value in zip(names, values, strict=True):
+            inst.set_nodeattr(name, value)
+        yield Choice(
+            node.op_type,
+            dict(zip(names, values, strict=True)),
+            int(inst.get_exp_cycles()),
+            node_resources(model, inst, board),
+        )
+
+
+def _product(options: list[list[int]]) -> Iterator[tuple[int, ...]]:
+    if not options:
+        yield ()
+        return
+    for first in options[0]:
+        for rest in _product(options[1:]):
+            yield (first, *rest)
+
+
+def _matrix_choices(
+    model: ModelWrapper, inst: HWCustomOp, axes: dict[str, int], board: Board
+) -> Iterator[Choice]:
+    source, weights = inst.get_input_datatype(0), inst.get_input_datatype(1)
+    narrow = bool(np.min(model.get_initializer(inst.onnx_node.input[1])) > weights.min())
+    vectors = int(np.prod(inst.get_nodeattr("numInputVectors")))
+    rows, columns = axes["SIMD"], axes["PE"]
+    small = max(source.bitwidth(), weights.bitwidth()) <= _LUT_UNIT_BITS
+    for pe in divisors(columns):
+        for simd in divisors(rows):
+            cycles = vectors * (rows // simd) * (columns // pe)
+            attributes = {"PE": pe, "SIMD": simd}
+            memory = memory_resources(pe * simd * weights.bitwidth(), rows * columns // (pe * simd))
+            dsp = mvu_dsps(
+                board.dsp, weights.bitwidth(), source.bitwidth(), pe, simd, narrow=narrow
+            )
+            unit = Resources(lut=_MVU_LUTS + _MVU_LUTS_A_DSP * dsp, bram18=0, uram=0, dsp=dsp)
+            yield Choice("MVAU_rtl", attributes, cycles, unit + memory)
+            if small:
+                product = source.bitwidth() * weights.bitwidth()
+                lut = _MVU_LUTS + round(pe * simd * (0.7 * product + weights.bitwidth()))
+                unit = Resources(lut=lut, bram18=0, uram=0, dsp=0)
+                yield Choice("SdqMvuLut_rtl", attributes, cycles, unit + memory)
+
+
+def node_resources(model: ModelWrapper, inst: HWCustomOp, board: Board) -> Resources:
+    """Resources of a node as it is folded."""
+    op = inst.onnx_node.op_type
+    if op == "MVAU_rtl":
+        pe, simd = int(inst.get_nodeattr("PE")), int(inst.get_nodeattr("SIMD"))
+        weights = inst.get_input_datatype(1)
+        dsp = mvu_dsps(
+            board.dsp,
+            weights.bitwidth(),
+            inst.get_input_datatype(0).bitwidth(),
+            pe,
+            simd,
+            narrow=bool(np.min(model.get_initializer(inst.onnx_node.input[1])) > weights.min()),
+        )
+        unit = Resources(lut=_MVU_LUTS + _MVU_LUTS_A_DSP * dsp, bram18=0, uram=0, dsp=dsp)
+        words = int(inst.get_nodeattr("MW")) * int(inst.get_nodeattr("MH")) // (pe * simd)
+        return unit + memory_resources(pe * simd * weights.bitwidth(), words)
+    estimate = inst.node_res_estimation(board.part)
+    own = Resources(
+        lut=int(estimate["LUT"]),
+        bram18=math.ceil(estimate["BRAM_18K"]),
+        uram=math.ceil(estimate["URAM"]),
+        dsp=int(estimate["DSP"]),
+    )
+    if op == "SdqMvuLut_rtl":
+        width = inst.integer("PE") * inst.integer("SIMD")
+        words = inst.integer("MW") * inst.integer("MH") // width
+    elif op == "SdqDepthwise_rtl":
+        width = inst.integer("PE") * inst.integer("SIMD")
+        words = inst.integer("taps") * int(inst.get_nodeattr("shape")[-1]) // width
+    else:
+        return own
+    bits = model.get_tensor_datatype(inst.onnx_node.input[1]).bitwidth()
+    return own + memory_resources(width * bits, words)

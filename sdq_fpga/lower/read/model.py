@@ -1,0 +1,92 @@
+"""A QONNX file to the integer network."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.util.cleanup import cleanup_model
+
+from sdq_fpga.errors import UserError
+from sdq_fpga.lower.finn_session import explained
+from sdq_fpga.lower.graph import (
+    Affine,
+    Convolution,
+    Dense,
+    Depthwise,
+    IntegerGraph,
+    Operation,
+)
+from sdq_fpga.lower.host import HostSide
+from sdq_fpga.lower.read import linear, pointwise, quantize, shape, spatial  # noqa: F401  # register
+from sdq_fpga.lower.read.reader import HANDLERS, LAST_FUNCTIONS, Reader
+
+__all__ = ["load_qonnx", "read_qonnx"]
+
+
+def load_qonnx(path: Path) -> ModelWrapper:
+    """Loads a QONNX file and cleans it up: shapes, constants, names.
+
+    Raises:
+        UserError: there is no such file, or it is no ONNX model.
+    """
+    try:
+        model = ModelWrapper(str(path))
+    except Exception as error:
+        raise UserError(f"{path} is no ONNX model ({error})", "give a QONNX file") from error
+    with explained(f"QONNX could not clean up {path.name}", "check the model with onnx.checker"):
+        return cleanup_model(model)
+
+
+def read_qonnx(model: ModelWrapper) -> tuple[IntegerGraph, HostSide]:
+    """Turns a QONNX model into an integer network, and what is left to the host.
+
+    Args:
+        model: the model, cleaned up.
+
+    Raises:
+        UserError: naming every node for which there is no operator, or the first one that can't
+            be done in integers.
+    """
+    _refuse_unsupported(model)
+    graph, host = Reader(model).read()
+    return _fold_signs(graph), host
+
+
+def _refuse_unsupported(model: ModelWrapper) -> None:
+    known = HANDLERS.keys() | LAST_FUNCTIONS.keys()
+    strangers = [
+        f"{node.name or node.output[0]} ({node.op_type})"
+        for node in model.graph.node
+        if node.op_type not in known
+    ]
+    if strangers:
+        raise UserError(
+            f"the hardware has no operator for {', '.join(strangers)}",
+            f"build the network from {', '.join(sorted(known))} only",
+        )
+
+
+def _fold_signs(graph: IntegerGraph) -> IntegerGraph:
+    """Folds the negation of channels into the weights that made them, where nobody else reads."""
+    readers = graph.readers()
+    makers = {sink.name: each for each in graph.operations for sink in each.outputs}
+    replaced: dict[int, Operation] = {}
+    dropped: set[int] = set()
+    for each in graph.operations:
+        maker = makers.get(each.source.name) if isinstance(each, Affine) else None
+        if (
+            isinstance(each, Affine)
+            and isinstance(maker, (Convolution, Depthwise, Dense))
+            and readers[each.source.name] == 1
+            and np.all(np.abs(each.gain) == 1)
+            and not np.any(each.offset)
+        ):
+            replaced[id(maker)] = replace(
+                maker, weights=maker.weights * each.gain, outputs=each.outputs
+            )
+            dropped.add(id(each))
+    operations = tuple(
+        replaced.get(id(each), each) for each in graph.operations if id(each) not in dropped
+    )
+    return replace(graph, operations=operations)

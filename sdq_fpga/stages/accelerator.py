@@ -1,0 +1,293 @@
+"""From a QONNX model to a verified accelerator: lower, fold, size, generate, simulate, package."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from qonnx.core.modelwrapper import ModelWrapper
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.folding import Folding
+from sdq_fpga.deploy.package import write_package
+from sdq_fpga.flow import SimulateSpec
+from sdq_fpga.lower.finn_session import finn_session
+from sdq_fpga.lower.folding import fold, folded_figures
+from sdq_fpga.lower.hardware import to_hardware
+from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
+from sdq_fpga.lower.streams import set_depths
+from sdq_fpga.plain import Plain
+from sdq_fpga.report.summary import AcceleratorFigures, BitstreamStatus, resource_rows
+from sdq_fpga.rtl.design import RtlDesign
+from sdq_fpga.rtl.generate import fifo_probes, generate
+from sdq_fpga.run import RunDirectory
+from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.sim.simulate import build_simulation
+from sdq_fpga.sim.sizing import FifoSizes, size_fifos, whole_frames
+from sdq_fpga.sim.verify import Comparison, Model, Vectors, verify
+from sdq_fpga.stages.context import Workspace
+from sdq_fpga.stages.settings import read_plain
+from sdq_fpga.synth.vivado import make_bitstream, why_no_bitstream
+
+__all__ = ["Accelerator", "Target", "read_model", "verify_run"]
+
+Step = Callable[[Path], None]
+
+
+class Target(Plain):
+    """What an accelerator is built for.
+
+    Attributes:
+        clock_mhz: clock of the accelerator.
+        target_fps: frames per second of the folding; None for the fastest that fits.
+        seed: of stalls, and of random frames.
+        simulate: how much is simulated.
+    """
+
+    board: Board
+    clock_mhz: float = Field(gt=0, le=1000)
+    target_fps: float | None = Field(default=None, gt=0)
+    seed: int = Field(ge=0, lt=2**31)
+    simulate: SimulateSpec
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """The stages after "export", in one run directory.
+
+    Attributes:
+        target: what it is built for.
+        work: the run directory and what goes with it.
+        run: the same directory, open for writing.
+        common: what every stage depends on.
+        vectors: gives the frames to verify with, for the model that was read.
+    """
+
+    target: Target
+    work: Workspace
+    run: RunDirectory
+    common: Mapping[str, Any]
+    vectors: Callable[[Model], Vectors]
+
+    def build(self, also_packed: Mapping[str, Path]) -> None:
+        """Runs all stages; each is skipped if nothing that goes into it has changed.
+
+        Args:
+            also_packed: further files for the deployment package, by their names in it.
+
+        Raises:
+            UserError: the model has an operator that hardware lacks, or does not fit the board.
+            StageError: a tool is missing, or a stage failed.
+        """
+        board, simulate = self.target.board, self.target.simulate
+        part = {"part": board.part, "dsp": str(board.dsp)}
+        clock = {"clock_mhz": self.target.clock_mhz}
+        self._stage("lower", part, ("export",), self._lower)
+        self._stage(
+            "fold",
+            clock | {"board": board.model_dump(mode="json"), "target_fps": self.target.target_fps},
+            ("lower",),
+            self._fold,
+        )
+        sizing = {"fifo_trials": simulate.fifo_trials}
+        self._stage("size", part | clock | sizing, ("fold",), self._size)
+        self._stage("generate", part | clock, ("size",), self._generate)
+        self._stage(
+            "simulate",
+            simulate.model_dump(mode="json"),
+            ("export", "lower", "fold", "generate"),
+            self._simulate,
+        )
+        stages = ("export", "lower", "fold", "size", "generate", "simulate")
+        self._stage("package", {}, stages, lambda out: self._package(out, also_packed))
+
+    def figures(self) -> AcceleratorFigures:
+        """The figures of a finished accelerator."""
+        target, output = self.target, self.work.output
+        folding = read_plain(Folding, output("size", "folding.json"))
+        fifos = read_plain(FifoSizes, output("size", "fifos.json"))
+        simulation = read_plain(SimulationFigures, output("simulate", "figures.json"))
+        return AcceleratorFigures(
+            board=target.board.name,
+            part=target.board.part,
+            clock_mhz=target.clock_mhz,
+            seed=target.seed,
+            target_fps=target.target_fps,
+            nodes=len(folding.nodes),
+            estimated_interval=folding.interval,
+            simulation=simulation,
+            frames_per_second=target.clock_mhz * 1e6 / simulation.interval,
+            latency_us=simulation.latency / target.clock_mhz,
+            fifo_bits=fifos.bits,
+            fifo_occupancy_bits=fifos.occupancy_bits,
+            resources=resource_rows(folding.resources, target.board.budget.model_dump()),
+        )
+
+    def bitstream(self, vivado: Path | None) -> BitstreamStatus:
+        """Makes a bitstream where Vivado is installed, and else says what is missing.
+
+        Raises:
+            StageError: Vivado failed.
+        """
+        board, clock_mhz = self.target.board, self.target.clock_mhz
+        missing = why_no_bitstream(board, vivado)
+        if missing is not None or vivado is None:
+            return BitstreamStatus(made=False, message=missing or "there is no Vivado")
+
+        def step(out: Path) -> None:
+            graph = self.work.output("size", "folded.onnx")
+            make_bitstream(graph, board, clock_mhz, vivado, out, self.work.progress)
+
+        inputs = {"vivado": str(vivado), "clock_mhz": clock_mhz, "board": board.name}
+        made = self._stage("bitstream", inputs, ("size", "simulate"), step)
+        return BitstreamStatus(made=True, message=f"{made.name}/accelerator.bit")
+
+    # ---- the stages -------------------------------------------------------------------------
+
+    def _stage(self, name: str, inputs: dict[str, Any], after: tuple[str, ...], step: Step) -> Path:
+        return self.run.stage(name, dict(self.common) | {"settings": inputs}, after, step)
+
+    def _lower(self, out: Path) -> None:
+        """Reads the model and maps it to RTL nodes: hardware.onnx, host.json."""
+        with self.work.progress.task("lower to RTL nodes", 2) as advance:
+            model = read_model(self.work)
+            advance(1)
+            with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
+                hardware = to_hardware(model.network, self.target.board.dsp)
+            advance(1)
+        hardware.save(str(out / "hardware.onnx"))
+        _write(out / "host.json", model.host)
+
+    def _fold(self, out: Path) -> None:
+        """Chooses the parallelism of every node: folded.onnx, folding.json."""
+        target = self.target
+        model = ModelWrapper(str(self.work.output("lower", "hardware.onnx")))
+        with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
+            folded, folding = fold(
+                model, target.board, target.clock_mhz, target.target_fps, self.work.progress
+            )
+        folded.save(str(out / "folded.onnx"))
+        _write(out / "folding.json", folding)
+
+    def _size(self, out: Path) -> None:
+        """Finds the depths of FIFOs: folded.onnx, folding.json and fifos.json."""
+        target = self.target
+        model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
+        folding = read_plain(Folding, self.work.output("fold", "folding.json"))
+        if target.simulate.fifo_trials:
+            sizes = self._sized(model, folding)
+        else:
+            sizes = whole_frames(fifo_probes(model), folding.interval)
+        with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
+            model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
+            set_depths(model, sizes.depths, target.board)
+            figures = folded_figures(model, target.board)
+        model.save(str(out / "folded.onnx"))
+        _write(out / "folding.json", figures)
+        _write(out / "fifos.json", sizes)
+
+    def _sized(self, model: ModelWrapper, folding: Folding) -> FifoSizes:
+        target, progress = self.target, self.work.progress
+        trials = target.simulate.fifo_trials
+        with self.work.scratch() as scratch:
+            rtl = scratch / "rtl"
+            rtl.mkdir()
+            (scratch / "finn").mkdir()
+            design = generate(
+                model,
+                target.board.part,
+                target.clock_mhz,
+                scratch / "finn",
+                rtl,
+                self.work.log,
+                probed=True,
+            )
+            simulation = build_simulation(
+                design,
+                rtl,
+                scratch / "build",
+                cycles=4 * trials * folding.interval,
+                cache=self.work.cache,
+                progress=progress,
+            )
+            return size_fifos(
+                simulation, folding.interval, trials=trials, scratch=scratch, progress=progress
+            )
+
+    def _generate(self, out: Path) -> None:
+        """Generates and stitches the RTL: rtl/, design.json."""
+        target = self.target
+        model = ModelWrapper(str(self.work.output("size", "folded.onnx")))
+        rtl = out / "rtl"
+        rtl.mkdir()
+        with self.work.scratch() as scratch, self.work.progress.task("generate RTL", 1) as advance:
+            design = generate(
+                model, target.board.part, target.clock_mhz, scratch, rtl, self.work.log
+            )
+            advance(1)
+        _write(out / "design.json", design)
+
+    def _simulate(self, out: Path) -> None:
+        """Simulates the whole accelerator and compares: figures.json and the vectors."""
+        spec = self.target.simulate
+        model = read_model(self.work)
+        comparison = verify_run(
+            self.work, model, self.vectors(model), stall=spec.stall, seed=self.target.seed
+        )
+        _write(out / "figures.json", comparison.figures)
+        for kind in ("inputs", "outputs", "expected"):
+            for name, values in getattr(comparison, kind).items():
+                np.save(out / f"{kind}-{name}.npy", values, allow_pickle=False)
+
+    def _package(self, out: Path, also_packed: Mapping[str, Path]) -> None:
+        """Packs what a board needs: accelerator.zip."""
+        output = self.work.output
+        write_package(
+            out / "accelerator.zip",
+            {
+                **also_packed,
+                "model.onnx": output("export", "model.onnx"),
+                "host.json": output("lower", "host.json"),
+                "folded.onnx": output("size", "folded.onnx"),
+                "folding.json": output("size", "folding.json"),
+                "design.json": output("generate", "design.json"),
+                "rtl": output("generate", "rtl"),
+                "verification": self.work.directory / "simulate",
+            },
+        )
+
+
+def read_model(work: Workspace) -> Model:
+    """Reads the exported model of a run."""
+    qonnx = load_qonnx(work.output("export", "model.onnx"))
+    network, host = read_qonnx(qonnx)
+    return Model(qonnx, network, host)
+
+
+def verify_run(
+    work: Workspace, model: Model, vectors: Vectors, *, stall: float, seed: int
+) -> Comparison:
+    """Verifies the generated RTL of a run.
+
+    Raises:
+        StageError: the simulation failed.
+    """
+    with work.scratch() as scratch:
+        return verify(
+            read_plain(RtlDesign, work.output("generate", "design.json")),
+            work.output("generate", "rtl"),
+            model,
+            vectors,
+            stall=stall,
+            seed=seed,
+            estimated_interval=read_plain(Folding, work.output("fold", "folding.json")).interval,
+            scratch=scratch,
+            cache=work.cache,
+            progress=work.progress,
+        )
+
+
+def _write(path: Path, value: Plain) -> None:
+    path.write_bytes(value.to_bytes())
