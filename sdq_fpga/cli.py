@@ -126,6 +126,7 @@ _what_to_build = _options(
 @_what_to_build
 @click.option("--policy", "policy_file", type=_FILE, help="Bits to use instead of searching.")
 @click.option("--model", type=_FILE, help="A QONNX model to build instead of a flow.")
+@click.option("--input-type", help="Type of the model's inputs, such as UINT8 or FIXED<8,4>.")
 @click.option("--vectors", type=_FILE, help="Frames (.npz) to verify a model with [random].")
 @click.option("--images", type=click.IntRange(4), help="Frames to simulate [default: the flow's].")
 @click.option(
@@ -137,6 +138,16 @@ _what_to_build = _options(
     "--clock-mhz",
     type=click.FloatRange(min=0, min_open=True),
     help="Clock of the accelerator [default: the board's].",
+)
+@click.option(
+    "--weight-memory",
+    type=click.Choice(["auto", "distributed", "block", "ultra", "stream"]),
+    default="auto",
+    show_default=True,
+    help="What weights are kept in; stream: nothing, they come in by ports of their own.",
+)
+@click.option(
+    "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
 )
 @click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
 def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
@@ -300,6 +311,8 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
                 "target_fps": stated.get("target_fps"),
                 "policy": policy,
                 "data": None if stated["data"] is None else str(stated["data"].resolve()),
+                "weight_memory": stated.get("weight_memory", "auto"),
+                "writable_weights": stated.get("writable_weights", False),
             },
             "what the options state",
         )
@@ -330,8 +343,11 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> An
                     "target_fps": stated["target_fps"],
                     "seed": stated["seed"],
                     "simulate": {} if stated["images"] is None else {"images": stated["images"]},
+                    "weight_memory": stated["weight_memory"],
+                    "writable_weights": stated["writable_weights"],
                 },
                 "vectors": None if vectors is None else str(vectors.resolve()),
+                "input_type": stated["input_type"],
             },
             "what the options state",
         )

@@ -5,24 +5,28 @@
  * Usage: harness PLAN, a text file of lines
  *   source PREFIX FILE BYTES BEATS FRAMES    PREFIX_tdata/_tvalid/_tready takes FRAMES frames of
  *                                            BEATS beats of BYTES bytes from FILE
+ *   cycle PREFIX FILE BYTES BEATS FRAMES     the same, but FILE is shorter and is read again and again
  *   sink PREFIX FILE BYTES BEATS FRAMES      the same the other way
  *   set PORT VALUE                           an input that stays constant
  *   probe PORT                               an output that is printed at the end
  *   write ADDRESS DATA                       an AXI-Lite write (s_axilite) before the first frame
+ *   read ADDRESS                             an AXI-Lite read, after all writes
  *   stall N       probability, in 1/65536, that a source holds a beat back in a cycle, and,
- *                 independently, that a sink is not ready in it
+ *                 independently, that a sink is not ready in it; the same in AXI-Lite
  *   seed N        of the stalls, and of registers that have no reset
  *   alone N       how many of the first frames go through with nothing else in the pipeline: the
  *                 next frame enters after their last beat has left
  *   gap N         frame k does not begin before k*N cycles after the first (0: as soon as it can)
  *   reset N       in cycle N, reset, forget all that was received, and start again
  *   patience N    cycles without any transfer after which the design counts as stuck
+ *   coverage FILE                            where counts of lines and branches go at the end, of a
+ *                                            design compiled with them
  *
  * All streams follow AXI-Stream: who has said TVALID holds it and the data until the transfer; the
  * harness does so itself and checks that the design does.
  *
- * Prints "frame K FIRST_IN LAST_IN FIRST_OUT LAST_OUT", in cycles, when frame K has left by every
- * sink, "probe PORT VALUE", and "done CYCLES" at the end.
+ * Prints "read ADDRESS VALUE", "frame K FIRST_IN LAST_IN FIRST_OUT LAST_OUT", in cycles, when frame
+ * K has left by every sink, "probe PORT VALUE", and "done CYCLES" at the end.
  * Exit codes: 0 done, 3 stuck, 4 protocol violated, 5 files or plan.
  *****************************************************************************/
 #include <algorithm>
@@ -41,6 +45,9 @@
 #include "Vmodel.h"
 #include "ports.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 
@@ -94,6 +101,7 @@ private:
 struct Stream {
 	std::string prefix, file;
 	size_t bytes = 0, beats = 0, frames = 0;
+	bool cyclic = false;
 	std::vector<uint8_t> data;
 	Port tdata;
 	uint8_t* tvalid = nullptr;
@@ -105,6 +113,7 @@ struct Stream {
 
 	size_t total() const { return beats * frames; }
 	bool finished() const { return done == total(); }
+	uint8_t* next() { return &data[done * bytes % data.size()]; }
 	void restart() {
 		done = 0;
 		waiting = false;
@@ -121,6 +130,8 @@ struct Plan {
 	std::vector<std::pair<std::string, uint64_t>> constants;
 	std::vector<std::string> probes;
 	std::vector<std::pair<uint32_t, uint32_t>> writes;
+	std::string coverage;
+	std::vector<uint32_t> reads;
 	std::map<std::string, Count> numbers{{"stall", 0}, {"seed", 0},  {"alone", 0},
 	                                     {"gap", 0},   {"reset", 0}, {"patience", 100000}};
 };
@@ -134,10 +145,11 @@ Plan read_plan(const char* path) {
 		std::istringstream words(line);
 		std::string kind;
 		words >> kind;
-		if (kind == "source" || kind == "sink") {
+		if (kind == "source" || kind == "cycle" || kind == "sink") {
 			Stream stream;
+			stream.cyclic = kind == "cycle";
 			words >> stream.prefix >> stream.file >> stream.bytes >> stream.beats >> stream.frames;
-			(kind == "source" ? plan.sources : plan.sinks).push_back(std::move(stream));
+			(kind == "sink" ? plan.sinks : plan.sources).push_back(std::move(stream));
 		} else if (kind == "set") {
 			plan.constants.emplace_back();
 			words >> plan.constants.back().first >> plan.constants.back().second;
@@ -147,6 +159,11 @@ Plan read_plan(const char* path) {
 		} else if (kind == "write") {
 			plan.writes.emplace_back();
 			words >> plan.writes.back().first >> plan.writes.back().second;
+		} else if (kind == "read") {
+			plan.reads.emplace_back();
+			words >> plan.reads.back();
+		} else if (kind == "coverage") {
+			words >> plan.coverage;
 		} else if (plan.numbers.count(kind)) {
 			words >> plan.numbers[kind];
 		} else {
@@ -173,12 +190,16 @@ public:
 		uint64_t number = 0;
 		for (Stream& stream : sources_) attach(stream, seed * 4096 + number++, true);
 		for (Stream& stream : sinks_) attach(stream, seed * 4096 + number++, false);
+		access_ = Stalls(seed * 4096 + number, static_cast<uint32_t>(plan_.numbers["stall"]));
+		for (const auto& [name, value] : ports_)  // else its inputs start with random bits
+			if (name.compare(0, 10, "s_axilite_") == 0) value.set(0);
 		for (const auto& [name, value] : plan_.constants) port(name).set(value);
 	}
 
 	void run() {
 		reset();
 		for (const auto& [address, data] : plan_.writes) write(address, data);
+		for (const uint32_t address : plan_.reads) read(address);
 		const Count restart = plan_.numbers["reset"];
 		now_ = last_transfer_ = 0;
 		while (!finished() && !context_->gotFinish()) {
@@ -201,6 +222,7 @@ public:
 			           static_cast<std::streamsize>(sink.data.size()));
 			if (!file.flush()) fail(kFiles, "can't write " + sink.file);
 		}
+		write_coverage();
 		std::printf("done %llu\n", now_);
 	}
 
@@ -223,6 +245,13 @@ private:
 			fail(kFiles, stream.prefix + " is narrower than the plan says");
 		if (!is_source) return;
 		std::ifstream file(stream.file, std::ios::binary);
+		if (stream.cyclic) {
+			file.seekg(0, std::ios::end);
+			const size_t size = file ? static_cast<size_t>(file.tellg()) : 0;
+			if (size == 0 || size % stream.bytes != 0) fail(kFiles, stream.file + " has no beats");
+			stream.data.resize(size);
+			file.seekg(0);
+		}
 		file.read(reinterpret_cast<char*>(stream.data.data()),
 		          static_cast<std::streamsize>(stream.data.size()));
 		if (static_cast<size_t>(file.gcount()) != stream.data.size())
@@ -243,6 +272,15 @@ private:
 		++now_;
 	}
 
+	void write_coverage() {
+		if (plan_.coverage.empty()) return;
+#if VM_COVERAGE
+		context_->coveragep()->write(plan_.coverage);
+#else
+		fail(kFiles, "the design was compiled without coverage");
+#endif
+	}
+
 	void reset() {
 		for (Stream& stream : sources_) *stream.tvalid = 0;
 		for (Stream& stream : sinks_) *stream.tready = 0;
@@ -254,30 +292,84 @@ private:
 		design_->ap_rst_n = 1;
 	}
 
+	// AXI-Lite. Who has said VALID holds it until the transfer; READY comes and goes.
 	void write(uint32_t address, uint32_t data) {
 		port("s_axilite_AWADDR").set(address);
 		port("s_axilite_WDATA").set(data);
 		port("s_axilite_WSTRB").set(15);
-		port("s_axilite_BREADY").set(1);
-		bool address_open = true, data_open = true, answer_open = true;
-		for (Count tries = 0; answer_open; ++tries) {
-			if (tries > plan_.numbers["patience"]) fail(kStuck, "an AXI-Lite write hangs");
-			port("s_axilite_AWVALID").set(address_open);
-			port("s_axilite_WVALID").set(data_open);
+		Channel aw = channel("AW"), w = channel("W"), b = channel("B");
+		for (Count tries = 0; !b.done; ++tries) {
+			if (tries > plan_.numbers["patience"])
+				fail(kStuck, "an AXI-Lite write to " + std::to_string(address) + " hangs");
+			offer(aw);
+			offer(w);
+			*b.ready = !access_.next();
 			settle();
-			if (port("s_axilite_AWREADY").get()) address_open = false;
-			if (port("s_axilite_WREADY").get()) data_open = false;
-			if (port("s_axilite_BVALID").get()) {
-				if (port("s_axilite_BRESP").get()) fail(kProtocol, "an AXI-Lite write was refused");
-				answer_open = false;
-			}
+			answered(b, aw.done && w.done);
+			transfer(aw);
+			transfer(w);
+			check(b, "write to ", address, "s_axilite_BRESP");
 			rise();
 		}
-		port("s_axilite_AWVALID").set(0);
-		port("s_axilite_WVALID").set(0);
-		settle();
-		port("s_axilite_BREADY").set(0);
-		rise();
+		*b.ready = 0;
+	}
+
+	void read(uint32_t address) {
+		port("s_axilite_ARADDR").set(address);
+		Channel ar = channel("AR"), r = channel("R");
+		for (Count tries = 0; !r.done; ++tries) {
+			if (tries > plan_.numbers["patience"])
+				fail(kStuck, "an AXI-Lite read of " + std::to_string(address) + " hangs");
+			offer(ar);
+			*r.ready = !access_.next();
+			settle();
+			answered(r, ar.done);
+			transfer(ar);
+			check(r, "read of ", address, "s_axilite_RRESP");
+			if (r.done)
+				std::printf("read %lu %llu\n", static_cast<unsigned long>(address),
+				            static_cast<Count>(port("s_axilite_RDATA").get()));
+			rise();
+		}
+		*r.ready = 0;
+	}
+
+	struct Channel {
+		uint8_t* valid = nullptr;
+		uint8_t* ready = nullptr;
+		bool waiting = false;  // VALID was said
+		bool done = false;
+	};
+
+	Channel channel(const std::string& name) const {
+		Channel made;
+		made.valid = port("s_axilite_" + name + "VALID").bytes;
+		made.ready = port("s_axilite_" + name + "READY").bytes;
+		return made;
+	}
+
+	void offer(Channel& channel) {
+		if (!channel.waiting && !channel.done) channel.waiting = !access_.next();
+		*channel.valid = channel.waiting && !channel.done;
+	}
+
+	static void transfer(Channel& channel) {
+		if (*channel.valid && *channel.ready) channel.done = true;
+	}
+
+	// The design answers after the request was taken, and holds the answer.
+	static void answered(Channel& channel, bool asked) {
+		if (*channel.valid && !asked) fail(kProtocol, "an AXI-Lite answer without a request");
+		if (channel.waiting && !*channel.valid) fail(kProtocol, "an AXI-Lite answer was withdrawn");
+		channel.waiting = *channel.valid;
+		transfer(channel);
+	}
+
+	void check(const Channel& channel, const char* what, uint32_t address, const char* response) {
+		const uint64_t code = port(response).get();
+		if (channel.done && code)
+			fail(kProtocol, std::string("the AXI-Lite ") + what + std::to_string(address) +
+			                    " was answered with error " + std::to_string(code));
 	}
 
 	bool may_begin(size_t frame) const {
@@ -294,8 +386,7 @@ private:
 				source.waiting = (!begins || may_begin(source.done / source.beats)) &&
 				                 !source.stalls.next();
 				if (source.waiting)
-					std::memcpy(source.tdata.bytes, &source.data[source.done * source.bytes],
-					            source.bytes);
+					std::memcpy(source.tdata.bytes, source.next(), source.bytes);
 			}
 			*source.tvalid = source.waiting;
 		}
@@ -378,6 +469,7 @@ private:
 	std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
 	std::unique_ptr<Vmodel> design_;
 	std::map<std::string, Port> ports_;
+	Stalls access_{0, 0};  // of AXI-Lite
 	Count now_ = 0, last_transfer_ = 0;
 	size_t left_ = 0;  // frames that have left by every sink
 };

@@ -7,7 +7,8 @@
  *
  * Handshake:  AXI-Lite. A write with bit 0 set resets, and is answered when the
  *             reset is over; every address is that register, which reads as 0.
- *             Frames that are on their way are lost, so no stream should move.
+ *             Frames that are on their way are lost. While nodes_rst_n is low, no
+ *             beat may be taken.
  * Latency:    CYCLES cycles of reset.
  * Resources:  about 10 LUTs and registers.
  *****************************************************************************/
@@ -38,7 +39,7 @@ module sdq_restart #(
 	state_e  State = IDLE;
 	logic [$clog2(CYCLES)-1:0]  Count = '0;
 	logic  Read = 0;
-	logic  RstN = 0;
+	logic  Run = 1;
 	always_ff @(posedge clk) begin
 		if(rst) begin
 			State <= IDLE;
@@ -62,7 +63,7 @@ module sdq_restart #(
 			endcase
 		end
 	end
-	always_ff @(posedge clk)  RstN <= !rst && State != RESET;
+	always_ff @(posedge clk)  Run <= rst || State != RESET;
 
 	assign	s_awready = State == TAKE;
 	assign	s_wready = State == TAKE;
@@ -72,6 +73,7 @@ module sdq_restart #(
 	assign	s_rvalid = Read;
 	assign	s_rdata = '0;
 	assign	s_rresp = '0;
-	assign	nodes_rst_n = RstN;
+	// Not a cycle after rst: a neighbour could send a beat into the reset.
+	assign	nodes_rst_n = !rst && Run;
 
 endmodule : sdq_restart

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from finn.util.basic import getHWCustomOp
-from onnx import NodeProto, helper
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import USABLE_SHARE, FoldedNode, Folding, Resources
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.parallelism import Choice, choices, node_resources
+from sdq_fpga.lower.parallelism import Choice, choices, lut_unit, node_resources
 from sdq_fpga.lower.streams import insert_streams
-from sdq_fpga.ops import DOMAIN
 from sdq_fpga.progress import Progress
 
 __all__ = ["fold", "folded_figures"]
@@ -261,39 +260,11 @@ def _apply(model: ModelWrapper, chosen: Mapping[str, Choice]) -> ModelWrapper:
     for node in list(folded.graph.node):
         choice = chosen[node.name]
         if choice.op != node.op_type:
-            _to_lut_unit(folded, node)
+            node.CopyFrom(lut_unit(folded, getHWCustomOp(node)))
         inst = getHWCustomOp(node)
         for name, value in choice.attributes.items():
             inst.set_nodeattr(name, value)
     return folded
-
-
-def _to_lut_unit(model: ModelWrapper, node: NodeProto) -> None:
-    """Turns a matrix-vector unit of DSP slices into one of LUTs."""
-    inst = getHWCustomOp(node)
-    attributes = {
-        "backend": "fpgadataflow",
-        "shape": [int(each) for each in inst.get_nodeattr("numInputVectors")],
-        "MW": int(inst.get_nodeattr("MW")),
-        "MH": int(inst.get_nodeattr("MH")),
-        "PE": 1,
-        "SIMD": 1,
-        "in_type": inst.get_input_datatype(0).name,
-        "weight_type": inst.get_input_datatype(1).name,
-        "out_type": inst.get_output_datatype().name,
-        "mem_mode": "internal",
-        "ram_style": inst.get_nodeattr("ram_style"),
-    }
-    made = helper.make_node(
-        "SdqMvuLut_rtl",
-        list(node.input),
-        list(node.output),
-        name=node.name,
-        domain=DOMAIN,
-        **attributes,
-    )
-    made.doc_string = node.doc_string
-    node.CopyFrom(made)
 
 
 def folded_figures(model: ModelWrapper, board: Board) -> Folding:

@@ -62,7 +62,7 @@ class Tensor:
             return "BIPOLAR"
         if self.low >= 0:
             return f"UINT{max(1, self.high.bit_length())}"
-        bits = max(self.high.bit_length(), (-self.low - 1).bit_length()) + 1
+        bits = max(max(self.high, 0).bit_length(), (-self.low - 1).bit_length()) + 1
         return f"INT{max(2, bits)}"
 
     @property

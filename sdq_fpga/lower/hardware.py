@@ -99,7 +99,7 @@ class _Mapper:
         inputs: Sequence[str],
         outputs: Sequence[str],
         /,
-        **attributes: Any,
+        **attributes: object,
     ) -> None:
         number = self.counts.get(op, 0)
         self.counts[op] = number + 1
@@ -151,7 +151,7 @@ class _Mapper:
         return self.streams[tensor.name].pop(0)
 
     def _emit(
-        self, operation: ir.Operation, op: str, inputs: Sequence[str], /, **attributes: Any
+        self, operation: ir.Operation, op: str, inputs: Sequence[str], /, **attributes: object
     ) -> None:
         outputs = [self._declare(tensor.name, tensor) for tensor in operation.outputs]
         self._node(op, operation.layer, inputs, outputs, **attributes)
@@ -249,9 +249,11 @@ class _Mapper:
         rests = [size - span for size, span in zip((height, width), spans, strict=True)]
         # FINN takes what the last window leaves over for ``size % span``, which is wrong for
         # sizes of twice the span and more (prepare_codegen_default and _parallel).
+        # And it refuses a stride beyond the image, which is never taken: without it, nothing may
+        # be left over.
         if any(
-            size % span != rest
-            for size, span, rest in zip((height, width), spans, rests, strict=True)
+            size % span != rest or (far > size and rest)
+            for size, span, rest, far in zip((height, width), spans, rests, stride, strict=True)
         ):
             cropped = f"{operation.sink.name}_cropped"
             self._declare(cropped, source, (spans[0], spans[1], channels))
@@ -279,8 +281,9 @@ class _Mapper:
             OFMDim=list(out[:2]),
             SIMD=1,
             M=1,
-            # A stride that is never taken may be larger than the image, which FINN refuses.
-            Stride=[s if count > 1 else 1 for s, count in zip(stride, out[:2], strict=True)],
+            Stride=[
+                far if far <= size else 1 for far, size in zip(stride, (height, width), strict=True)
+            ],
             Dilation=list(dilation),
             inputDataType=source.datatype,
             outputDataType=source.datatype,

@@ -26,6 +26,8 @@ class HostInput(Plain):
         channels_first: whether images are reordered from (C, H, W) to (H, W, C).
         quantized: whether the host quantizes (the model's input is in floating point).
         bipolar: whether it does so to -1 (below 0) and +1.
+        rounded: whether the quantizer stands in the input's annotation only (a fixed-point type),
+            so that the model itself takes any number.
     """
 
     name: str
@@ -37,6 +39,7 @@ class HostInput(Plain):
     high: int
     quantized: bool = False
     bipolar: bool = False
+    rounded: bool = False
     gain: float = 1.0
     offset: float = 0.0
     scale: float = 1.0
@@ -69,6 +72,14 @@ class HostInput(Plain):
                     "scale the data to that range",
                 )
         return self._ordered(codes)
+
+    def as_taken(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """The values that the accelerator sees: rounded, where the model itself does not round."""
+        if not self.rounded:
+            return values
+        steps = np.clip(np.rint(values.astype(np.float32) / self.scale), self.low, self.high)
+        rounded: npt.NDArray[np.float32] = (steps * self.scale).astype(np.float32)
+        return rounded
 
     def _ordered(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         ordered = np.moveaxis(codes, 1, -1) if self.channels_first and codes.ndim > 2 else codes

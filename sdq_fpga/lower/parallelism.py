@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.util.basic import getHWCustomOp
-from onnx import NodeProto
+from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.dsp import mvu_dsps
 from sdq_fpga.cost.folding import Resources
 from sdq_fpga.cost.memory import memory_resources
+from sdq_fpga.ops import DOMAIN
+from sdq_fpga.ops.mac import MacOperator
 
-__all__ = ["Choice", "choices", "divisors", "node_resources", "parallel_axes"]
+__all__ = ["Choice", "choices", "divisors", "lut_unit", "node_resources", "parallel_axes"]
 
 # LUTs of finn-rtllib/mvu beside its DSP slices: control and replay buffer, and for each pair of a
 # lane and an accumulator bit what joins the high parts that the packing of lanes leaves over.
@@ -99,22 +101,55 @@ def _matrix_choices(
     narrow = bool(np.min(model.get_initializer(inst.onnx_node.input[1])) > weights.min())
     vectors = int(np.prod(inst.get_nodeattr("numInputVectors")))
     rows, columns = axes["SIMD"], axes["PE"]
+    lut = lut_unit(model, inst)
     small = max(source.bitwidth(), weights.bitwidth()) <= _LUT_UNIT_BITS
     for pe in divisors(columns):
         for simd in divisors(rows):
             cycles = vectors * (rows // simd) * (columns // pe)
             attributes = {"PE": pe, "SIMD": simd}
-            memory = memory_resources(pe * simd * weights.bitwidth(), rows * columns // (pe * simd))
+            memory = _weight_memory(
+                inst, pe * simd * weights.bitwidth(), rows * columns // (pe * simd)
+            )
             dsp = mvu_dsps(
                 board.dsp, weights.bitwidth(), source.bitwidth(), pe, simd, narrow=narrow
             )
             unit = Resources(lut=_MVU_LUTS + _MVU_LUTS_A_DSP * dsp, bram18=0, uram=0, dsp=dsp)
             yield Choice("MVAU_rtl", attributes, cycles, unit + memory)
             if small:
-                product = source.bitwidth() * weights.bitwidth()
-                lut = _MVU_LUTS + round(pe * simd * (0.7 * product + weights.bitwidth()))
-                unit = Resources(lut=lut, bram18=0, uram=0, dsp=0)
-                yield Choice("SdqMvuLut_rtl", attributes, cycles, unit + memory)
+                in_luts = getHWCustomOp(lut)
+                for name, value in attributes.items():
+                    in_luts.set_nodeattr(name, value)
+                found = node_resources(model, in_luts, board)
+                yield Choice("SdqMvuLut_rtl", attributes, cycles, found)
+
+
+def lut_unit(model: ModelWrapper, inst: HWCustomOp) -> NodeProto:
+    """The matrix-vector unit of LUTs that does the same as one of DSP slices."""
+    node = inst.onnx_node
+    weight_type = inst.get_input_datatype(1).name
+    if weight_type == "INT2" and np.min(model.get_initializer(node.input[1])) >= -1:
+        weight_type = "TERNARY"  # which DSP slices have no use for
+    made = helper.make_node(
+        "SdqMvuLut_rtl",
+        list(node.input),
+        list(node.output),
+        name=node.name,
+        domain=DOMAIN,
+        backend="fpgadataflow",
+        shape=[int(each) for each in inst.get_nodeattr("numInputVectors")],
+        MW=int(inst.get_nodeattr("MW")),
+        MH=int(inst.get_nodeattr("MH")),
+        PE=1,
+        SIMD=1,
+        in_type=inst.get_input_datatype(0).name,
+        weight_type=weight_type,
+        out_type=inst.get_output_datatype().name,
+        mem_mode="external" if inst.get_nodeattr("mem_mode") == "external" else "internal",
+        ram_style=inst.get_nodeattr("ram_style"),
+        runtime_writeable_weights=int(inst.get_nodeattr("runtime_writeable_weights")),
+    )
+    made.doc_string = node.doc_string
+    return made
 
 
 def node_resources(model: ModelWrapper, inst: HWCustomOp, board: Board) -> Resources:
@@ -133,7 +168,7 @@ def node_resources(model: ModelWrapper, inst: HWCustomOp, board: Board) -> Resou
         )
         unit = Resources(lut=_MVU_LUTS + _MVU_LUTS_A_DSP * dsp, bram18=0, uram=0, dsp=dsp)
         words = int(inst.get_nodeattr("MW")) * int(inst.get_nodeattr("MH")) // (pe * simd)
-        return unit + memory_resources(pe * simd * weights.bitwidth(), words)
+        return unit + _weight_memory(inst, pe * simd * weights.bitwidth(), words)
     estimate = inst.node_res_estimation(board.part)
     own = Resources(
         lut=int(estimate["LUT"]),
@@ -141,13 +176,18 @@ def node_resources(model: ModelWrapper, inst: HWCustomOp, board: Board) -> Resou
         uram=math.ceil(estimate["URAM"]),
         dsp=int(estimate["DSP"]),
     )
-    if op == "SdqMvuLut_rtl":
-        width = inst.integer("PE") * inst.integer("SIMD")
-        words = inst.integer("MW") * inst.integer("MH") // width
-    elif op == "SdqDepthwise_rtl":
-        width = inst.integer("PE") * inst.integer("SIMD")
-        words = inst.integer("taps") * int(inst.get_nodeattr("shape")[-1]) // width
-    else:
+    if not isinstance(inst, MacOperator):
         return own
+    width = inst.integer("PE") * inst.integer("SIMD")
+    words = -(-math.prod(inst.weight_shape) // width)
     bits = model.get_tensor_datatype(inst.onnx_node.input[1]).bitwidth()
-    return own + memory_resources(width * bits, words)
+    memory = _weight_memory(inst, width * bits, words)
+    # Its LUTs are in the operator's own estimate already.
+    return own + memory.model_copy(update={"lut": 0})
+
+
+def _weight_memory(inst: HWCustomOp, width: int, words: int) -> Resources:
+    """What the memory that streams a node's weights takes."""
+    if inst.get_nodeattr("mem_mode") == "external":
+        return Resources(lut=0, bram18=0, uram=0, dsp=0)
+    return memory_resources(width, words, str(inst.get_nodeattr("ram_style")))

@@ -19,11 +19,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower.finn_session import explained, finn_session
-from sdq_fpga.rtl.design import FifoProbe, Port, RtlDesign, Stream
+from sdq_fpga.rtl.design import FifoProbe, Port, RtlDesign, Stream, WeightPort, Window
 from sdq_fpga.rtl.ports import Port as Pin
 from sdq_fpga.rtl.ports import module_ports
 from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
-from sdq_fpga.rtl.stitch import NodeModule, stitch
+from sdq_fpga.rtl.stitch import NodeModule, stitch, window_bits
+from sdq_fpga.rtl.weights import WEIGHT_OPS, layout_of, weight_words, words_text
 from sdq_fpga.shipped import shipped_dir
 
 __all__ = ["TOP", "fifo_probes", "generate"]
@@ -31,6 +32,8 @@ __all__ = ["TOP", "fifo_probes", "generate"]
 TOP = "sdq_fpga_top"
 
 _FIFO = "StreamingFIFO_rtl"
+_REGISTER_SOURCES = ("axilite_hub.sv", "restart.sv")  # of hw/stitch
+_REGISTER_BITS = 32
 
 # What a weight memory is made of; FINN names these only to Vivado.
 _MEMSTREAM_SOURCES = (
@@ -75,8 +78,12 @@ def generate(
         with explained("FINN could not generate the RTL", "report the node it names"):
             model = model.transform(PrepareIP(part, 1e3 / clock_mhz))
         writer = _Writer(model, work, rtllib_dir(), out, probed=probed)
-        nodes = tuple(writer.node(node) for node in model.graph.node)
+        nodes = _numbered([writer.node(node) for node in model.graph.node])
         inputs, outputs = _ports(model)
+    windows = tuple(node.window for node in nodes if node.window is not None)
+    if windows:
+        for name in _REGISTER_SOURCES:
+            writer.from_own(f"stitch/{name}")
     writer.write(f"{TOP}.sv", stitch(TOP, nodes, inputs, outputs))
     writer.check_memories()
     return RtlDesign(
@@ -86,7 +93,28 @@ def generate(
         inputs=inputs,
         outputs=outputs,
         probes=tuple(node.probe for node in nodes if node.probe is not None),
+        registers=windows,
+        restart=0 if windows else None,
+        weight_streams=tuple(node.weight_port for node in nodes if node.weight_port is not None),
     )
+
+
+def _numbered(nodes: list[NodeModule]) -> tuple[NodeModule, ...]:
+    """Gives each window its address, behind that of the reset, and each weight port its name."""
+    bits = window_bits([node.window for node in nodes if node.window is not None])
+    windows = ports = 0
+    found = []
+    for node in nodes:
+        if node.window is not None:
+            windows += 1
+            window = node.window.model_copy(update={"base": windows << bits})
+            node = replace(node, window=window)  # noqa: PLW2901
+        if node.weight_port is not None:
+            port = node.weight_port.model_copy(update={"prefix": f"s_axis_weights_{ports}"})
+            ports += 1
+            node = replace(node, weight_port=port)  # noqa: PLW2901
+        found.append(node)
+    return tuple(found)
 
 
 def _ports(model: ModelWrapper) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -138,11 +166,13 @@ class _Writer:
         self.sources: dict[str, str] = {}
         self.modules: dict[str, str] = {}  # to the file that declares each
         self.memories: set[str] = set()
+        self.stream_widths: dict[str, tuple[int, str]] = {}  # and the node that writes it
 
     def node(self, node: NodeProto) -> NodeModule:
         """Writes the files of one node and of the library that it uses."""
         inst = getHWCustomOp(node)
         streams = [name for name in node.input if self.model.get_initializer(name) is None]
+        self._check_widths(node, inst, streams)
         module = NodeModule(
             name=node.name,
             module=node.name,
@@ -152,48 +182,110 @@ class _Writer:
             widths=tuple(int(inst.get_outstream_width_padded(k)) for k in range(len(node.output))),
         )
         if self.probed and node.op_type == _FIFO:
-            probe = self.own / "sim" / "fifo_probe.sv"
-            self.write(probe.name, probe.read_text(encoding="utf-8"))
-            words = math.prod(int(size) for size in inst.get_folded_input_shape()[:-1])
-            width = int(inst.get_instream_width())
-            return replace(module, probe=FifoProbe(name=node.name, width=width, frame_words=words))
-        self._generated(node.name, Path(inst.get_nodeattr("code_gen_dir_ipgen")))
+            self.from_own("sim/fifo_probe.sv")
+            return replace(module, probe=_fifo_probe(node))
+        weights = self._weights(node) if node.op_type in WEIGHT_OPS else None
+        self._generated(node.name, Path(inst.get_nodeattr("code_gen_dir_ipgen")), weights)
         for source in inst.get_rtl_file_list(abspath=True):
             path = Path(source)
             if path.is_relative_to(self.library) and path.name not in _SIMULATION_ONLY:
                 self.from_library(str(path.relative_to(self.library)))
             elif path.is_relative_to(self.own):
-                self.write(path.name, path.read_text(encoding="utf-8"))
+                self.from_own(str(path.relative_to(self.own)))
         module = replace(module, pins=self._pins(node.name))
-        if node.op_type != "MVAU_rtl" or inst.get_nodeattr("mem_mode") != "internal_decoupled":
+        if isinstance(weights, WeightPort):
+            return replace(module, weight_port=weights)
+        module = replace(module, window=weights)
+        if node.op_type != "MVAU_rtl":
             return module
         for name in _MEMSTREAM_SOURCES:
             self.from_library(name)
-        weights = f"{node.name}_memstream_wrapper"
+        memory = f"{node.name}_memstream_wrapper"
         return replace(
             module,
-            weights=weights,
-            weight_pins=self._pins(weights),
+            weights=memory,
+            weight_pins=self._pins(memory),
             weight_width=int(inst.get_instream_width_padded(1)),
         )
 
-    def _generated(self, node: str, folder: Path) -> None:
+    def _check_widths(self, node: NodeProto, inst: HWCustomOp, streams: list[str]) -> None:
+        """Refuses a stream whose two ends have different widths."""
+        for index, name in enumerate(streams):
+            width = int(inst.get_instream_width(index))
+            made = self.stream_widths.get(name)
+            if made is not None and made[0] != width:
+                raise StageError(
+                    f"{node.name} (layer '{node.doc_string}') reads beats of {width} bits, and "
+                    f"{made[1]} writes beats of {made[0]}",
+                    "put a width converter between them",
+                )
+        for index, name in enumerate(node.output):
+            self.stream_widths[name] = int(inst.get_outstream_width(index)), node.name
+
+    def _weights(self, node: NodeProto) -> Window | WeightPort | None:
+        """How the weights of a node can be reached from outside, and a file of the present ones."""
+        inst = getHWCustomOp(node)
+        streamed = inst.get_nodeattr("mem_mode") == "external"
+        if not streamed and not inst.get_nodeattr("runtime_writeable_weights"):
+            return None
+        layout = layout_of(self.model, node)
+        width = layout.pe * layout.simd * layout.element_bits
+        width += -width % 8
+        contents = f"{node.name}_weights.dat"
+        matrix = self.model.get_initializer(node.input[1])
+        words = weight_words(layout, node.doc_string or node.name, matrix)
+        (self.out / contents).write_text(words_text(words, width), encoding="utf-8")
+        self.memories.add(contents)
+        place = {
+            "node": node.name,
+            "layer": node.doc_string or node.name,
+            "words": layout.words,
+            "layout": layout,
+            "contents": contents,
+        }
+        if streamed:
+            vectors = math.prod(int(size) for size in inst.get_normal_output_shape()[:-1])
+            return WeightPort(prefix="", width=width, repeats=vectors, **place)
+        registers = 1 << (-(-width // _REGISTER_BITS) - 1).bit_length()
+        return Window(
+            base=0,
+            bytes=4 * registers * layout.words,
+            word_bits=width,
+            registers=registers,
+            # Contents of UltraRAM are no part of a bitstream.
+            preload=inst.get_nodeattr("ram_style") == "ultra",
+            **place,
+        )
+
+    def _generated(self, node: str, folder: Path, weights: Window | WeightPort | None) -> None:
         """Copies what a node has generated, memories under names of their own."""
+        sources = {
+            path.name: path.read_text(encoding="utf-8")
+            for path in sorted([*folder.glob("*.v"), *folder.glob("*.sv")])
+        }
         memories = sorted(folder.glob("*.dat"))
+        if weights is not None:  # FINN writes one for every matrix-vector unit
+            code = "".join(sources.values())
+            memories = [path for path in memories if str(path) in code]
         renamed = {path.name: _own_name(node, path.name) for path in memories}
         for path in memories:
             shutil.copyfile(path, self.out / renamed[path.name])
             self.memories.add(renamed[path.name])
-        for path in sorted([*folder.glob("*.v"), *folder.glob("*.sv")]):
-            text = path.read_text(encoding="utf-8")
+        for name, source in sources.items():
+            text = source
             for old, new in renamed.items():
                 text = text.replace(f"{folder}/{old}", new)
             text = text.replace(f"{folder}/", "").replace('"./', '"')
-            self.write(path.name, text)
+            self.write(name, text)
 
     def from_library(self, name: str) -> None:
         """Copies one file of FINN's library, corrected."""
         self.write(Path(name).name, read_corrected(name))
+
+    def from_own(self, name: str) -> None:
+        """Copies one file of hw."""
+        path = self.own / name
+        self.write(path.name, path.read_text(encoding="utf-8"))
 
     def write(self, name: str, text: str) -> None:
         """Writes one source file.

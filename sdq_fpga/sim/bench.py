@@ -19,7 +19,7 @@ from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.sim.streams import pack, unpack
 from sdq_fpga.sim.verilator import compile_model
 
-__all__ = ["BenchRun", "Drive", "compile_bench", "run_bench"]
+__all__ = ["BenchRun", "Cycle", "Drive", "compile_bench", "run_bench"]
 
 _STALL_ONE = 2**16  # the harness takes probabilities in units of 1/65536
 
@@ -39,6 +39,9 @@ class Drive:
         constants: inputs that stay constant.
         probes: outputs to read at the end.
         writes: AXI-Lite writes (address, data) before the first frame.
+        reads: AXI-Lite reads after the writes.
+        coverage: file for the coverage of a design that was compiled with it; see
+            ``sdq_fpga.sim.coverage``.
     """
 
     stall: float = 0.0
@@ -50,6 +53,23 @@ class Drive:
     constants: Mapping[str, int] = field(default_factory=dict)
     probes: Sequence[str] = ()
     writes: Sequence[tuple[int, int]] = ()
+    reads: Sequence[int] = ()
+    coverage: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A source that gives the same beats again and again.
+
+    Attributes:
+        beats: bytes [beats, width / 8], least significant first.
+        per_frame: beats for one frame.
+        frames: how many frames.
+    """
+
+    beats: npt.NDArray[np.uint8]
+    per_frame: int
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -62,22 +82,25 @@ class BenchRun:
             streams have different numbers of frames.
         cycles: cycles simulated.
         probes: values of the probes.
+        reads: what was read, in order of ``Drive.reads``.
     """
 
     outputs: dict[str, npt.NDArray[np.int64]]
     frames: tuple[tuple[int, int, int, int], ...]
     cycles: int
     probes: dict[str, int]
+    reads: tuple[int, ...] = ()
 
 
 def compile_bench(sources: Sequence[Path], top: str, build: Path, **options: object) -> Path:
-    """Compiles ``top`` with the harness; ``options`` are those of ``compile_model``.
+    """Compiles ``top`` with the harness.
 
     Args:
         sources: SystemVerilog files, packages first; one of them declares ``top`` with the ports
             ap_clk and ap_rst_n and ANSI-style declarations.
         top: name of the module.
         build: scratch directory.
+        **options: those of ``compile_model``.
 
     Raises:
         StageError: there is no such module, no compiler, or Verilator refuses the sources.
@@ -104,6 +127,7 @@ def run_bench(
     *,
     scratch: Path,
     memories: Path,
+    cycles: Mapping[str, Cycle] | None = None,
     arrived: Callable[[int], None] = lambda _: None,
 ) -> BenchRun:
     """Streams frames through a compiled design.
@@ -115,6 +139,7 @@ def run_bench(
         drive: stalls, resets and the like.
         scratch: directory for the files that go in and out.
         memories: directory in which the design finds its memory files.
+        cycles: by prefix of the port: further sources, whose beats come again and again.
         arrived: called with 1 after each frame that has left.
 
     Raises:
@@ -126,19 +151,32 @@ def run_bench(
         file = scratch / f"{name}.in"
         file.write_bytes(pack(frames, stream).tobytes())
         plan.append(f"source {name} {file} {stream.width // 8} {stream.beats} {len(frames)}")
+    for name, cycle in (cycles or {}).items():
+        file = scratch / f"{name}.in"
+        file.write_bytes(cycle.beats.tobytes())
+        width = cycle.beats.shape[1]
+        plan.append(f"cycle {name} {file} {width} {cycle.per_frame} {cycle.frames}")
     for name, (stream, count) in sinks.items():
         file = scratch / f"{name}.out"
         plan.append(f"sink {name} {file} {stream.width // 8} {stream.beats} {count}")
     plan += [f"set {name} {value}" for name, value in drive.constants.items()]
     plan += [f"probe {name}" for name in drive.probes]
     plan += [f"write {address} {data}" for address, data in drive.writes]
+    plan += [f"read {address}" for address in drive.reads]
+    plan += [f"coverage {drive.coverage}"] if drive.coverage else []
     (scratch / "plan.txt").write_text("\n".join(plan) + "\n", encoding="utf-8")
-    times, probes, cycles = _follow(executable, scratch / "plan.txt", memories, arrived)
+    said = _follow(executable, scratch / "plan.txt", memories, arrived)
     outputs = {}
     for name, (stream, count) in sinks.items():
         raw = np.frombuffer((scratch / f"{name}.out").read_bytes(), np.uint8)
         outputs[name] = unpack(raw.reshape(count, stream.beats, stream.width // 8), stream)
-    return BenchRun(outputs=outputs, frames=tuple(times), cycles=cycles, probes=probes)
+    return BenchRun(
+        outputs=outputs,
+        frames=tuple(said.times),
+        cycles=said.cycles,
+        probes=said.probes,
+        reads=tuple(said.reads),
+    )
 
 
 def _numbers(drive: Drive) -> dict[str, int]:
@@ -152,14 +190,20 @@ def _numbers(drive: Drive) -> dict[str, int]:
     }
 
 
-def _follow(
-    executable: Path, plan: Path, memories: Path, arrived: Callable[[int], None]
-) -> tuple[list[tuple[int, int, int, int]], dict[str, int], int]:
+@dataclass
+class _Said:
+    """The lines of the harness."""
+
+    times: list[tuple[int, int, int, int]] = field(default_factory=list)
+    probes: dict[str, int] = field(default_factory=dict)
+    reads: list[int] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    cycles: int = -1
+
+
+def _follow(executable: Path, plan: Path, memories: Path, arrived: Callable[[int], None]) -> _Said:
     """Runs the harness and reads its lines as they come."""
-    times: list[tuple[int, int, int, int]] = []
-    probes: dict[str, int] = {}
-    other: list[str] = []
-    cycles = -1
+    found = _Said()
     with subprocess.Popen(
         [str(executable), str(plan)],
         cwd=memories,  # memories are named without a directory
@@ -172,18 +216,20 @@ def _follow(
             match line.split():
                 case ["frame", _, *cells]:
                     first_in, last_in, first_out, last_out = map(int, cells)
-                    times.append((first_in, last_in, first_out, last_out))
+                    found.times.append((first_in, last_in, first_out, last_out))
                     arrived(1)
                 case ["probe", name, value]:
-                    probes[name] = int(value)
+                    found.probes[name] = int(value)
+                case ["read", _, value]:
+                    found.reads.append(int(value))
                 case ["done", count]:
-                    cycles = int(count)
+                    found.cycles = int(count)
                 case [_, *_]:
-                    other.append(line.strip())
-    if process.returncode != 0 or cycles < 0:
-        said = other[0] if other else f"exit code {process.returncode}"
+                    found.other.append(line.strip())
+    if process.returncode != 0 or found.cycles < 0:
+        said = found.other[0] if found.other else f"exit code {process.returncode}"
         raise StageError(
-            f"the simulated design failed after {len(times)} frames ({said})",
+            f"the simulated design failed after {len(found.times)} frames ({said})",
             "report the network and the board; the RTL is kept in the run directory",
         )
-    return times, probes, cycles
+    return found

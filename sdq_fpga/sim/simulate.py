@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
-from sdq_fpga.sim.bench import BenchRun, Drive, compile_bench, run_bench
+from sdq_fpga.rtl.weights import stored_words, word_beats, word_writes
+from sdq_fpga.sim.bench import BenchRun, Cycle, Drive, compile_bench, run_bench
 
 __all__ = ["Measured", "Simulation", "build_simulation"]
 
@@ -30,6 +31,7 @@ class Measured:
         latency: cycles from the first beat of a frame in to its last beat out, pipeline empty.
         interval: cycles between two frames in steady state.
         probes: values of the probes.
+        reads: what was read by AXI-Lite.
     """
 
     outputs: dict[str, npt.NDArray[np.int64]]
@@ -37,6 +39,7 @@ class Measured:
     latency: int
     interval: float
     probes: dict[str, int]
+    reads: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,20 @@ class Simulation:
         scratch: Path,
         label: str,
         progress: Progress,
+        weights: Mapping[str, npt.NDArray[np.uint8]] | None = None,
     ) -> Measured:
         """Streams frames through the accelerator.
 
         Args:
             frames: by tensor, integers [N, *shape of the input stream], at least four.
-            drive: stalls and the like; ``alone`` and ``patience`` are set here.
+            drive: stalls and the like; ``patience`` is set here. Memories that are
+                empty at first get the design's weights before the writes of ``drive``.
             estimated_interval: cycles a frame may take; a design that is far slower is stuck.
             scratch: directory for the files that go in and out.
             label: what the progress bar says.
             progress: told after each frame.
+            weights: by prefix of a weight stream, its beats instead of the design's weights:
+                bytes [words, width / 8], the same again and again.
 
         Raises:
             StageError: the design is stuck, violates AXI-Stream, fails one of its assertions, or
@@ -73,8 +80,18 @@ class Simulation:
         """
         count = len(next(iter(frames.values())))
         longest = _PATIENCE_CYCLES + _PATIENCE_FRAMES * max(estimated_interval, drive.gap)
-        drive = replace(drive, alone=1, patience=int(longest / (1.0 - drive.stall) ** 2))
+        patience = int(longest / (1.0 - drive.stall) ** (2 + len(self.design.weight_streams)))
+        writes = [*self._first_writes(), *drive.writes]
+        drive = replace(drive, patience=patience, writes=writes)
         inputs, outputs = self.design.inputs, self.design.outputs
+        cycles = {
+            port.prefix: Cycle(
+                (weights or {}).get(port.prefix, word_beats(port, stored_words(self.rtl, port))),
+                port.beats,
+                count,
+            )
+            for port in self.design.weight_streams
+        }
         with progress.task(label, count) as advance:
             ran = run_bench(
                 self.executable,
@@ -83,6 +100,7 @@ class Simulation:
                 drive,
                 scratch=scratch,
                 memories=self.rtl,
+                cycles=cycles,
                 arrived=advance,
             )
         return Measured(
@@ -91,7 +109,20 @@ class Simulation:
             latency=ran.frames[0][3] - ran.frames[0][0] + 1,
             interval=_interval(ran),
             probes=ran.probes,
+            reads=ran.reads,
         )
+
+    def _first_writes(self) -> list[tuple[int, int]]:
+        """Fills the memories that are empty at first."""
+        writes = [
+            write
+            for window in self.design.registers
+            if window.preload
+            for write in word_writes(window, stored_words(self.rtl, window))
+        ]
+        if writes and self.design.restart is not None:
+            writes.append((self.design.restart, 1))
+        return writes
 
 
 def _interval(ran: BenchRun) -> float:

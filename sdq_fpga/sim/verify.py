@@ -102,7 +102,8 @@ def verify(
     host = model.host
     inputs = {each.stream: each.codes(vectors.frames[each.name]) for each in host.inputs}
     count = len(next(iter(inputs.values())))
-    expected = qonnx_outputs(model.qonnx, vectors.frames, progress)
+    taken = {each.name: each.as_taken(vectors.frames[each.name]) for each in host.inputs}
+    expected = qonnx_outputs(model.qonnx, taken, progress)
     integers = execute_integer(model.network, inputs)
     simulation = build_simulation(
         design,
@@ -119,7 +120,7 @@ def verify(
     free, stalled = (
         simulation.run(
             frames,
-            Drive(stall=probability, seed=seed),
+            Drive(stall=probability, seed=seed, alone=1),
             estimated_interval=estimated_interval,
             scratch=scratch,
             label=label,

@@ -30,7 +30,7 @@ _OPTIONS = ("-O3", "--no-timing", "--x-assign", "unique", "--x-initial", "unique
 # statements halve the compiler's time against Verilator's default of huge ones, -O1 takes two
 # thirds of the time of -O2, and the simulation is as fast either way (a tenth of it with -O0).
 _SPLIT = ("--output-split", "5000", "--output-split-cfuncs", "500")
-_OFF = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_SAIF", "TRACE_VCD")
+_OFF = ("SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_SAIF", "TRACE_VCD")
 _CXXFLAGS = ("-std=gnu++17", "-pipe", "-w", "-DVERILATOR=1", *(f"-DVM_{x}=0" for x in _OFF))
 # C++ for one compiler process: it takes about 120 MB for each MB of it; and parsing Verilator's
 # headers takes as long as compiling half a MB.
@@ -44,6 +44,9 @@ _RUNTIME = r"""
 #define VL_USER_WARN
 #include "verilated.cpp"
 #include "verilated_threads.cpp"
+#if VM_COVERAGE
+#include "verilated_cov.cpp"
+#endif
 void vl_fatal(const char* file, int line, const char*, const char* what) {
     std::fprintf(stderr, "%%Error: %s:%d: %s\n", file ? file : "", line, what);
     std::fflush(nullptr);
@@ -92,6 +95,7 @@ def compile_model(
     parameters: Sequence[tuple[str, int | str]] = (),
     assertions: bool = True,
     optimise: bool = True,
+    coverage: bool = False,
     jobs: int = 2,
     warnings: Sequence[str] = THIRD_PARTY_WARNINGS,
     cache_dir: Path | None = None,
@@ -116,6 +120,8 @@ def compile_model(
         assertions: whether assertions are compiled in.
         optimise: whether the C++ compiler optimises: it then takes about three times as long, and
             the simulation a fifth of the time.
+        coverage: whether the model counts how often its lines and branches run, and VM_COVERAGE
+            is 1 for the harness; see ``sdq_fpga.sim.coverage``.
         jobs: how many C++ compilers run at a time.
         warnings: Verilator's warning options.
         cache_dir: keeps executables, by the hash of all that goes in. Processes may share it.
@@ -124,10 +130,11 @@ def compile_model(
     Raises:
         StageError: a tool is missing, or fails; names the first error and the log.
     """
-    tools = _Tools(build_dir.resolve() / "verilator.log")
+    tools = _Tools(build_dir.resolve() / "verilator.log", coverage=coverage)
     progress = progress or SilentProgress()
     settings = [*_design(top, defines, parameters), *_OPTIONS, *_SPLIT, *warnings]
     settings += ["--assert" if assertions else "--no-assert"]
+    settings += ["--coverage-line"] if coverage else []  # of branches as well
     level = "-O1" if optimise else "-O0"
     try:
         build_dir.mkdir(parents=True, exist_ok=True)
@@ -151,7 +158,7 @@ def compile_model(
                 ThreadPoolExecutor(jobs) as pool,
                 progress.task("compile simulation", len(units) + 1) as advance,
             ):
-                compiled = [pool.submit(_runtime, tools, scratch, cache_dir)]
+                compiled = [pool.submit(_runtime, tools, scratch, level, cache_dir)]
                 compiled += [pool.submit(tools.compile, unit, scratch, level) for unit in units]
                 for _ in as_completed(compiled):
                     advance(1)
@@ -224,15 +231,16 @@ def _call(command: Sequence[str], cwd: Path, root: Path) -> tuple[int, str]:
 class _Tools:
     """Verilator and the C++ compiler, and the log of what they said."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, coverage: bool) -> None:
         self.root, self.compiler = find_verilator(), find_compiler()
+        self._flags = [*_CXXFLAGS, f"-DVM_COVERAGE={int(coverage)}"]
         self._log, self._said = log, list[str]()
 
     def key(self, settings: Iterable[str], files: Iterable[Path]) -> str:
         """Hash of the tools' versions, of ``settings``, and of the names and contents of files."""
         _, compiler = _call([str(self.compiler), "--version"], Path(), self.root)
         version = importlib.metadata.version("verilator")
-        parts = [text.encode() for text in (version, compiler, _RUNTIME, *_CXXFLAGS, *settings)]
+        parts = [text.encode() for text in (version, compiler, _RUNTIME, *self._flags, *settings)]
         for path in files:
             parts += [path.name.encode(), path.read_bytes()]
         digest = hashlib.sha256()
@@ -253,7 +261,7 @@ class _Tools:
         """Compiles one C++ file into ``folder``, where it also finds headers."""
         includes = _includes([folder, self.root / "include", self.root / "include" / "vltstd"])
         built = folder / f"{source.stem}.o"
-        command = [str(self.compiler), *_CXXFLAGS, level, *includes, "-c", str(source)]
+        command = [str(self.compiler), *self._flags, level, *includes, "-c", str(source)]
         self.run([*command, "-o", str(built)], folder)
         return built
 
@@ -288,14 +296,14 @@ def _units(parts: Sequence[Path], scratch: Path, jobs: int) -> list[Path]:
     return units
 
 
-def _runtime(tools: _Tools, scratch: Path, cache_dir: Path | None) -> Path:
+def _runtime(tools: _Tools, scratch: Path, level: str, cache_dir: Path | None) -> Path:
     # Half of a small model's compile time, and the same for all models.
-    kept = cache_dir.resolve() / f"runtime-{tools.key([], [])}.o" if cache_dir else None
+    kept = cache_dir.resolve() / f"runtime-{tools.key([level], [])}.o" if cache_dir else None
     if kept and kept.is_file():
         return kept
     source = scratch / f"{_MODEL}_runtime.cpp"
     source.write_text(_RUNTIME, encoding="utf-8")
-    built = tools.compile(source, scratch, "-O1")
+    built = tools.compile(source, scratch, level)
     return _publish(built, kept) if kept else built
 
 

@@ -18,6 +18,7 @@ from sdq_fpga.lower.folding import fold, folded_figures
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
 from sdq_fpga.lower.streams import set_depths
+from sdq_fpga.lower.weights import WeightMemory, set_weight_memory
 from sdq_fpga.plain import Plain
 from sdq_fpga.report.summary import AcceleratorFigures, BitstreamStatus, resource_rows
 from sdq_fpga.rtl.design import RtlDesign
@@ -44,6 +45,8 @@ class Target(Plain):
         target_fps: frames per second of the folding; None for the fastest that fits.
         seed: of stalls, and of random frames.
         simulate: how much is simulated.
+        weight_memory: what weights are kept in.
+        writable_weights: whether an AXI-Lite port changes them.
     """
 
     board: Board
@@ -51,6 +54,13 @@ class Target(Plain):
     target_fps: float | None = Field(default=None, gt=0)
     seed: int = Field(ge=0, lt=2**31)
     simulate: SimulateSpec
+    weight_memory: WeightMemory = WeightMemory.AUTO
+    writable_weights: bool = False
+
+    @property
+    def any_weights(self) -> bool:
+        """Whether the accelerator may get other weights than those of the model."""
+        return self.writable_weights or self.weight_memory is WeightMemory.STREAM
 
 
 @dataclass(frozen=True)
@@ -84,10 +94,18 @@ class Accelerator:
         board, simulate = self.target.board, self.target.simulate
         part = {"part": board.part, "dsp": str(board.dsp)}
         clock = {"clock_mhz": self.target.clock_mhz}
-        self._stage("lower", part, ("export",), self._lower)
+        target = self.target
+        lowering = part | {"any_weights": target.any_weights}
+        self._stage("lower", lowering, ("export",), self._lower)
         self._stage(
             "fold",
-            clock | {"board": board.model_dump(mode="json"), "target_fps": self.target.target_fps},
+            clock
+            | {
+                "board": board.model_dump(mode="json"),
+                "target_fps": target.target_fps,
+                "weight_memory": str(target.weight_memory),
+                "writable_weights": target.writable_weights,
+            },
             ("lower",),
             self._fold,
         )
@@ -133,6 +151,8 @@ class Accelerator:
         """
         board, clock_mhz = self.target.board, self.target.clock_mhz
         missing = why_no_bitstream(board, vivado)
+        if missing is None and self.target.weight_memory is WeightMemory.STREAM:
+            missing = "not made: the shell has nothing that streams weights"
         if missing is not None or vivado is None:
             return BitstreamStatus(made=False, message=missing or "there is no Vivado")
 
@@ -152,7 +172,7 @@ class Accelerator:
     def _lower(self, out: Path) -> None:
         """Reads the model and maps it to RTL nodes: hardware.onnx, host.json."""
         with self.work.progress.task("lower to RTL nodes", 2) as advance:
-            model = read_model(self.work)
+            model = read_model(self.work, any_weights=self.target.any_weights)
             advance(1)
             with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
                 hardware = to_hardware(model.network, self.target.board.dsp)
@@ -165,6 +185,9 @@ class Accelerator:
         target = self.target
         model = ModelWrapper(str(self.work.output("lower", "hardware.onnx")))
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
+            set_weight_memory(
+                model, target.board, target.weight_memory, writable=target.writable_weights
+            )
             folded, folding = fold(
                 model, target.board, target.clock_mhz, target.target_fps, self.work.progress
             )
@@ -259,10 +282,10 @@ class Accelerator:
         )
 
 
-def read_model(work: Workspace) -> Model:
-    """Reads the exported model of a run."""
+def read_model(work: Workspace, *, any_weights: bool = False) -> Model:
+    """Reads the exported model of a run; ``any_weights`` as for ``read_qonnx``."""
     qonnx = load_qonnx(work.output("export", "model.onnx"))
-    network, host = read_qonnx(qonnx)
+    network, host = read_qonnx(qonnx, any_weights=any_weights)
     return Model(qonnx, network, host)
 
 

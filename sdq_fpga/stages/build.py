@@ -177,6 +177,8 @@ def target_of(settings: Settings) -> Target:
         target_fps=settings.target_fps,
         seed=settings.seed,
         simulate=settings.flow.simulate,
+        weight_memory=settings.weight_memory,
+        writable_weights=settings.writable_weights,
     )
 
 

@@ -32,11 +32,13 @@ class ModelSettings(Plain):
     Attributes:
         name: the model's file, without its directory.
         vectors: file of frames to verify with; None for random ones.
+        input_type: QONNX type of the inputs; None for what the file says.
     """
 
     name: str
     target: Target
     vectors: str | None = Field(default=None)
+    input_type: str | None = Field(default=None)
 
 
 class ModelBuild:
@@ -63,7 +65,7 @@ class ModelBuild:
     ) -> None:
         self._settings = settings
         self._run = run
-        self._model = load_qonnx(model)
+        self._model = load_qonnx(model, settings.input_type)
         read_qonnx(self._model)  # what it can't take, it names before any time is spent
         self._work = Workspace(run.directory, cache, progress)
         run.write(MODEL_SETTINGS_FILE, settings.to_bytes())

@@ -10,6 +10,7 @@ from sdq_fpga.data import load_dataset
 from sdq_fpga.data.dataset import Dataset, check_fits
 from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import Flow
+from sdq_fpga.lower.weights import WeightMemory
 from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import class_count, frame_shape
 from sdq_fpga.plain import Plain
@@ -31,6 +32,8 @@ class Settings(Plain):
         target_fps: frames per second of the folding; None for the fastest that fits.
         policy: bits to use instead of searching.
         data: directory of the dataset, where the flow needs one.
+        weight_memory: what weights are kept in.
+        writable_weights: whether an AXI-Lite port changes them.
     """
 
     flow: Flow
@@ -41,6 +44,8 @@ class Settings(Plain):
     target_fps: float | None = Field(default=None, gt=0)
     policy: Policy | None = None
     data: str | None = None
+    weight_memory: WeightMemory = WeightMemory.AUTO
+    writable_weights: bool = False
 
 
 def dataset_of(settings: Settings) -> Dataset:

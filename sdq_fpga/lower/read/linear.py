@@ -51,10 +51,14 @@ def _bias(reader: Reader, node: NodeProto, channels: int) -> Reals:
 
 def _sums(codes: Tensor, columns: Integers, reader: Reader, node: NodeProto) -> tuple[int, int]:
     """Range of the accumulators, with ``columns`` [K, C_out] of weights."""
-    positive = np.maximum(columns, 0).sum(axis=0)
-    negative = np.minimum(columns, 0).sum(axis=0)
-    low = int((positive * codes.type_low + negative * codes.type_high).min())
-    high = int((positive * codes.type_high + negative * codes.type_low).max())
+    if reader.any_weights:
+        high = len(columns) * _largest(columns) * max(-codes.type_low, codes.type_high)
+        low = -high
+    else:
+        positive = np.maximum(columns, 0).sum(axis=0)
+        negative = np.minimum(columns, 0).sum(axis=0)
+        low = int((positive * codes.type_low + negative * codes.type_high).min())
+        high = int((positive * codes.type_high + negative * codes.type_low).max())
     # Partial sums, and a padded border, may come nearer to zero, but never beyond these.
     low, high = min(low, 0), max(high, 0)
     if max(high, -low - 1).bit_length() + 1 > _ACCUMULATOR_BITS:
@@ -64,6 +68,15 @@ def _sums(codes: Tensor, columns: Integers, reader: Reader, node: NodeProto) -> 
             "use fewer bits or fewer inputs",
         )
     return low, high
+
+
+def _largest(weights: Integers) -> int:
+    """Largest magnitude of weights with as many bits, also if their sign is folded into them."""
+    low, high = int(weights.min()), int(weights.max())
+    if max(-low, high) <= 1:
+        return 1
+    most: int = 2 ** max(-low, high).bit_length()
+    return most
 
 
 def pair(node: NodeProto, name: str, default: int, axes: int) -> tuple[int, int]:

@@ -1,9 +1,12 @@
 """A QONNX file to the integer network."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from onnx import helper
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.cleanup import cleanup_model
 
@@ -24,32 +27,68 @@ from sdq_fpga.lower.read.reader import HANDLERS, LAST_FUNCTIONS, Reader
 __all__ = ["load_qonnx", "read_qonnx"]
 
 
-def load_qonnx(path: Path) -> ModelWrapper:
+def load_qonnx(path: Path, input_type: str | None = None) -> ModelWrapper:
     """Loads a QONNX file and cleans it up: shapes, constants, names.
 
+    Args:
+        path: the file.
+        input_type: QONNX type of its inputs, such as "UINT8" or "FIXED<8,4>"; None for what the
+            file says.
+
     Raises:
-        UserError: there is no such file, or it is no ONNX model.
+        UserError: there is no such file, it is no ONNX model, or there is no such type.
     """
     try:
         model = ModelWrapper(str(path))
     except Exception as error:
         raise UserError(f"{path} is no ONNX model ({error})", "give a QONNX file") from error
     with explained(f"QONNX could not clean up {path.name}", "check the model with onnx.checker"):
-        return cleanup_model(model)
+        model = cleanup_model(_without_twins(model))
+    if input_type is not None:
+        try:
+            datatype = DataType[input_type]
+        except (KeyError, ValueError, AssertionError) as error:
+            raise UserError(
+                f"there is no type '{input_type}'", "give UINT8, INT8, FIXED<8,4> or the like"
+            ) from error
+        for each in model.graph.input:
+            model.set_tensor_datatype(each.name, datatype)
+    return model
 
 
-def read_qonnx(model: ModelWrapper) -> tuple[IntegerGraph, HostSide]:
+def _without_twins(model: ModelWrapper) -> ModelWrapper:
+    """Gives a node that reads a tensor twice (x + x) an Identity in front of the second.
+
+    QONNX's cleanup renames tensors, and of such a node only the first input.
+    """
+    nodes = []
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name and name in list(node.input)[:index]:
+                twin = f"{node.output[0]}_{index}_{name}"
+                nodes.append(helper.make_node("Identity", [name], [twin]))
+                node.input[index] = twin
+        nodes.append(node)
+    copies = [copy.deepcopy(node) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    return model
+
+
+def read_qonnx(model: ModelWrapper, *, any_weights: bool = False) -> tuple[IntegerGraph, HostSide]:
     """Turns a QONNX model into an integer network, and what is left to the host.
 
     Args:
         model: the model, cleaned up.
+        any_weights: whether sums get room for all weights of as many bits, and not only for those
+            of the model.
 
     Raises:
         UserError: naming every node for which there is no operator, or the first one that can't
             be done in integers.
     """
     _refuse_unsupported(model)
-    graph, host = Reader(model).read()
+    graph, host = Reader(model, any_weights=any_weights).read()
     return _fold_signs(graph), host
 
 

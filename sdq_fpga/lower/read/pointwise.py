@@ -19,6 +19,10 @@ _RELATIVE = 1e-6  # scales are float32
 
 @handles(*AFFINE_OPS, *NONLINEAR_OPS)
 def _pointwise(reader: Reader, node: NodeProto) -> None:
+    streams = [name for name in node.input if name in reader.values]
+    if streams:
+        for name in node.input:  # a quantized bias, say
+            reader.dequantize(name)
     variables = [name for name in node.input if name and reader.constant(name) is None]
     if len(variables) > 1:
         _two_streams(reader, node)

@@ -82,8 +82,9 @@ class Reader:
         input_functions: tensors that are functions of inputs which the host has yet to quantize.
     """
 
-    def __init__(self, model: ModelWrapper) -> None:
+    def __init__(self, model: ModelWrapper, *, any_weights: bool = False) -> None:
         self.model = model
+        self.any_weights = any_weights
         self.values: dict[str, Value] = {}
         self.weights: dict[str, Weights] = {}
         self.input_functions: dict[str, InputFunction] = {}
@@ -138,6 +139,19 @@ class Reader:
                 bipolar=datatype == DataType["BIPOLAR"],
                 quantized=False,
             )
+        elif datatype.is_fixed_point():
+            scale = np.array([float(datatype.scale_factor())])
+            self._add_input(
+                InputFunction(name),
+                name,
+                round(float(datatype.min()) / scale[0]),
+                round(float(datatype.max()) / scale[0]),
+                scale,
+                scale * 0,
+                bipolar=False,
+                quantized=True,
+                rounded=True,
+            )
         else:
             self.input_functions[name] = InputFunction(name)
 
@@ -168,12 +182,18 @@ class Reader:
         *,
         bipolar: bool,
         quantized: bool,
+        rounded: bool = False,
     ) -> None:
         shape = tuple(int(size) for size in self.model.get_tensor_shape(function.name))
         if shape[0] != 1:
             raise UserError(
                 f"input '{function.name}' has a batch of {shape[0]}",
                 "export the model with a batch of 1",
+            )
+        if len(shape) < 2:
+            raise UserError(
+                f"input '{function.name}' has shape {shape}",
+                "give it a batch of 1 and features, or channels",
             )
         last = self._is_channels_last(function.name, len(shape))
         channels_first = not last and len(shape) > 2 and not function.flat
@@ -195,6 +215,7 @@ class Reader:
                 high=high,
                 quantized=quantized,
                 bipolar=bipolar and quantized,
+                rounded=rounded,
                 gain=function.gain,
                 offset=function.offset,
                 scale=float(scale[0]),
@@ -265,9 +286,14 @@ class Reader:
         """A constant that is not quantized, or None."""
         return self._constants.get(name)
 
-    def set_constant(self, name: str, value: npt.NDArray[Any]) -> None:
-        """Makes a tensor a constant."""
-        self._constants[name] = value
+    def dequantize(self, name: str) -> None:
+        """Makes a quantized constant an ordinary one, for those who take no integers."""
+        weights = self.weights.get(name)
+        if weights is None:
+            return
+        values = (weights.codes * weights.scale).astype(np.float32)
+        self._constants[name] = values
+        self.model.set_initializer(name, values)  # float32 execution of single nodes reads it
 
     def value(self, node: NodeProto, index: int = 0) -> Value:
         """The value that a node reads.
@@ -280,7 +306,8 @@ class Reader:
             self.refuse(
                 node,
                 f"it reads the input '{self.input_functions[name].name}' in floating point",
-                "put a Quant node behind the input, or annotate the input as UINT8 or INT8",
+                "put a Quant node behind the input, or state its type, such as UINT8 or FIXED<8,4> "
+                "(--input-type)",
             )
         if name not in self.values:
             self.refuse(node, f"its input '{name}' is a constant", "fold it into the model")
