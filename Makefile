@@ -1,11 +1,12 @@
 # make demo   builds the default flow for a ZCU104, in .venv, from the lock files
 # make test   lints, type-checks and tests, in .venv
+# make coverage   writes docs/coverage.md: what the tests of the RTL reach of it
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test lint schemas clean
+.PHONY: demo test lint coverage schemas clean
 
 demo: .venv/installed
 	$(BIN)/sdq-fpga build --board zcu104
@@ -17,6 +18,12 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The same seed, the same cases, the same coverage.
+coverage: .venv/installed
+	rm -rf build/coverage
+	$(BIN)/pytest tests/hw --hypothesis-seed=1 --hw-coverage build/coverage
+	$(BIN)/python -m sdq_fpga.sim.coverage build/coverage hw tests/hw/coverage.toml docs/coverage.md
 
 schemas: .venv/installed
 	$(BIN)/python -m sdq_fpga.schemas.write
@@ -32,4 +39,4 @@ schemas: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs build

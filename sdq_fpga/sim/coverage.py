@@ -15,9 +15,10 @@ with byte 1 before each key and byte 2 before each value. The keys:
 - ``S``: the lines that run with it, such as ``3-5,9``; missing where there are none.
 - ``t``, ``page``, ``h``: kind (``line`` or ``branch``), module with its parameters, instance.
 
-Verilator leaves out what ends the simulation (``$error``, ``$stop``), and continuous assignments of
-plain signals. It also can't know of a generate block that no instance has: therefore the sources
-are searched for ``always`` and ``initial``, and one without a point counts as a line not reached.
+Verilator leaves out blocks that may end the simulation (with ``$error`` or ``$stop``), and
+continuous assignments of plain signals. It also can't know of a generate block that no instance
+has: therefore the sources are searched for ``always`` and ``initial``, and any other one without a
+point counts as a line not reached.
 """
 
 import argparse
@@ -34,6 +35,8 @@ __all__ = ["Branch", "Excluded", "FileCoverage", "markdown", "measure", "read_ex
 _HEAD = "# SystemC::Coverage-"
 _CONSTANT = "functions that only constants call run when the design is elaborated"
 _PROCESS = re.compile(r"\b(?:always(?:_\w+)?|initial)\b")
+_WORD = re.compile(r"\bbegin\b|\bend\b|;")
+_ENDS = re.compile(r"\$(?:error|fatal|stop|finish)\b")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _FUNCTION = re.compile(r"^\s*function\b.*?^\s*endfunction\b", re.DOTALL | re.MULTILINE)
 
@@ -155,7 +158,7 @@ def markdown(files: Sequence[FileCoverage]) -> str:
     rows.append(f"| all | {_share(lines)} | {_share(branches)} | |")
     parts = ["\n".join(rows)]
     if others := [file.path.as_posix() for file in files if not file.simulated]:
-        parts.append(f"Not simulated there, or without statements: {', '.join(others)}.")
+        parts.append(f"Not measured, or without statements: {', '.join(others)}.")
     reasons: dict[str, list[str]] = {}
     for file in simulated:
         for reason in sorted({reason for _, reason in file.excluded}):
@@ -194,11 +197,7 @@ def _judge(
     source = _COMMENT.sub(
         lambda match: re.sub(r"[^\n]", " ", match[0]), path.read_text(encoding="utf-8")
     )
-    lines = {
-        number: False
-        for number, text in enumerate(source.splitlines(), start=1)
-        if _PROCESS.search(text)
-    }
+    lines = dict.fromkeys(_processes(source), False)
     for point, covered in counts.lines.items():
         for line in covered:
             lines[line] = lines.get(line, False) or counts.reached[point] > 0
@@ -236,6 +235,19 @@ def _judge(
     return FileCoverage(
         path.relative_to(root), bool(counts.reached), lines, branches, tuple(sorted(left_out))
     )
+
+
+def _processes(source: str) -> Iterable[int]:
+    """The lines of ``always`` and ``initial``, without those that may end the simulation."""
+    for match in _PROCESS.finditer(source):
+        depth, end = 0, len(source)
+        for word in _WORD.finditer(source, match.end()):
+            depth += {"begin": 1, "end": -1, ";": 0}[word[0]]
+            if depth == 0:
+                end = word.end()
+                break
+        if not _ENDS.search(source, match.end(), end):
+            yield source.count("\n", 0, match.start()) + 1
 
 
 def _numbers(text: str) -> list[int]:

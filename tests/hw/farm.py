@@ -1,13 +1,16 @@
 """Many operators in one simulation: compiling once is what takes the time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
@@ -19,6 +22,35 @@ from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
 from sdq_fpga.sim.bench import Drive, compile_bench, run_bench
 
 Integers = npt.NDArray[np.int64]
+
+CACHE: Path | None = None
+"""Where compiled simulations are kept, and what all of them are linked with."""
+COVERAGE: Path | None = None
+"""Where coverage of the RTL goes, if it is asked for."""
+
+one_farm = settings(
+    max_examples=1,
+    deadline=None,
+    phases=(Phase.generate,),
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+)
+"""Settings of a test that compiles a farm: once, as that takes seconds."""
+
+
+def farms(case: st.SearchStrategy, count: int) -> st.SearchStrategy:
+    """Lists of ``count`` cases, without the one hypothesis begins with: the simplest, repeated."""
+    lists = st.lists(case, min_size=count, max_size=count)
+    return lists.filter(lambda cases: len(set(map(repr, cases))) > 1)
+
+
+def compile_options() -> dict[str, Any]:
+    """Options of ``compile_bench`` for a simulation of tests."""
+    return {"optimise": False, "cache_dir": CACHE, "coverage": COVERAGE is not None}
+
+
+def covered(drive: Drive) -> Drive:
+    """The same drive, which also counts coverage if that is asked for."""
+    return replace(drive, coverage=COVERAGE / f"{uuid4().hex}.dat") if COVERAGE else drive
 
 
 @dataclass(frozen=True)
@@ -56,7 +88,14 @@ def stream_of(port: StreamPort) -> Stream:
 class Farm:
     """Cases side by side in one module, compiled."""
 
-    def __init__(self, cases: Sequence[Case], work: Path, cache: Path | None = None, part: str = "xczu7ev-ffvc1156-2-e", **options: Any) -> None:
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        work: Path,
+        cache: Path | None = None,
+        part: str = "xczu7ev-ffvc1156-2-e",
+        **options: Any,
+    ) -> None:
         self.cases, self.work = cases, work
         work.mkdir(parents=True, exist_ok=True)
         self.ops: list[Operator] = []
@@ -82,9 +121,15 @@ class Farm:
         sources["farm.sv"] = self._top()
         for name, text in sources.items():
             (rtl / name).write_text(text)
-        paths = sorted((rtl / name for name in sources), key=lambda path: ("package" not in path.read_text().split("module")[0], path.name))
+        paths = sorted(
+            (rtl / name for name in sources),
+            key=lambda path: ("package" not in path.read_text().split("module")[0], path.name),
+        )
         self.executable = compile_bench(
-            paths, "farm", work / "build", cache_dir=cache, **{"optimise": False, **options}
+            paths,
+            "farm",
+            work / "build",
+            **{**compile_options(), **({"cache_dir": cache} if cache else {}), **options},
         )
 
     def _ports(self) -> list[tuple[str, str, str, StreamPort]]:
@@ -109,9 +154,13 @@ class Farm:
             pins = [".ap_clk(ap_clk)", ".ap_rst_n(ap_rst_n)"]
             for prefix, _, pin, _ in self._ports():
                 if prefix.startswith(f"c{number}_"):
-                    pins += [f".{pin}_T{s.upper()}({prefix}_t{s})" for s in ("data", "valid", "ready")]
+                    pins += [
+                        f".{pin}_T{s.upper()}({prefix}_t{s})" for s in ("data", "valid", "ready")
+                    ]
             instances.append(f"{op.onnx_node.name} u{number} ({', '.join(pins)});")
-        return f"module farm ({', '.join(declarations)});\n" + "\n".join(instances) + "\nendmodule\n"
+        return (
+            f"module farm ({', '.join(declarations)});\n" + "\n".join(instances) + "\nendmodule\n"
+        )
 
     def run(self, **drive: Any) -> None:
         """Runs all cases, and compares every output."""
@@ -122,12 +171,19 @@ class Farm:
             for k, (port, expected) in enumerate(zip(op.outputs(), case.expected, strict=True)):
                 sinks[f"c{number}_out{k}"] = (stream_of(port), len(expected))
         ran = run_bench(
-            self.executable, sources, sinks, Drive(**drive), scratch=self.work, memories=self.work
+            self.executable,
+            sources,
+            sinks,
+            covered(Drive(**drive)),
+            scratch=self.work,
+            memories=self.work,
         )
         for number, case in enumerate(self.cases):
             for k, expected in enumerate(case.expected):
                 found = ran.outputs[f"c{number}_out{k}"]
-                np.testing.assert_array_equal(found, expected, err_msg=f"{case.op} {case.attributes} output {k}")
+                np.testing.assert_array_equal(
+                    found, expected, err_msg=f"{case.op} {case.attributes} output {k}"
+                )
 
 
 def _model(case: Case, number: int) -> tuple[ModelWrapper, Any]:
@@ -135,10 +191,17 @@ def _model(case: Case, number: int) -> tuple[ModelWrapper, Any]:
     constants = [f"const{k}" for k in range(len(case.constants))]
     outputs = [f"out{k}" for k in range(len(case.expected))]
     node = helper.make_node(
-        case.op, [*inputs, *constants], outputs, domain=DOMAIN, name=f"c{number}_{case.op}",
-        backend="fpgadataflow", **case.attributes,
+        case.op,
+        [*inputs, *constants],
+        outputs,
+        domain=DOMAIN,
+        name=f"c{number}_{case.op}",
+        backend="fpgadataflow",
+        **case.attributes,
     )
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (*inputs, *outputs)]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (*inputs, *outputs)
+    ]
     graph = helper.make_graph([node], "case", values[: len(inputs)], values[len(inputs) :])
     model = ModelWrapper(helper.make_model(graph))
     for name, value in zip(constants, case.constants, strict=True):
@@ -153,7 +216,9 @@ def execute(case: Case) -> list[Integers]:
     frames: list[list[Integers]] = [[] for _ in case.expected]
     for index in range(len(case.inputs[0])):
         context = {f"const{k}": value for k, value in enumerate(case.constants)}
-        context |= {f"in{k}": value[index][None].astype(np.float32) for k, value in enumerate(case.inputs)}
+        context |= {
+            f"in{k}": value[index][None].astype(np.float32) for k, value in enumerate(case.inputs)
+        }
         op.execute_node(context, model.graph)
         for k, kept in enumerate(frames):
             kept.append(np.asarray(context[f"out{k}"]).astype(np.int64)[0])

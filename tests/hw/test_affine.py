@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from finn.util.basic import getHWCustomOp
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from qonnx.core.datatype import DataType
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm, _model, execute
+from tests.hw.farm import Case, Farm, _model, execute, farms, one_farm
 from tests.hw.single import intervals, lint_case, operator
 
 # ---- shared with the tests of requantization ------------------------------------------------
@@ -123,22 +123,15 @@ def check_execute(drawn):
             np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=12, max_size=12), st.integers(0, 2**31))
-def test_results(tmp_path_factory, drawn, seed):
-    farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
+@one_farm
+@given(farms(cases(), 12), st.integers(0, 2**31))
+def test_examples_and_random_cases(tmp_path_factory, drawn, seed):
+    farm = Farm([*EXAMPLES.values(), *drawn], tmp_path_factory.mktemp("farm"))
     farm.run(stall=0.0, seed=seed)
     farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=11)
-    check_execute(drawn)
-
-
-def test_examples_and_one_beat_a_cycle(tmp_path):
-    farm = Farm(list(EXAMPLES.values()), tmp_path)
-    farm.run(stall=0.0)
-    farm.run(stall=0.4, seed=5)
-    farm.run(stall=0.2, seed=6, reset=10)
+    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
     assert intervals(farm) == [op.cycles() for op in farm.ops]
+    check_execute(drawn)
     # x of 26 bits is too wide for the float32 that execute takes.
     check_execute(case for name, case in EXAMPLES.items() if name != "several slices")
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from qonnx.core.datatype import DataType
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm, execute
+from tests.hw.farm import Case, Farm, execute, farms, one_farm
 from tests.hw.single import intervals, lint_case, operator
 
 # Each with all the types that go into it.
@@ -58,8 +58,8 @@ def cases(draw):
     return case(rng, shape, channels, in_types, out_type, pe, draw(st.integers(2, 4)))
 
 
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=20, max_size=20), st.integers(0, 2**31))
+@one_farm
+@given(farms(cases(), 20), st.integers(0, 2**31))
 def test_channels_are_side_by_side(tmp_path_factory, drawn, seed):
     farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
     farm.run(stall=0.0, seed=seed)

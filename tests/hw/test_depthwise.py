@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from finn.util.basic import getHWCustomOp
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm, _model, execute
+from tests.hw.farm import Case, Farm, _model, execute, farms, one_farm
 from tests.hw.macs import INPUTS, WEIGHTS, BurstFarm, limits, tightest, values
 from tests.hw.single import intervals, lint_case, operator
 
@@ -23,8 +23,13 @@ def depthwise(rng, x_kind, w_kind, shape, taps, pe, simd, frames, external=False
     x = values(rng, x_kind, (frames, height, width, taps, channels))
     stream = in_stream_order(x, pe)
     attributes = {
-        "shape": [1, *shape], "taps": taps, "PE": pe, "SIMD": simd,
-        "in_type": x_kind, "weight_type": w_kind, **more,
+        "shape": [1, *shape],
+        "taps": taps,
+        "PE": pe,
+        "SIMD": simd,
+        "in_type": x_kind,
+        "weight_type": w_kind,
+        **more,
     }
     tensor = x.reshape(frames, height, width, -1)
     if not external:
@@ -49,27 +54,27 @@ def cases(draw):
     taps, simd = draw(st.sampled_from([(9, 1), (9, 1), (9, 3), (9, 9), (4, 2), (1, 1), (25, 5)]))
     pe = draw(st.integers(1, 4))
     return depthwise(
-        np.random.default_rng(draw(st.integers(0, 2**32))), x_kind, w_kind,
+        np.random.default_rng(draw(st.integers(0, 2**32))),
+        x_kind,
+        w_kind,
         shape=(draw(st.integers(1, 2)), draw(st.integers(1, 3)), pe * draw(st.integers(1, 3))),
-        taps=taps, pe=pe, simd=simd, frames=draw(st.integers(2, 4)),
+        taps=taps,
+        pe=pe,
+        simd=simd,
+        frames=draw(st.integers(2, 4)),
         external=draw(st.sampled_from([False, False, True])),
         resType=draw(st.sampled_from(["lut", "dsp"])),
         adder_step=draw(st.sampled_from([1, 1, 2])),
     )
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=24, max_size=24), st.integers(0, 2**31))
-def test_sums(tmp_path_factory, cache, drawn, seed):
+@one_farm
+@given(farms(cases(), 24), st.integers(0, 2**31))
+def test_sums(tmp_path_factory, drawn, seed):
     for case, tensors in drawn:
         own = Case(case.op, case.attributes, tensors, case.expected, case.constants)
         np.testing.assert_array_equal(execute(own)[0], case.expected[0])
-    farm = BurstFarm([case for case, _ in drawn], tmp_path_factory.mktemp("farm"), cache)
+    farm = BurstFarm([case for case, _ in drawn], tmp_path_factory.mktemp("farm"))
     farm.run(seed=seed)
     farm.run(stall=0.4, seed=seed)
     farm.run(stall=0.9, seed=seed)
@@ -78,7 +83,7 @@ def test_sums(tmp_path_factory, cache, drawn, seed):
     farm.run_with_bursts(seed=seed, reset=67)
 
 
-def test_a_beat_takes_a_cycle(tmp_path, cache):
+def test_a_beat_takes_a_cycle(tmp_path):
     rng = np.random.default_rng(1)
     folds = [(9, 1, 2), (9, 3, 4), (9, 9, 2), (2, 1, 1), (4, 1, 2), (8, 2, 2), (1, 1, 4)]
     drawn = [
@@ -86,7 +91,7 @@ def test_a_beat_takes_a_cycle(tmp_path, cache):
         for taps, simd, pe in folds
         for kind, external in (("lut", False), ("dsp", True))
     ]
-    farm = Farm(drawn, tmp_path, cache)
+    farm = Farm(drawn, tmp_path)
     farm.run(seed=2)
     assert list(intervals(farm)) == [op.cycles() for op in farm.ops]
     for op, (taps, simd, pe) in zip(farm.ops, np.repeat(folds, 2, axis=0), strict=True):

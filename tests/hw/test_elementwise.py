@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from qonnx.core.datatype import DataType
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm, execute
+from tests.hw.farm import Case, Farm, execute, farms, one_farm
 from tests.hw.single import intervals, lint_case, operator
 
 TYPES = ["BIPOLAR", "TERNARY", "BINARY"]
@@ -72,8 +72,14 @@ def cases(draw):
     count = draw(st.integers(2, 4))
     inputs = [draw_values(rng, name, (count, *shape)) for name in (left, right)]
     attributes = {
-        "shape": [1, *shape], "left_type": left, "right_type": right, "out_type": out,
-        "operation": operation, "left_factor": a, "right_factor": b, "PE": pe,
+        "shape": [1, *shape],
+        "left_type": left,
+        "right_type": right,
+        "out_type": out,
+        "operation": operation,
+        "left_factor": a,
+        "right_factor": b,
+        "PE": pe,
         "resType": draw(st.sampled_from(["auto", "lut", "dsp"])),
     }
     return Case("SdqElementwise_rtl", attributes, inputs, [REFERENCE[operation](*inputs, a, b)])
@@ -84,8 +90,13 @@ def case(operation, left, right, out, pe=2, shape=(3, 2, 4), **more):
     inputs = [draw_values(rng, name, (3, *shape)) for name in (left, right)]
     a, b = more.get("left_factor", 1), more.get("right_factor", 1)
     attributes = {
-        "shape": [1, *shape], "left_type": left, "right_type": right, "out_type": out,
-        "operation": operation, "PE": pe, **more,
+        "shape": [1, *shape],
+        "left_type": left,
+        "right_type": right,
+        "out_type": out,
+        "operation": operation,
+        "PE": pe,
+        **more,
     }
     return Case("SdqElementwise_rtl", attributes, inputs, [REFERENCE[operation](*inputs, a, b)])
 
@@ -115,22 +126,15 @@ def check_execute(drawn):
             np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=16, max_size=16), st.integers(0, 2**31))
-def test_results(tmp_path_factory, drawn, seed):
-    farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
+@one_farm
+@given(farms(cases(), 16), st.integers(0, 2**31))
+def test_examples_and_random_cases(tmp_path_factory, drawn, seed):
+    farm = Farm([*EXAMPLES, *WIDE, *drawn], tmp_path_factory.mktemp("farm"))
     farm.run(stall=0.0, seed=seed)
     farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=11)
-    check_execute(drawn)
-
-
-def test_examples_and_one_beat_a_cycle(tmp_path):
-    farm = Farm([*EXAMPLES, *WIDE], tmp_path)
-    farm.run(stall=0.0)
-    farm.run(stall=0.4, seed=5)
+    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
     assert intervals(farm) == [op.cycles() for op in farm.ops]
-    check_execute(EXAMPLES)
+    check_execute([*EXAMPLES, *drawn])
 
 
 @pytest.mark.parametrize("one", [*EXAMPLES, *WIDE], ids=lambda one: str(one.attributes["out_type"]))

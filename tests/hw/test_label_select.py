@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm, execute
+from tests.hw.farm import Case, Farm, execute, farms, one_farm
 from tests.hw.single import intervals, lint_case, operator
 
 RANGE = {"BIPOLAR": (-1, 1), "BINARY": (0, 1), "TERNARY": (-1, 1), "UINT3": (0, 7)}
@@ -38,29 +38,28 @@ def cases(draw):
     return case(rng, name, folds, pe, k if k <= 16 else 1, draw(st.integers(3, 6)))
 
 
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=24, max_size=24), st.integers(0, 2**31))
-def test_largest_first(tmp_path_factory, drawn, seed):
+# (folds, PE, k), and the cycles between frames.
+INTERVALS = {
+    (10, 1, 1): 10, (5, 2, 1): 5, (1, 10, 1): 1, (1, 1, 1): 1, (10, 1, 10): 10, (2, 5, 10): 10,
+    (1, 2, 2): 2, (5, 2, 3): 10,
+}  # fmt: skip
+
+
+@one_farm
+@given(farms(cases(), 24), st.integers(0, 2**31))
+def test_largest_first_and_no_gap_between_frames(tmp_path_factory, drawn, seed):
+    rng = np.random.default_rng(seed)
+    drawn = [*(case(rng, "INT4", *one, 6) for one in INTERVALS), *drawn]
     farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
     farm.run(stall=0.0, seed=seed)
     farm.run(stall=0.4, seed=seed)
     farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
-    assert intervals(farm) == [op.cycles() for op in farm.ops]
+    found = intervals(farm)
+    assert found == [op.cycles() for op in farm.ops]
+    assert found[: len(INTERVALS)] == list(INTERVALS.values())
     for one in drawn:
-        (found,) = execute(one)
-        np.testing.assert_array_equal(found, one.expected[0])
-
-
-def test_frames_follow_each_other_without_a_gap(tmp_path):
-    drawn = [
-        case(np.random.default_rng(1), "INT4", folds, pe, k, 6)
-        for folds, pe, k in [
-            (10, 1, 1), (5, 2, 1), (1, 10, 1), (1, 1, 1), (10, 1, 10), (2, 5, 10), (1, 2, 2),
-            (5, 2, 3),
-        ]
-    ]  # fmt: skip
-    farm = Farm(drawn, tmp_path)
-    assert intervals(farm) == [10, 5, 1, 1, 10, 10, 2, 10]
+        (result,) = execute(one)
+        np.testing.assert_array_equal(result, one.expected[0])
 
 
 @settings(max_examples=8, deadline=None)

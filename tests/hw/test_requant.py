@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm
+from tests.hw.farm import Case, Farm, farms, one_farm
 from tests.hw.single import intervals, lint_case
 from tests.hw.test_affine import (
     check_execute,
@@ -46,9 +46,7 @@ def cases(draw):
     pe = draw(st.integers(1, 4))
     shape = (draw(st.integers(1, 3)), draw(st.integers(1, 3)), pe * draw(st.integers(1, 4)))
     frames = draw_values(rng, in_type, (draw(st.integers(2, 4)), *shape))
-    gain, offset = (
-        draw(constants(name, shape[-1], rng)) for name in (gain_type, offset_type)
-    )
+    gain, offset = (draw(constants(name, shape[-1], rng)) for name in (gain_type, offset_type))
     if draw(st.booleans()):
         offset = offset * 0
     gain_neg = None
@@ -77,9 +75,7 @@ def example(gain, offset, gain_neg=None, kinds=("INT16", "INT12", "INT20"), **mo
     frames = draw_values(np.random.default_rng(3), kinds[0], (3, 2, 3, 6))
     defaults = {"PE": 2, "shift": 9, "out_type": "INT12", "low": -2048, "high": 2047}
     gain_neg = None if gain_neg is None else np.array(gain_neg)
-    return requant(
-        kinds, frames, np.array(gain), np.array(offset), gain_neg, **(defaults | more)
-    )
+    return requant(kinds, frames, np.array(gain), np.array(offset), gain_neg, **(defaults | more))
 
 
 GAINS, OFFSETS = [900, -2000, 17, 1, 2047, 64], [5, -400000, 0, 256, 77777, -1]
@@ -103,30 +99,10 @@ EXAMPLES = {
 }  # fmt: skip
 
 
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=8, max_size=8), st.integers(0, 2**31))
-def test_results(tmp_path_factory, drawn, seed):
-    farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
-    farm.run(stall=0.0, seed=seed)
-    farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=11)
-    check_execute(drawn)
-
-
-def test_examples_and_one_beat_a_cycle(tmp_path):
-    farm = Farm(list(EXAMPLES.values()), tmp_path)
-    farm.run(stall=0.0)
-    farm.run(stall=0.4, seed=5)
-    farm.run(stall=0.2, seed=6, reset=10)
-    assert intervals(farm) == [op.cycles() for op in farm.ops]
-    # x of 26 bits is too wide for the float32 that execute takes.
-    check_execute(case for name, case in EXAMPLES.items() if name != "several slices")
-
-
-def test_every_half_and_bound(tmp_path):
+def every_x():
     """All x of 8 bits, bounds odd and even: where rounding to even meets clipping."""
     x = np.arange(-128, 128).reshape(1, 16, 16)
-    drawn = [
+    return [
         requant(
             ("INT8", "INT4", "INT4"), np.stack([x, x]), np.array([gain]), np.array([offset]),
             shift=2, low=low, high=low + span, out_type="INT8", PE=1,
@@ -135,9 +111,20 @@ def test_every_half_and_bound(tmp_path):
             (1, 0, -6, 9), (1, 0, -5, 9), (3, 1, -6, 1), (-1, 2, -5, 1), (1, 0, 3, 0), (1, 0, 4, 0),
         )
     ]  # fmt: skip
-    farm = Farm(drawn, tmp_path)
-    farm.run()
+
+
+@one_farm
+@given(farms(cases(), 8), st.integers(0, 2**31))
+def test_examples_and_random_cases(tmp_path_factory, drawn, seed):
+    drawn = [*drawn, *every_x()]
+    farm = Farm([*EXAMPLES.values(), *drawn], tmp_path_factory.mktemp("farm"))
+    farm.run(stall=0.0, seed=seed)
+    farm.run(stall=0.4, seed=seed)
+    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
+    assert intervals(farm) == [op.cycles() for op in farm.ops]
     check_execute(drawn)
+    # x of 26 bits is too wide for the float32 that execute takes.
+    check_execute(case for name, case in EXAMPLES.items() if name != "several slices")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

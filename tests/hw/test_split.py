@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdq_fpga.errors import UserError
-from tests.hw.farm import Case, Farm, execute
+from tests.hw.farm import Case, Farm, execute, farms, one_farm
 from tests.hw.single import intervals, lint_case, operator
 
 RANGE = {"BIPOLAR": (-1, 1), "BINARY": (0, 1), "TERNARY": (-1, 1), "UINT5": (0, 31)}
@@ -41,8 +41,8 @@ def cases(draw):
     return Case("SdqSplit_rtl", attributes, [frames], expected)
 
 
-@settings(max_examples=2, deadline=None, phases=(Phase.generate,))
-@given(st.lists(cases(), min_size=24, max_size=24), st.integers(0, 2**31))
+@one_farm
+@given(farms(cases(), 24), st.integers(0, 2**31))
 def test_every_range_goes_to_its_output(tmp_path_factory, drawn, seed):
     farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
     farm.run(stall=0.0, seed=seed)

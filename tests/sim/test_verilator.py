@@ -140,7 +140,7 @@ def test_the_cache_is_asked_first(tmp_path, files, cache, monkeypatch):
 
     assert again() == first
     options = [{"defines": ["A"]}, {"parameters": [("STEP", 2)]}, {"assertions": False}]
-    for changed in (*options, {"warnings": ["-Wall"]}):
+    for changed in (*options, {"warnings": ["-Wall"]}, {"coverage": True}):
         with pytest.raises(AssertionError, match="a tool was run"):
             again(**changed)
     for path in (source, harness, moved / "header.h"):
