@@ -13,8 +13,8 @@
  *             beat for PE channels. Beats of in0 and in1 are taken together. No
  *             path leads from out0_tready to any other port.
  * Throughput: one beat of in0 a cycle, without gaps.
- * Latency:    from the last beat of PE channels: see sdq_mac_lut, 1 more for a
- *             register behind in0 (in1 has none), or sdq_mac_dsp.
+ * Latency:    from the last beat of PE channels, that of sdq_mac_dsp, or of
+ *             sdq_mac_lut and 1 cycle for a register behind in0 (in1 has none).
  * Resources:  see sdq_mac_lut or sdq_mac_dsp, and a counter.
  *****************************************************************************/
 module sdq_depthwise import sdq_mac_pkg::*; #(

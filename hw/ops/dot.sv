@@ -21,7 +21,7 @@
  *             STEP            levels of adders between registers
  * Result:     of the operands levels()/STEP cycles earlier. There is no enable:
  *             valid flags travel beside the pipeline.
- * Resources:  about width LUTs an adder (see SdqMvuLut_rtl.luts), registers
+ * Resources:  about width LUTs an adder (see Tree.luts of sdq_fpga/ops/mac.py), registers
  *             behind adders only.
  *****************************************************************************/
 module sdq_dot import sdq_mac_pkg::*; #(

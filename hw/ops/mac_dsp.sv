@@ -12,7 +12,7 @@
  *                        assertions only
  * Handshake:  as sdq_mac_lut: `valid` lets a beat in, `last` with it marks the
  *             last of a sum, which needs `free`; the pipeline never stops.
- * Latency:    5 cycles and $clog2(SIMD).
+ * Latency:    3 cycles, $clog2(SIMD), and that of sdq_result_queue.
  * Resources:  PE*SIMD DSP slices; PE*(SIMD-1)*OUT_BITS LUTs, an inverter for a
  *             BIPOLAR operand; sdq_result_queue.
  *****************************************************************************/

@@ -10,9 +10,10 @@
  * Handshake:  `valid` lets a beat in, `last` with it marks the last of a sum,
  *             which needs `free`. The output is AXI-Stream; the pipeline never
  *             stops, and a place in the result queue is reserved for each sum.
- * Latency:    3 cycles and one for each register level of sdq_dot.
- * Resources:  per PE, sdq_dot and one LUT and two flip-flops per bit of the
- *             sum, as the accumulator is cleared while the sum moves on.
+ * Latency:    that of sdq_dot and of sdq_result_queue.
+ * Resources:  per PE, sdq_dot, and a LUT and a flip-flop per bit of the sum:
+ *             the accumulator takes no multiplexer, as it is cleared in the
+ *             cycle that moves the sum on. sdq_result_queue. No DSP slices.
  *****************************************************************************/
 module sdq_mac_lut import sdq_mac_pkg::*; #(
 	int unsigned  PE = 1,
@@ -157,7 +158,7 @@ module sdq_mac_lut import sdq_mac_pkg::*; #(
 
 `ifndef SYNTHESIS
 	always_ff @(posedge clk) begin
-		assert(rst || !valid || !last || free) else  $error("a sum began its end without a place");
+		assert(rst || !valid || !last || free) else  $error("a sum ends without a place");
 	end
 `endif
 

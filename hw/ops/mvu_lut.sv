@@ -17,8 +17,8 @@
  *             one of the vector. No path leads from out0_tready to any other
  *             port; in1 enters the multipliers without a register.
  * Throughput: a vector in MW/SIMD * MH/PE cycles, without gaps.
- * Latency:    4 cycles and one per level of sdq_dot's adders from the last beat
- *             of a vector to the first sum, with 1 more if there is a buffer.
+ * Latency:    from the last beat of a vector to its first sum, those of
+ *             sdq_replay, sdq_dot and sdq_result_queue together.
  * Resources:  see sdq_dot, sdq_mac_lut, sdq_result_queue; sdq_replay for
  *             MW/SIMD words of in0.
  *****************************************************************************/

@@ -8,9 +8,9 @@
  *             any number of cycles later. The output is AXI-Stream.
  * Latency:    2 cycles (PLACES = 2) or 3, 1 result a cycle; a place is free
  *             again in the cycle after its result has left.
- * Resources:  PLACES = 2: 2*WIDTH flip-flops and a few LUTs, as each result
- *             moves through both registers. Otherwise WIDTH shift registers of
- *             up to 16 (32) bits between the registers.
+ * Resources:  2*WIDTH flip-flops and a few LUTs: results move through two
+ *             registers without a multiplexer. For PLACES > 2, WIDTH shift
+ *             registers of 16 or 32 bits between them.
  *****************************************************************************/
 module sdq_result_queue #(
 	int unsigned  WIDTH  = 8,

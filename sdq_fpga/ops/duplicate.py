@@ -34,7 +34,7 @@ class SdqDuplicate_rtl(Operator):  # noqa: N801
 
     def check(self) -> None:
         """Refuses fewer than two copies, and a PE that does not divide the channels."""
-        if self.integer("copies") < 2:  # noqa: PLR2004
+        if self.integer("copies") < 2:
             raise self.refuse("copies must be 2 or more", "use the stream itself")
         self.check_elements("PE", self.integers("shape")[-1])
 

@@ -473,4 +473,5 @@ class MacOperator(Operator):
         depth = -(-math.prod(self.weight_shape) // (self.integer("PE") * self.integer("SIMD")))
         style = self.text("ram_style")
         in_luts = style == "distributed" or (style == "auto" and depth <= _LUT_RAM_DEPTH)
-        return width + 20 + (width * -(-depth // _LUT_RAM_DEPTH) if in_luts else 0)
+        port = 30 * self.integer("runtime_writeable_weights")
+        return width + 20 + port + (width * -(-depth // _LUT_RAM_DEPTH) if in_luts else 0)

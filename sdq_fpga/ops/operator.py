@@ -182,7 +182,7 @@ class Operator(RTLBackend):  # type: ignore[misc]
     def luts(self) -> int:
         """Estimate of LUTs."""
 
-    def dsps(self, part: str) -> int:  # noqa: ARG002
+    def dsps(self, part: str) -> int:
         """DSP slices on ``part``."""
         return 0
 
@@ -193,11 +193,11 @@ class Operator(RTLBackend):  # type: ignore[misc]
             UserError: naming the node and the attribute.
         """
 
-    def memories(self, model: ModelWrapper) -> tuple[Memory, ...]:  # noqa: ARG002
+    def memories(self, model: ModelWrapper) -> tuple[Memory, ...]:
         """Memories inside the module, from the initializers of ``model``."""
         return ()
 
-    def weight_stream(self, model: ModelWrapper) -> WeightStream | None:  # noqa: ARG002
+    def weight_stream(self, model: ModelWrapper) -> WeightStream | None:
         """Weights that stream into the module's last input."""
         return None
 
@@ -217,7 +217,9 @@ class Operator(RTLBackend):  # type: ignore[misc]
 
     def refuse(self, what: str, fix: str) -> UserError:
         """An error that names this node."""
-        return UserError(f"{self.onnx_node.op_type} '{self.onnx_node.name}': {what}", fix)
+        layer = self.onnx_node.doc_string
+        place = f" of layer '{layer}'" if layer else ""
+        return UserError(f"{self.onnx_node.op_type} '{self.onnx_node.name}'{place}: {what}", fix)
 
     def check_elements(self, name: str, channels: int) -> None:
         """Refuses a folding attribute ``name`` that does not divide ``channels``.
@@ -275,7 +277,7 @@ class Operator(RTLBackend):  # type: ignore[misc]
         """Cycles between frames."""
         return self.cycles()
 
-    def lut_estimation(self, fpgapart: str) -> int:  # noqa: ARG002
+    def lut_estimation(self, fpgapart: str) -> int:
         """Estimate of LUTs."""
         return self.luts()
 
@@ -299,7 +301,7 @@ class Operator(RTLBackend):  # type: ignore[misc]
         self.check()
         return []
 
-    def execute_node(self, context: dict[str, npt.NDArray[Any]], graph: GraphProto) -> None:  # noqa: ARG002
+    def execute_node(self, context: dict[str, npt.NDArray[Any]], graph: GraphProto) -> None:
         """Computes the outputs in NumPy."""
         tensors = [
             np.rint(context[name]).astype(np.int64).reshape(port.shape)
@@ -325,7 +327,7 @@ class Operator(RTLBackend):  # type: ignore[misc]
             self.integer("runtime_writeable_weights")
         )
 
-    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:  # noqa: ARG002
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Writes the wrapper and the memories into the node's ``code_gen_dir_ipgen``."""
         self.check()
         folder = Path(self.text("code_gen_dir_ipgen"))
@@ -341,6 +343,8 @@ class Operator(RTLBackend):  # type: ignore[misc]
             weights_file = str(folder / f"{name}_weights.dat")
             lines = _hexadecimal(weights.padded_width, weights.words)
             Path(weights_file).write_text(lines, encoding="utf-8")
+            if weights.style == "ultra":  # a bitstream has no contents of UltraRAM
+                weights_file = ""
         text = _wrapper_template().render(
             name=name,
             module=self.MODULE,
@@ -357,7 +361,7 @@ class Operator(RTLBackend):  # type: ignore[misc]
         self.set_nodeattr("ipgen_path", str(folder))
         self.set_nodeattr("ip_path", str(folder))
 
-    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:  # noqa: FBT001, FBT002
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """Sources in order of compilation: the library's, ours, the wrapper."""
         library = Path(get_settings().finn_rtllib)
         sources = [shipped_dir("hw") / "ops" / name for name in self.SOURCES]

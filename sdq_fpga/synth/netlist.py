@@ -1,16 +1,25 @@
 """The netlist between elaboration and mapping, as Yosys's text format RTLIL.
 
 Read line by line: what must not be in a design is found here, and what the sources ask for is put
-where Yosys looks for it. Yosys knows ``ram_style`` and ``rom_style`` in lower case and as strings
-only, takes "distributed" for memories that are written only, and does not know ``use_dsp``. It finds a shift register with a tap only where that tap is
-read with ``$shiftx``, while its SystemVerilog reader makes a ``$bmux``.
+where Yosys looks for it:
+
+- It knows ``ram_style`` and ``rom_style`` in lower case and as strings only, and takes
+  "distributed" only for a memory that is written.
+- It does not know ``use_dsp``; the attribute goes from the net to its multiplication.
+- Its SystemVerilog reader makes a memory of every unpacked array, also of the registers of a
+  pipeline, which must be registers when they are to go into a DSP slice.
+- It finds a shift register with a tap only where that tap is read with ``$shiftx``, while its
+  SystemVerilog reader makes a ``$bmux``.
 """
 
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Netlist", "read_netlist"]
+__all__ = ["REGISTERS", "Netlist", "read_netlist"]
+
+REGISTERS = "sdq_registers"
+"""An attribute of memories that are registers: all addresses are constants."""
 
 _STYLES = frozenset({"ram_style", "rom_style"})
 _NET = re.compile(r"\\\S+|\$\S+")
@@ -32,6 +41,7 @@ class _Object:
     kind: str
     attributes: dict[str, str]
     line: int
+    attribute_lines: dict[str, int] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     last_line: int = 0
@@ -132,24 +142,14 @@ class Netlist:
         """The text, with what the sources ask for where Yosys looks for it."""
         lines = self.text.split("\n")
         for module in self.modules:
-            written = {
-                cell.parameters["MEMID"].strip('"').replace("\\\\", "\\")
-                for cell in module.cells
-                if cell.kind.startswith("$memwr")
-            }
-            for memory in module.memories:
-                for name, style in _styles(memory).items():
-                    if style == "distributed" and memory.name not in written:
-                        style = "logic"
-                    # The last of two attributes of a name holds.
-                    lines[memory.line] = f'  attribute \\{name} "{style}"\n{lines[memory.line]}'
+            _prepare_memories(module, lines)
             drivers = module.drivers()
             for net, wire in module.wires.items():
                 if "use_dsp" in wire.attributes:
-                    choice = wire.attributes["use_dsp"].lower()
+                    choice = _string(wire.attributes["use_dsp"])
                     for product in _products(net, drivers):
                         lines[product.line] = (
-                            f"  attribute \\use_dsp {choice}\n{self._line(product)}"
+                            f'  attribute \\use_dsp "{choice}"\n{self._line(product)}'
                         )
             for cell in module.cells:
                 if cell.kind == "$bmux" and (tap := _tap(cell, module.wires, drivers)):
@@ -165,6 +165,7 @@ def read_netlist(text: str) -> Netlist:
     """Reads what Yosys wrote."""
     modules: list[_Module] = []
     attributes: dict[str, str] = {}
+    at: dict[str, int] = {}
     cell: _Object | None = None
     module = _Module("")
     for number, line in enumerate(text.split("\n")):
@@ -173,6 +174,7 @@ def read_netlist(text: str) -> Netlist:
         match word:
             case "attribute":
                 attributes[name.removeprefix("\\")] = value
+                at[name.removeprefix("\\")] = number
                 continue
             case "module":
                 module = _Module(rest)
@@ -182,7 +184,7 @@ def read_netlist(text: str) -> Netlist:
                 module.wires[name] = _Object(name, " ".join(kind), attributes, number)
             case "memory":
                 *kind, name = rest.split(" ")
-                module.memories.append(_Object(name, " ".join(kind), attributes, number))
+                module.memories.append(_Object(name, " ".join(kind), attributes, number, at))
             case "cell":
                 cell = _Object(value, name, attributes, number)
                 module.cells.append(cell)
@@ -192,12 +194,12 @@ def read_netlist(text: str) -> Netlist:
                 cell.pins[name.removeprefix("\\")] = value
             case "connect":
                 left, right = _two_signals(rest)
-                module.cells.append(_Object("", "$buf", {}, number, {"Y": left, "A": right}))
+                module.cells.append(_Object("", "$buf", {}, number, pins={"Y": left, "A": right}))
             case "end":
                 if cell is not None:
                     cell.last_line = number
                 cell = None
-        attributes = {}
+        attributes, at = {}, {}
     return Netlist(text, tuple(modules))
 
 
@@ -272,11 +274,26 @@ def _two_signals(text: str) -> tuple[str, str]:
     return text, ""
 
 
+def _prepare_memories(module: _Module, lines: list[str]) -> None:
+    ports: dict[str, list[_Object]] = {}
+    for cell in module.cells:
+        if cell.kind.startswith(("$memrd", "$memwr")):
+            name = cell.parameters["MEMID"].strip('"').replace("\\\\", "\\")
+            ports.setdefault(name, []).append(cell)
+    for memory in module.memories:
+        own = ports.get(memory.name, [])
+        written = any(port.kind.startswith("$memwr") for port in own)
+        for name, style in _styles(memory).items():
+            known = "logic" if style == "distributed" and not written else style
+            at = memory.attribute_lines[name]
+            lines[at] = f'  attribute \\{name.lower()} "{known}"'
+        if all(re.fullmatch(r"\d+('[01]+)?", port.pins["ADDR"]) for port in own):
+            lines[memory.line] = f"  attribute \\{REGISTERS} 1\n{lines[memory.line]}"
+
+
 def _styles(memory: _Object) -> dict[str, str]:
     return {
-        name.lower(): _string(value)
-        for name, value in memory.attributes.items()
-        if name.lower() in _STYLES
+        name: _string(value) for name, value in memory.attributes.items() if name.lower() in _STYLES
     }
 
 
@@ -286,7 +303,7 @@ def _string(constant: str) -> str:
         return constant.strip('"').lower()
     width, quote, bits = constant.partition("'")
     number = int(bits, 2) if quote else int(width)
-    return number.to_bytes((number.bit_length() + 7) // 8, "big").decode("ascii").lower()
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").decode(errors="replace").lower()
 
 
 def _plain(signal: str) -> str:

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Literal
@@ -23,7 +24,7 @@ from sdq_fpga.errors import StageError
 from sdq_fpga.progress import Progress, SilentProgress
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth.figures import Resources, SynthesisFigures
-from sdq_fpga.synth.netlist import Netlist, read_netlist
+from sdq_fpga.synth.netlist import REGISTERS, Netlist, read_netlist
 
 __all__ = ["Family", "check_design", "family_of", "synthesise", "synthesise_nodes"]
 
@@ -38,20 +39,18 @@ _PRIMITIVES = "primitives.sv"
 # One thread, as WebAssembly has none. FINN's axilite.sv uses a name before its declaration.
 # Assertions would keep alive the logic that they read.
 _READ = "read_slang -j 1 --ignore-assertions --allow-use-before-declare"
-# The width limits are those of synth_xilinx, without its least widths.
-_FORCE_DSP = {
-    "xcup": "+/xilinx/xcu_dsp_map.v -D DSP_A_MAXWIDTH=27 -D DSP_NAME=$__MUL27X18",
-    "xc7": "+/xilinx/xc7_dsp_map.v -D DSP_A_MAXWIDTH=25 -D DSP_NAME=$__MUL25X18",
-}
+# Multiplications for DSP slices, without the least widths of synth_xilinx.
+_MULTIPLIER = "techmap -map +/mul2dsp.v -D DSP_B_MAXWIDTH=18 -D DSP_A_MAXWIDTH_PARTIAL=18"
+_DSP48E1 = f"{_MULTIPLIER} -map +/xilinx/xc7_dsp_map.v -D DSP_A_MAXWIDTH=25 -D DSP_NAME=$__MUL25X18"
+_DSP48E2 = f"{_MULTIPLIER} -map +/xilinx/xcu_dsp_map.v -D DSP_A_MAXWIDTH=27 -D DSP_NAME=$__MUL27X18"
 _OPT_ROUNDS = 3  # after three, the nodes of an accelerator have the flip-flops of the flat design
 
 _OURS = re.compile(r"^\s*module\s+sdq_", re.MULTILINE)
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*(?!\s*\)).*?\*\)", re.DOTALL)
 _INSTANCE = re.compile(r"\s*(\w+)\s+\w+\s*\(\s*\..*\)\s*", re.DOTALL)
-_WITH_PARAMETERS = re.compile(r"\s*(?!module\b)\w+\s*#\s*\(.*\)\s*\w+\s*\(\s*\.", re.DOTALL)
 _SAID = re.compile(r"^(?:(\S+:\d+): )?(Warning|ERROR): (.*)$")
-# What Yosys says about its own files.
-_ITS_OWN = ("Lexer warning", "share/")
+# What Yosys says about its own files and models.
+_ITS_OWN = ("Lexer warning", "Resizing cell port", "share/")
 _SHOWN = 5
 
 
@@ -84,7 +83,8 @@ def check_design(
 
     Takes about a second. For arguments and errors see ``synthesise``.
     """
-    return _Run(sources, top, "xcup", work, memories, cache, None).check(parameters)
+    with _files(work):
+        return _Run(sources, top, "xcup", work, memories, cache, None).check(parameters)
 
 
 def synthesise(
@@ -118,7 +118,8 @@ def synthesise(
             combinational loop, a net with two drivers, or (in a source with a module sdq_*) a net
             that is read but not driven.
     """
-    return _Run(sources, top, family, work, memories, cache, progress).whole(parameters)
+    with _files(work):
+        return _Run(sources, top, family, work, memories, cache, progress).whole(parameters)
 
 
 def synthesise_nodes(
@@ -138,7 +139,7 @@ def synthesise_nodes(
 
     Args:
         sources: SystemVerilog files, packages first, no two of the same name.
-        top: name of the top module, whose instances have no parameters.
+        top: name of the top module; an instance with parameters is not kept apart.
         family: of the part.
         work: gets ``yosys.log``; a scratch directory is made in it.
         memories: holds the files (``*.dat``) that the sources read, without a directory.
@@ -149,9 +150,21 @@ def synthesise_nodes(
         What the design takes in all, and for each module of which the top module has an instance.
 
     Raises:
-        StageError: as for ``synthesise``; or an instance has parameters.
+        StageError: as for ``synthesise``; or there is nothing to keep apart.
     """
-    return _Run(sources, top, family, work, memories, cache, progress).nodes()
+    with _files(work):
+        return _Run(sources, top, family, work, memories, cache, progress).nodes()
+
+
+@contextmanager
+def _files(work: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StageError(
+            f"the synthesis failed ({error})",
+            f"check the sources, and that {work} is writable and its disk not full",
+        ) from error
 
 
 class _Run:
@@ -253,10 +266,12 @@ class _Run:
             )
         return netlist
 
-    def _elaborate_apart(self, folder: str, nodes: Iterable[str]) -> Netlist:
+    def _elaborate_apart(self, folder: str, nodes: Sequence[str]) -> Netlist:
         """Elaborates each node in one piece, and the top module with the nodes as they are."""
-        own = self._top_file()
-        others = " ".join(name for name in self.texts if name != own)
+        pattern = re.compile(rf"^\s*module\s+({'|'.join(nodes)})\b", re.MULTILINE)
+        # Where a file is not given, its modules are those that have been read.
+        own = " ".join(name for name, text in self.texts.items() if not pattern.search(text))
+        others = " ".join(name for name in self.texts if name != self._top_file())
         tops = " ".join(f"--top {node}" for node in nodes)
         script = [
             f"{_READ} {tops} {others}",
@@ -285,12 +300,15 @@ class _Run:
         script = [
             "read_rtlil mapped.il",
             f"hierarchy -top {self.top}",
+            f"memory_map a:{REGISTERS}",
             *first,
             f"synth_xilinx {options} -top {self.top} -run begin:map_dsp",
-            f"techmap -map +/mul2dsp.v -map {_FORCE_DSP[self.family]} -D DSP_B_MAXWIDTH=18 "
-            "-D DSP_A_MAXWIDTH_PARTIAL=18 -D DSP_SIGNEDONLY=1 t:$mul a:use_dsp=yes %i",
             "chtype -set $__soft_mul t:$mul a:use_dsp=no %i",
-            f"synth_xilinx {options} -top {self.top} -run map_dsp:",
+            *self._wide_products(),
+            f"{_DSP48E1} -D DSP_SIGNEDONLY=1 t:$mul a:use_dsp=yes %i",
+            # Registers and adders go into a DSP48E1 only, where a DSP48E2 would take them as well.
+            f"synth_xilinx {options.replace('xcup', 'xc7')} -run map_dsp:coarse",
+            f"synth_xilinx {options} -top {self.top} -run coarse:",
             "tee -q -o stat.json stat -json",
         ]
         self._run(folder, script)
@@ -300,24 +318,28 @@ class _Run:
         }
         return {name: Resources.of_cells(_with_instances(name, cells)) for name in cells}
 
+    def _wide_products(self) -> list[str]:
+        """What puts products into a DSP48E2 that are too wide for a DSP48E1."""
+        if self.family == "xc7":
+            return []
+        wide = [f"t:$mul r:{port}_WIDTH>25 %i" for port in "AB"]
+        return [f"{_DSP48E2} -D DSP_SIGNEDONLY=1 {products}" for products in wide]
+
     def _run(self, folder: str, script: Sequence[str]) -> None:
         for where, what in self.tool.run(Path(folder), script):
             if not any(own in f"{where}{what}" for own in _ITS_OWN):
                 self.warnings[f"{where}: {what}" if where else what] = None
 
     def _instances(self) -> list[str]:
-        """The modules of which the top module has an instance."""
+        """The modules of which the top module has an instance without parameters."""
         text = _COMMENT.sub(" ", self.texts[self._top_file()])
         body = re.split(rf"\bmodule\s+{re.escape(self.top)}\b", text)[1].partition("endmodule")[0]
         found: dict[str, None] = {}
         for statement in body.split(";"):
-            if _WITH_PARAMETERS.match(statement):
-                raise StageError(
-                    f"an instance in {self.top} has parameters ({' '.join(statement.split())})",
-                    "put it into a module of its own",
-                )
             if instance := _INSTANCE.fullmatch(statement):
                 found[instance[1]] = None
+        if not found:
+            raise StageError(f"module {self.top} has no instances", "synthesise it as a whole")
         return list(found)
 
     def _top_file(self) -> str:
@@ -357,7 +379,7 @@ class _Yosys:
         errors = [(where, what) for where, kind, what in found if kind == "ERROR"]
         # After its mapping of LUTs Yosys's exit status and output are not to be relied upon.
         if errors or done.returncode != 0 or "End of script." not in text:
-            where, what = errors[0] if errors else ("", _last_line(done.stderr))
+            where, what = errors[0] if errors else ("", _last_line(done))
             raise StageError(f"Yosys: {where + ': ' if where else ''}{what}", f"see {self.log}")
         return [(where or "", what) for where, kind, what in found if kind == "Warning"]
 
@@ -378,7 +400,7 @@ class _Yosys:
             try:
                 done = _call(["-V"], staged, staged)
                 if done.returncode != 0:
-                    what = _last_line(done.stderr)
+                    what = _last_line(done)
                     raise StageError(f"Yosys can't be prepared ({what})", "check the disk's space")
                 if not ready.is_dir():
                     staged.rename(ready)
@@ -443,6 +465,6 @@ def _literal(value: int | str) -> str:
     return f'\\"{value}\\"' if isinstance(value, str) else str(int(value))
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit status {done.returncode}"

@@ -14,6 +14,7 @@ from sdq_fpga.errors import StageError
 from sdq_fpga.rtl import rewrites
 from sdq_fpga.rtl.rewrites import FINN_PLUS, REWRITES, corrected, read_corrected, rtllib_dir
 from sdq_fpga.sim.verilator import compile_model, find_verilator
+from sdq_fpga.synth.yosys import check_design
 
 MVU = "mvu/mvu_vvu_axi.sv"
 MVU_FILES = (
@@ -126,6 +127,47 @@ def test_the_fifo_elaborates(tmp_path, depth):
 
     assert errors(read_corrected) == []
     assert any("INIT_ABITS" in line for line in errors(upstream))
+
+
+# --- constructs that Yosys refuses ---
+
+MVU_WIDTHS = {"PE": 2, "SIMD": 2, "WEIGHT_WIDTH": 4, "ACTIVATION_WIDTH": 4, "ACCU_WIDTH": 12}
+MVU_PARTS = ("mvu/mvu_pkg.sv", "mvu/add_multi.sv")
+INSIDE = "directive is not allowed inside a design element"
+YOSYS = [
+    ("fifo/hdl/fifo.sv", (), {"DEPTH": 20, "DATA_WIDTH": 4}, INSIDE),
+    ("dwc/hdl/vpc.sv", (), {"W": 4, "N": 6, "PI": 2, "PO": 3}, INSIDE),
+    (
+        "thresholding/hdl/thresholding.sv",
+        (),
+        {"K": 8, "N": 5, "C": 4, "PE": 2, "USE_CONFIG": 1},
+        "unsynthesizable feature",
+    ),
+    ("mvu/mvu.sv", MVU_PARTS, {"VERSION": 2, **MVU_WIDTHS}, "timing control"),
+    (
+        "mvu/mvu_vvu_8sx9_dsp58.sv",
+        MVU_PARTS,
+        {"IS_MVU": 1, "FORCE_BEHAVIORAL": 1, **MVU_WIDTHS},
+        "timing control",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "parameters", "refusal"), YOSYS, ids=[each[0] for each in YOSYS]
+)
+def test_the_file_is_elaborated_for_synthesis(tmp_path, name, others, parameters, refusal):
+    def check(text: str) -> None:
+        texts = {other: read_corrected(other) for other in others} | {name: text}
+        paths = [tmp_path / Path(each).name for each in texts]
+        for path, content in zip(paths, texts.values(), strict=True):
+            path.write_text(content)
+        top = Path(name).stem
+        check_design(paths, top, tmp_path, memories=tmp_path, parameters=list(parameters.items()))
+
+    check(read_corrected(name))
+    with pytest.raises(StageError, match=refusal):
+        check(upstream(name))
 
 
 # --- the output queue of the matrix-vector unit ---

@@ -129,7 +129,9 @@ def read_back(
         for high, name in re.findall(r"^\tlogic (?:\[(\d+):0\])? +(\w+);$", body, re.MULTILINE)
     }
     instances = {}
-    for module, name, ports in re.findall(r"^\t(\w+(?: #\(.*?\))?) (\w+) \(\n(.*?)^\t\);$", body, re.S | re.M):
+    for module, name, ports in re.findall(
+        r"^\t(\w+(?: #\(.*?\))?) (\w+) \(\n(.*?)^\t\);$", body, re.S | re.M
+    ):
         lines = ports.rstrip("\n").split("\n")
         assert all(line.endswith(",") for line in lines[:-1])
         assert not lines[-1].endswith(",")
