@@ -48,6 +48,7 @@ _RUNTIME = r"""
 #include "verilated_cov.cpp"
 #endif
 void vl_fatal(const char* file, int line, const char*, const char* what) {
+    std::fflush(stdout);  // what $error said comes first
     std::fprintf(stderr, "%%Error: %s:%d: %s\n", file ? file : "", line, what);
     std::fflush(nullptr);
     std::_Exit(1);
