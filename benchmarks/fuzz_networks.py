@@ -49,7 +49,7 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
     target = Target(
         board=board,
         clock_mhz=board.clock_mhz.default,
-        target_fps=float(10 ** rng.uniform(3.0, 4.7)),
+        target_fps=float(10 ** rng.uniform(3.0, 6.0)),
         seed=choice,
         simulate=SimulateSpec(images=4, fifo_trials=int(rng.choice([0, 0, 0, 6]))),
     )
@@ -62,11 +62,11 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
             except Exception as error:
                 if "frames/s" not in str(error):  # a rate that is out of reach
                     raise
-                slower = target.model_copy(update={"target_fps": 1.0})
-                settings = ModelSettings(name="model.onnx", target=slower)
+                fastest = target.model_copy(update={"target_fps": None})
+                settings = ModelSettings(name="model.onnx", target=fastest)
                 made = ModelBuild(settings, model, run, None, SilentProgress())
                 figures = made.everything(None).accelerator.simulation
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding
+    except Exception as error:  # whatever it is, it is a finding
         return f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
     if not figures.verdict.bit_exact:
         return f"not bit-exact: {figures.verdict}"

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 from onnx import ModelProto
 from pydantic import Field
+from rich.console import Console
 
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
@@ -24,7 +25,7 @@ from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.flow import SimulateSpec
 from sdq_fpga.plain import Plain
 from sdq_fpga.run import open_run
-from rich.console import Console
+from sdq_fpga.synth.figures import SynthesisFigures
 
 _CACHE = Path.home() / ".cache" / "sdq-fpga"
 
@@ -54,10 +55,19 @@ NETWORKS = {
     "tfc-w1a1": Network("TFC, 28x28", "1/1", lambda: zoo.tfc((1, 1)), _both(100_000)),
     "tfc-mixed": Network("TFC, 28x28", "mixed 1..8", lambda: zoo.tfc(None, 1), _both(50_000)),
     "lfc-w1a2": Network("LFC, 28x28", "1/2", lambda: zoo.lfc((1, 2)), _both(5_000)),
-    "cnv-w1a1": Network("CNV, 32x32x3", "1/1", lambda: zoo.cnv((1, 1)), _both(1_000)),
-    "cnv-mixed": Network("CNV, 32x32x3", "mixed 1..8", lambda: zoo.cnv(None, 1), _both(500)),
-    "resnet8": Network("ResNet-8, 32x32x3", "mixed", lambda: zoo.resnet8(None, 2), _both(1_000)),
-    "resnet20": Network("ResNet-20, 32x32x3", "mixed", lambda: zoo.resnet20(None, 3), _both(500)),
+    "cnv-w1a1": Network("CNV, 32x32x3", "1/1", lambda: zoo.cnv((1, 1)), _both(3_000)),
+    "cnv-mixed": Network(
+        "CNV, 32x32x3", "mixed 1..8", lambda: zoo.cnv(None, 1),
+        {"zcu104": 3_000, "pynq-z2": 1_000},
+    ),
+    "resnet8": Network(
+        "ResNet-8, 32x32x3", "mixed", lambda: zoo.resnet8(None, 2),
+        {"zcu104": 4_000, "pynq-z2": 1_500},
+    ),
+    "resnet20": Network(
+        "ResNet-20, 32x32x3", "mixed", lambda: zoo.resnet20(None, 3),
+        {"zcu104": 4_000, "pynq-z2": 1_000},
+    ),
     "resnet18": Network(
         "ResNet-18, 1/8 width, 32x32x3", "mixed",
         lambda: zoo.resnet18(None, 3, width=0.125, image_size=32, classes=100), _both(2_000),
@@ -71,7 +81,7 @@ NETWORKS = {
         lambda: zoo.mobilenet_v2(None, 4, width=0.25, image_size=32, classes=100), _both(2_000),
     ),
     "vgg10": Network(
-        "VGG10 1-D, 2x1024", "mixed", lambda: zoo.vgg10(None, 4, length=1024), _both(2_000)
+        "VGG10 1-D, 2x1024", "mixed", lambda: zoo.vgg10(None, 4, length=1024), _both(4_000)
     ),
     "yolo-tiny": Network(
         "YOLO-tiny, 1/4 width, 64x64x3", "mixed",
@@ -94,20 +104,13 @@ class Row(Plain):
     exact: bool
     fifo_bits: int = Field(ge=0)
     occupancy_bits: int = Field(ge=0)
-    lut: int
-    ff: int
-    dsp: int
-    bram18: int
     build_seconds: float
-    synthesis_seconds: float
+    synthesis: SynthesisFigures | None = None
 
 
-def _row(name: str, network: Network, board_name: str, runs: Path) -> Row:
-    from sdq_fpga.rtl.design import RtlDesign  # noqa: PLC0415  # imports torch and FINN
-    from sdq_fpga.stages.accelerator import Target  # noqa: PLC0415
+def _build(name: str, network: Network, board_name: str, runs: Path) -> Row:
+    from sdq_fpga.stages.accelerator import Target  # noqa: PLC0415  # imports torch and FINN
     from sdq_fpga.stages.model_build import ModelBuild, ModelSettings  # noqa: PLC0415
-    from sdq_fpga.stages.settings import read_plain  # noqa: PLC0415
-    from sdq_fpga.synth.yosys import family_of, synthesise_nodes  # noqa: PLC0415
 
     folder = runs / f"{name}-{board_name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,17 +129,6 @@ def _row(name: str, network: Network, board_name: str, runs: Path) -> Row:
     with open_run(folder / "run") as run:
         settings = ModelSettings(name=model.name, target=target)
         report = ModelBuild(settings, model, run, _CACHE, progress).everything(None)
-        built = time.monotonic()
-        design = read_plain(RtlDesign, run.directory / "generate" / "design.json")
-        rtl = run.directory / "generate" / "rtl"
-        synthesis = synthesise_nodes(
-            [rtl / source for source in design.sources],
-            design.top,
-            family_of(board.part),
-            folder / "synthesis",
-            memories=rtl,
-            progress=progress,
-        )
     figures = report.accelerator
     return Row(
         network=name,
@@ -150,19 +142,32 @@ def _row(name: str, network: Network, board_name: str, runs: Path) -> Row:
         exact=figures.simulation.verdict.bit_exact,
         fifo_bits=figures.fifo_bits,
         occupancy_bits=figures.fifo_occupancy_bits,
-        lut=synthesis.lut,
-        ff=synthesis.ff,
-        dsp=synthesis.dsp,
-        bram18=synthesis.bram18,
-        build_seconds=built - began,
-        synthesis_seconds=time.monotonic() - built,
+        build_seconds=time.monotonic() - began,
+    )
+
+
+def _synthesis(name: str, board_name: str, runs: Path) -> SynthesisFigures:
+    from sdq_fpga.rtl.design import RtlDesign  # noqa: PLC0415  # imports torch and FINN
+    from sdq_fpga.stages.settings import read_plain  # noqa: PLC0415
+    from sdq_fpga.synth.yosys import family_of, synthesise_nodes  # noqa: PLC0415
+
+    folder = runs / f"{name}-{board_name}"
+    generated = folder / "run" / "generate"
+    design = read_plain(RtlDesign, generated / "design.json")
+    return synthesise_nodes(
+        [generated / "rtl" / source for source in design.sources],
+        design.top,
+        family_of(load_board(board_name).part),
+        folder / "synthesis",
+        memories=generated / "rtl",
+        progress=ConsoleProgress(Console(stderr=True)),
     )
 
 
 def _table(rows: list[Row]) -> str:
     heads = (
         "network", "bits", "board", "nodes", "interval", "latency", "cycles simulated",
-        "bit-exact", "FIFO kbit", "by occupancy", "LUT", "FF", "DSP", "BRAM18", "build s",
+        "bit-exact", "FIFO kbit", "by occupancy", "build s", "LUT", "FF", "DSP", "BRAM18",
         "synthesis s",
     )  # fmt: skip
     lines = [
@@ -182,20 +187,29 @@ def _table(rows: list[Row]) -> str:
         cells = (
             row.title, row.bits, row.board, row.nodes, f"{row.interval:,.0f}",
             f"{row.latency:,}", f"{row.cycles:,}", "yes" if row.exact else "**NO**",
-            f"{row.fifo_bits / 1000:,.1f}", f"{row.occupancy_bits / 1000:,.1f}", f"{row.lut:,}",
-            f"{row.ff:,}", row.dsp, row.bram18, f"{row.build_seconds:.0f}",
-            f"{row.synthesis_seconds:.0f}",
+            f"{row.fifo_bits / 1000:,.1f}", f"{row.occupancy_bits / 1000:,.1f}",
+            f"{row.build_seconds:.0f}", *_synthesis_cells(row.synthesis),
         )  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _synthesis_cells(figures: SynthesisFigures | None) -> tuple[object, ...]:
+    if figures is None:
+        return ("not run",) * 5
+    counts = f"{figures.lut:,}", f"{figures.ff:,}", figures.dsp, figures.bram18
+    return (*counts, f"{figures.seconds:.0f}")
 
 
 @click.command()
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/table"))
 @click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
 @click.option("--only", multiple=True, help="Names of networks, or NAME:BOARD.")
-@click.option("--again", is_flag=True, help="Do not take rows that were made before.")
-def main(runs: Path, out: Path | None, only: tuple[str, ...], again: bool) -> None:
+@click.option("--synthesis/--no-synthesis", default=True, show_default=True)
+@click.option("--made-only", is_flag=True, help="Print what is there; make nothing.")
+def main(
+    runs: Path, out: Path | None, only: tuple[str, ...], synthesis: bool, made_only: bool
+) -> None:
     """Makes the table of reference networks."""
     rows, failed = [], False
     for name, network in NETWORKS.items():
@@ -203,11 +217,16 @@ def main(runs: Path, out: Path | None, only: tuple[str, ...], again: bool) -> No
             if only and name not in only and f"{name}:{board}" not in only:
                 continue
             kept = runs / f"{name}-{board}" / "row.json"
-            if kept.is_file() and not again:
+            if kept.is_file():
                 row = Row.model_validate(json.loads(kept.read_text(encoding="utf-8")))
+            elif made_only:
+                continue
             else:
                 click.echo(f"{name} for {board}", err=True)
-                row = _row(name, network, board, runs)
+                row = _build(name, network, board, runs)
+                kept.write_bytes(row.to_bytes())
+            if synthesis and row.synthesis is None and not made_only:
+                row = row.model_copy(update={"synthesis": _synthesis(name, board, runs)})
                 kept.write_bytes(row.to_bytes())
             failed |= not row.exact
             rows.append(row)

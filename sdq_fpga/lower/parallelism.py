@@ -1,5 +1,6 @@
 """The ways to fold one node, with the cycles and resources of each."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,26 +73,23 @@ def choices(model: ModelWrapper, node: NodeProto, board: Board) -> Iterator[Choi
     if node.op_type == "MVAU_rtl":
         yield from _matrix_choices(model, inst, axes, board)
         return
-    names = list(axes)
-    options = [divisors(axes[name]) for name in names]
-    for values in _product(options):
-        for name, value in zip(names, values, strict=True):
-            inst.set_nodeattr(name, value)
-        yield Choice(
-            node.op_type,
-            dict(zip(names, values, strict=True)),
-            int(inst.get_exp_cycles()),
-            node_resources(model, inst, board),
-        )
+    for values in itertools.product(*map(divisors, axes.values())):
+        attributes = dict(zip(axes, values, strict=True))
+        yield _choice(model, inst, attributes, board)
+        if node.op_type == "ConvolutionInputGenerator_rtl":
+            window = math.prod(int(each) for each in inst.get_nodeattr("ConvKernelDim"))
+            if attributes["SIMD"] == axes["SIMD"] and window > 1:
+                # With all channels in a beat, it may be a whole window.
+                yield _choice(model, inst, {**attributes, "parallel_window": 1}, board)
 
 
-def _product(options: list[list[int]]) -> Iterator[tuple[int, ...]]:
-    if not options:
-        yield ()
-        return
-    for first in options[0]:
-        for rest in _product(options[1:]):
-            yield (first, *rest)
+def _choice(
+    model: ModelWrapper, inst: HWCustomOp, attributes: Mapping[str, int], board: Board
+) -> Choice:
+    for name, value in attributes.items():
+        inst.set_nodeattr(name, value)
+    resources = node_resources(model, inst, board)
+    return Choice(inst.onnx_node.op_type, attributes, int(inst.get_exp_cycles()), resources)
 
 
 def _matrix_choices(

@@ -158,6 +158,21 @@ REWRITES = (
             ),
         ),
     ),
+    Rewrite(
+        file="swg/swg_common.sv",
+        sha256="3dea68298aa7185bc7d71ed5bcf7b0b46fc24a61044f6b1adb39230054e3578b",
+        reason=(
+            "Verilator ends with an internal error where a slice of an unpacked array is assigned "
+            "without blocking to a slice of the same array of wide words. A loop over the "
+            "elements shifts the same words, and none if there is only one."
+        ),
+        replacements=(
+            (
+                "if (DEPTH > 1) Data[DEPTH-1:1] <= Data[DEPTH-2:0];",
+                "for (int unsigned i = 1; i < DEPTH; i++) Data[i] <= Data[i-1];",
+            ),
+        ),
+    ),
 )
 """Every correction that a generated accelerator needs."""
 

@@ -184,7 +184,10 @@ def target_of(settings: Settings) -> Target:
 
 def image_vectors(model: Model, dataset: Dataset, images: int) -> Vectors:
     """The first test images, as what a model of one input takes."""
+    (source,) = model.host.inputs
+    # A network of linear layers takes images as vectors.
+    frames = dataset.test_images[:images].reshape(-1, *source.shape)
     return Vectors(
-        frames={model.host.inputs[0].name: dataset.test_images[:images]},
+        frames={source.name: frames},
         labels=dataset.test_labels[:images],
     )

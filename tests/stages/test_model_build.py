@@ -1,0 +1,195 @@
+"""Builds of a given QONNX model: exact, repeatable, and clear about what is wrong with a model."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.util.cleanup import cleanup_model
+from terminal import Done, Terminal, tree
+from test_bad_input import one_sentence
+
+from sdq_fpga.errors import UserError
+from sdq_fpga.lower.read.model import read_qonnx
+from sdq_fpga.sim.verify import Model
+from sdq_fpga.stages.model_build import read_vectors
+from sdq_fpga.zoo import frames_for, mlp
+
+STAGES = ("export", "lower", "fold", "size", "generate", "simulate", "package")
+OPTIONS = ("--board", "pynq-z2", "--model", "mlp.onnx", "--target-fps", "20000")
+COMMAND = ("build", *OPTIONS, "--images", "8")
+RUN = "runs/mlp-pynq-z2"
+
+
+def write_model(terminal: Terminal) -> None:
+    model = mlp((12, 8, 5), (2, 3), seed=1)
+    (terminal.root / "work" / "mlp.onnx").write_bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def built(make_terminal) -> tuple[Terminal, Done]:
+    terminal = make_terminal()
+    write_model(terminal)
+    return terminal, terminal.run(*COMMAND)
+
+
+def test_it_is_bit_exact_and_says_so(built):
+    terminal, done = built
+    assert done.code == 0, done.err
+    report = json.loads((terminal.root / "work" / RUN / "report.json").read_text())
+    assert report["name"] == "mlp.onnx"
+    assert report["training"] is None
+    accelerator = report["accelerator"]
+    assert accelerator["frames_per_second"] >= accelerator["target_fps"] == 20000
+    simulation = accelerator["simulation"]
+    assert simulation["quantized_accuracy"] is simulation["rtl_accuracy"] is None
+    assert simulation["verdict"] == {
+        "differing": 0,
+        "images": 8,
+        "qonnx_differing": 0,
+        "qonnx_values": 8 * 5,
+        "values": 2 * 8 * 5,
+    }
+    for words in ("mlp.onnx on pynq-z2", "bit-exact", "reached", "FIFO memory"):
+        assert words in done.out
+    assert "accuracy" not in done.out
+
+
+def test_manifest_and_package_are_complete(built):
+    terminal, _ = built
+    run = terminal.root / "work" / RUN
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert set(manifest["stages"]) == set(STAGES)
+    with zipfile.ZipFile(run / "package" / "accelerator.zip") as archive:
+        names = set(archive.namelist())
+        for name in names:
+            assert str(terminal.root).encode() not in archive.read(name), name
+    design = json.loads((run / "generate" / "design.json").read_text())
+    assert {f"rtl/{name}" for name in (*design["sources"], *design["memories"])} <= names
+    assert {"model.onnx", "host.json", "folding.json", "design.json"} <= names
+
+
+def test_killed_it_ends_in_the_same_bytes(built, make_terminal):
+    undisturbed = built[0].root / "work" / RUN
+    terminal = make_terminal()
+    write_model(terminal)
+    run = terminal.root / "work" / RUN
+    for stage in ("size", "simulate"):
+        hidden = run / f".{stage}.tmp"
+        terminal.run_and_kill(hidden.is_dir, *COMMAND)
+        assert not (run / stage).exists()
+    done = terminal.run(*COMMAND)
+    assert done.code == 0, done.err
+    assert done.out == built[1].out
+    ours, theirs = tree(run), tree(undisturbed)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_second_call_does_nothing_and_says_the_same(built):
+    terminal, done = built
+    again = terminal.run(*COMMAND)
+    assert (again.code, again.out) == (0, done.out)
+    assert "simulate RTL" not in again.err
+
+
+def test_simulate_again(built):
+    terminal, _ = built
+    before = tree(terminal.root / "work" / RUN)
+    done = terminal.run(
+        "simulate", RUN, "--images", "12", "--stall", "0.6", "--seed", "5", "--json",
+        "--cache", str(terminal.cache),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    assert figures["verdict"]["images"] == 12
+    assert figures["verdict"]["differing"] == figures["verdict"]["qonnx_differing"] == 0
+    assert figures["stall"] == 0.6
+    assert tree(terminal.root / "work" / RUN) == before
+
+
+def test_own_frames_with_labels(built):
+    """Frames of a file, in another run directory; only the simulation differs."""
+    terminal, _ = built
+    frames = frames_for(mlp((12, 8, 5), (2, 3), seed=1), 9, 3)
+    np.savez(terminal.root / "work" / "v.npz", global_in=frames, labels=np.arange(9) % 5)
+    done = terminal.run(*COMMAND, "--run", "own", "--vectors", "v.npz", "--json")
+    assert done.code == 0, done.err
+    simulation = json.loads(done.out)["accelerator"]["simulation"]
+    assert simulation["verdict"]["differing"] == 0
+    assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"] is not None
+    kept = np.load(terminal.root / "work" / "own" / "simulate" / "inputs-in_0.npy")
+    assert kept.shape == (8, 12)
+
+
+# ---- what can be wrong --------------------------------------------------------------------------
+
+
+def test_frames_of_the_wrong_shape(built):
+    terminal, _ = built
+    np.savez(terminal.root / "work" / "w.npz", global_in=np.zeros((8, 11)))
+    done = terminal.run(*COMMAND, "--run", "other", "--vectors", "w.npz")
+    one_sentence(done, 2, "input 'global_in' takes frames of shape (12,), not (11,)")
+
+
+def test_frames_that_do_not_fit(tmp_path):
+    qonnx = cleanup_model(ModelWrapper(mlp((12, 8, 5), (2, 3), seed=1)))
+    model = Model(qonnx, *read_qonnx(qonnx))
+
+    def refusal(name: str) -> str:
+        with pytest.raises(UserError) as caught:
+            read_vectors(tmp_path / name, model, 8)
+        return str(caught.value)
+
+    np.savez(tmp_path / "few.npz", global_in=np.zeros((5, 12)))
+    assert "has 5 frames, and 8 are to be simulated" in refusal("few.npz")
+    np.savez(tmp_path / "other.npz", pixels=np.zeros((8, 12)))
+    assert "other.npz has no array 'global_in'" in refusal("other.npz")
+    (tmp_path / "text.npz").write_text("no archive")
+    assert "text.npz is no NumPy archive" in refusal("text.npz")
+    assert "gone.npz" in refusal("gone.npz")
+    np.savez(tmp_path / "good.npz", global_in=np.ones((9, 12)), labels=np.arange(9))
+    vectors = read_vectors(tmp_path / "good.npz", model, 8)
+    assert vectors.frames["global_in"].shape == (8, 12)
+    assert vectors.labels.tolist() == list(range(8))
+
+
+def test_file_that_is_no_model(terminal):
+    (terminal.root / "work" / "text.onnx").write_text("no protobuf")
+    done = terminal.run("build", "--board", "zcu104", "--model", "text.onnx")
+    one_sentence(done, 2, "text.onnx is no ONNX model")
+
+
+def one_node(terminal: Terminal, op: str, datatype: str | None) -> None:
+    shape = (1, 3, 4, 4)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    node = helper.make_node(op, ["x"], ["y"], name="strange")
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 13)]
+    model = ModelWrapper(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    if datatype is not None:
+        model.set_tensor_datatype("x", DataType[datatype])
+    (terminal.root / "work" / "m.onnx").write_bytes(model.model.SerializeToString())
+
+
+def test_operator_that_there_is_not(terminal):
+    one_node(terminal, "Softsign", "UINT8")
+    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx")
+    one_sentence(done, 2, "no operator for", "Softsign")
+
+
+def test_input_that_is_not_quantized(terminal):
+    one_node(terminal, "Relu", None)
+    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx")
+    one_sentence(done, 2, "in floating point", "Quant")
+
+
+@pytest.mark.parametrize(
+    "option", [("--policy", "p.json"), ("--data", "."), ("--target-bits", "3")]
+)
+def test_options_of_a_flow(terminal, option):
+    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx", *option)
+    one_sentence(done, 2, f"{option[0]} has no meaning with --model")
