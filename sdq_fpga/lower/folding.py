@@ -16,7 +16,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import USABLE_SHARE, FoldedNode, Folding, Resources
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.parallelism import Choice, choices, lut_unit, node_resources
+from sdq_fpga.lower.parallelism import Choice, choices, lut_unit, makes_windows, node_resources
 from sdq_fpga.lower.streams import insert_streams
 from sdq_fpga.progress import Progress
 
@@ -117,6 +117,8 @@ def _depthwise_choices(
             first.set_nodeattr("parallel_window", parallel)
             second.set_nodeattr("PE", pe)
             second.set_nodeattr("SIMD", taps if parallel else 1)
+            if not makes_windows(first):
+                continue
             pair = (
                 Choice(
                     windows.op_type,

@@ -18,7 +18,15 @@ from sdq_fpga.cost.memory import memory_resources
 from sdq_fpga.ops import DOMAIN
 from sdq_fpga.ops.mac import MacOperator
 
-__all__ = ["Choice", "choices", "divisors", "lut_unit", "node_resources", "parallel_axes"]
+__all__ = [
+    "Choice",
+    "choices",
+    "divisors",
+    "lut_unit",
+    "makes_windows",
+    "node_resources",
+    "parallel_axes",
+]
 
 # LUTs of finn-rtllib/mvu beside its DSP slices: control and replay buffer, and for each pair of a
 # lane and an accumulator bit what joins the high parts that the packing of lanes leaves over.
@@ -75,12 +83,32 @@ def choices(model: ModelWrapper, node: NodeProto, board: Board) -> Iterator[Choi
         return
     for values in itertools.product(*map(divisors, axes.values())):
         attributes = dict(zip(axes, values, strict=True))
-        yield _choice(model, inst, attributes, board)
-        if node.op_type == "ConvolutionInputGenerator_rtl":
-            window = math.prod(int(each) for each in inst.get_nodeattr("ConvKernelDim"))
-            if attributes["SIMD"] == axes["SIMD"] and window > 1:
-                # With all channels in a beat, it may be a whole window.
-                yield _choice(model, inst, {**attributes, "parallel_window": 1}, board)
+        if node.op_type != "ConvolutionInputGenerator_rtl":
+            yield _choice(model, inst, attributes, board)
+            continue
+        window = math.prod(int(each) for each in inst.get_nodeattr("ConvKernelDim"))
+        # With all channels in a beat, it may be a whole window.
+        whole = attributes["SIMD"] == axes["SIMD"] and window > 1
+        for parallel in (0, 1) if whole else (0,):
+            choice = _choice(model, inst, {**attributes, "parallel_window": parallel}, board)
+            if makes_windows(inst):
+                yield choice
+
+
+def makes_windows(inst: HWCustomOp) -> bool:
+    """Whether FINN can generate a window generator as it is folded.
+
+    With hardly any windows, its counters would have no bits, of which it takes the logarithm
+    (prepare_codegen_parallel in convolutioninputgenerator_rtl.py).
+    """
+    try:
+        if inst.select_impl_style() == "parallel":
+            inst.prepare_codegen_parallel()
+        else:
+            inst.prepare_codegen_default()
+    except (AssertionError, ValueError):
+        return False
+    return True
 
 
 def _choice(

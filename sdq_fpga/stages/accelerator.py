@@ -207,6 +207,12 @@ class Accelerator:
             model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
             set_depths(model, sizes.depths, target.board)
             figures = folded_figures(model, target.board)
+        over = figures.over_budget(target.board)
+        if over:
+            self.work.progress.note(
+                f"with its FIFOs, the design takes too much of {', '.join(over)}; ask for fewer "
+                "frames/s with --target-fps"
+            )
         model.save(str(out / "folded.onnx"))
         _write(out / "folding.json", figures)
         _write(out / "fifos.json", sizes)
