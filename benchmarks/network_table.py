@@ -7,7 +7,6 @@ size unless the row says otherwise. A run that is already there is not made agai
 """
 
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -177,8 +176,9 @@ def _table(rows: list[Row]) -> str:
         "RTL equals the integer network and QONNX's own execution, without stalls and with 30 %",
         "stalls on every port, assertions on. Weights are random. FIFO memory is after sizing, and",
         "as it would be by each FIFO's greatest occupancy. LUT, FF, DSP and BRAM18 are of Yosys",
-        "(out of context, before placement), not estimates. Times are of "
-        f"{platform.machine()}, 2 cores.",
+        "(out of context, before placement), not estimates. Times depend on the machine and on",
+        "what else it does; these were taken on 2 shared cores. Rows that are missing, and columns",
+        "that say so, have not been run.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),
