@@ -112,7 +112,8 @@ def _depthwise_choices(
     channels = int(first.get_nodeattr("IFMChannels"))
     taps = second.integer("taps")
     for pe in (each for each in range(1, channels + 1) if channels % each == 0):
-        for parallel in (0, 1) if taps > 1 else (0,):
+        # FINN's whole windows of a part of the channels came out wrong where windows are few.
+        for parallel in (0, 1) if taps > 1 and pe == channels else (0,):
             first.set_nodeattr("SIMD", pe)
             first.set_nodeattr("parallel_window", parallel)
             second.set_nodeattr("PE", pe)
