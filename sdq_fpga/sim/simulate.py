@@ -17,7 +17,8 @@ __all__ = ["Measured", "Simulation", "build_simulation"]
 # digits-cnn at its fastest on zcu104 (47 MB of C++): without optimisation, compilation takes 46 s
 # of CPU instead of 150 s, and 10,000 cycles take 4 s instead of 1 s.
 _FEW_CYCLES = 300_000
-_PATIENCE_FRAMES = 4
+# A deep pipeline may have swallowed all frames long before the first of them leaves.
+_PATIENCE_FRAMES = 30
 _PATIENCE_CYCLES = 100_000
 
 
