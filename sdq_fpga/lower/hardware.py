@@ -65,8 +65,8 @@ class _Mapper:
 
     def model(self) -> ModelWrapper:
         """The finished graph."""
-        ends = [(tensor.name, self._take(tensor, "output")) for tensor in self.network.outputs]
-        for _, stream in ends:
+        ends = [self._take(tensor) for tensor in self.network.outputs]
+        for stream in ends:
             if stream in {tensor.name for tensor in self.network.inputs}:
                 raise UserError("an output of the network is its input", "remove that output")
         info = {
@@ -74,7 +74,7 @@ class _Mapper:
             for name, shape in self.shapes.items()
         }
         inputs = [info.pop(tensor.name) for tensor in self.network.inputs]
-        outputs = [info.pop(stream) for _, stream in ends]
+        outputs = [info.pop(stream) for stream in ends]
         graph = helper.make_graph(
             self.nodes, "hardware", inputs, outputs, value_info=list(info.values())
         )
@@ -145,9 +145,8 @@ class _Mapper:
         )
         self.streams[tensor.name] = names
 
-    def _take(self, tensor: ir.Tensor, layer: str) -> str:
+    def _take(self, tensor: ir.Tensor) -> str:
         """The stream of a tensor for one reader."""
-        del layer
         return self.streams[tensor.name].pop(0)
 
     def _emit(
@@ -168,7 +167,7 @@ class _Mapper:
     @map.register
     def _(self, operation: ir.Reshape) -> None:
         # The same beats: only what the shape of the tensor is called changes.
-        stream = self._take(operation.source, operation.layer)
+        stream = self._take(operation.source)
         tensor = operation.sink
         if self.readers.get(tensor.name, 0) > 1:
             self._fan_out(tensor, operation.layer, stream)
@@ -177,13 +176,13 @@ class _Mapper:
 
     @map.register
     def _(self, operation: ir.Dense) -> None:
-        stream = self._take(operation.source, operation.layer)
+        stream = self._take(operation.source)
         self._matrix(operation, stream, operation.weights, operation.bipolar_weights)
 
     @map.register
     def _(self, operation: ir.Convolution) -> None:
         weights = operation.weights
-        stream = self._take(operation.source, operation.layer)
+        stream = self._take(operation.source)
         height, width, in_channels, out_channels = weights.shape
         if (height, width) != (1, 1) or operation.stride != (1, 1):
             stream = self._windows(
@@ -201,7 +200,7 @@ class _Mapper:
     @map.register
     def _(self, operation: ir.Depthwise) -> None:
         height, width, channels = operation.weights.shape
-        stream = self._take(operation.source, operation.layer)
+        stream = self._take(operation.source)
         stream = self._windows(
             operation,
             stream,
@@ -385,7 +384,7 @@ class _Mapper:
         self._emit(
             operation,
             "Thresholding_rtl",
-            [self._take(source, operation.layer), self._constant("thresholds", thresholds, kind)],
+            [self._take(source), self._constant("thresholds", thresholds, kind)],
             PE=1,
             NumChannels=sink.channels,
             numSteps=thresholds.shape[1],
@@ -405,7 +404,7 @@ class _Mapper:
             operation,
             "SdqAffine_rtl",
             [
-                self._take(operation.source, operation.layer),
+                self._take(operation.source),
                 self._constant("gain", operation.gain, gain),
                 self._constant("offset", operation.offset, offset),
             ],
@@ -432,7 +431,7 @@ class _Mapper:
             operation,
             "SdqRequant_rtl",
             [
-                self._take(operation.source, operation.layer),
+                self._take(operation.source),
                 *(
                     self._constant(name, values, kind)
                     for name, values, kind in zip(names, constants, kinds, strict=False)
@@ -456,7 +455,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqElementwise_rtl",
-            [self._take(left, operation.layer), self._take(right, operation.layer)],
+            [self._take(left), self._take(right)],
             shape=[1, *operation.sink.shape],
             left_type=left.datatype,
             right_type=right.datatype,
@@ -472,7 +471,7 @@ class _Mapper:
         source, sink = operation.source, operation.sink
         stream = self._windows(
             operation,
-            self._take(source, operation.layer),
+            self._take(source),
             operation.kernel,
             operation.stride,
             (1, 1),
@@ -497,7 +496,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqGlobalPool_rtl",
-            [self._take(operation.source, operation.layer)],
+            [self._take(operation.source)],
             shape=[1, *operation.source.shape],
             operation=operation.operation,
             in_type=operation.source.datatype,
@@ -510,7 +509,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqPad_rtl",
-            [self._take(operation.source, operation.layer)],
+            [self._take(operation.source)],
             shape=[1, *operation.source.shape],
             pads=list(operation.pads),
             value=operation.value,
@@ -524,7 +523,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqCrop_rtl",
-            [self._take(operation.source, operation.layer)],
+            [self._take(operation.source)],
             shape=[1, *operation.source.shape],
             crops=list(operation.crops),
             data_type=operation.source.datatype,
@@ -536,7 +535,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqUpsample_rtl",
-            [self._take(operation.source, operation.layer)],
+            [self._take(operation.source)],
             shape=[1, *operation.source.shape],
             factor_h=operation.factor[0],
             factor_w=operation.factor[1],
@@ -549,7 +548,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqConcat_rtl",
-            [self._take(tensor, operation.layer) for tensor in operation.inputs],
+            [self._take(tensor) for tensor in operation.inputs],
             shape=[1, *operation.sink.shape[:-1]],
             channels=[tensor.channels for tensor in operation.inputs],
             in_types=[tensor.datatype for tensor in operation.inputs],
@@ -562,7 +561,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqSplit_rtl",
-            [self._take(operation.source, operation.layer)],
+            [self._take(operation.source)],
             shape=[1, *operation.source.shape[:-1]],
             channels=list(operation.sizes),
             keep=[int(kept) for kept in operation.keep],
@@ -575,7 +574,7 @@ class _Mapper:
         self._emit(
             operation,
             "SdqLabelSelect_rtl",
-            [self._take(operation.source, operation.layer)],
+            [self._take(operation.source)],
             labels=operation.source.channels,
             k=operation.k,
             in_type=operation.source.datatype,

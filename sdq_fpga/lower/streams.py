@@ -102,11 +102,20 @@ class _Inserter:
         )
         return out
 
-    def _fifo(self, stream: str, folded: tuple[int, ...], datatype: str, layer: str) -> str:
+    def _fifo(
+        self,
+        stream: str,
+        folded: tuple[int, ...],
+        datatype: str,
+        layer: str,
+        out: str | None = None,
+    ) -> str:
+        """Adds a FIFO, whose output is ``out`` where that is declared already."""
         name = f"fifo_{self.fifos}"
         self.fifos += 1
-        out = f"{name}_out"
-        self._declare(out, self._shape(folded), datatype)
+        if out is None:
+            out = f"{name}_out"
+            self._declare(out, self._shape(folded), datatype)
         self._append(
             "StreamingFIFO_rtl",
             name,
@@ -130,21 +139,7 @@ class _Inserter:
         inner = f"{name}_inner"
         self._declare(inner, self._shape(folded), datatype)
         node.output[index] = inner
-        fifo = f"fifo_{self.fifos}"
-        self.fifos += 1
-        self._append(
-            "StreamingFIFO_rtl",
-            fifo,
-            inner,
-            name,
-            node.doc_string,
-            depth=LEAST_DEPTH,
-            folded_shape=list(folded),
-            normal_shape=self._shape(folded),
-            dataType=datatype,
-            impl_style="rtl",
-            ram_style="auto",
-        )
+        self._fifo(inner, folded, datatype, node.doc_string, out=name)
 
     def _append(
         self, op: str, name: str, stream: str, out: str, layer: str, **attributes: object

@@ -9,7 +9,7 @@ from onnx import NodeProto
 from sdq_fpga.lower.graph import Elementwise
 from sdq_fpga.lower.read.elementwise import AFFINE_OPS, NONLINEAR_OPS, affine_of
 from sdq_fpga.lower.read.reader import Reader, handles
-from sdq_fpga.lower.read.value import Reals, Value
+from sdq_fpga.lower.read.value import Reals, Value, shortest
 
 __all__ = ["scale_ratio"]
 
@@ -47,7 +47,7 @@ def _pointwise(reader: Reader, node: NodeProto) -> None:
         if np.any(scale == 0):
             reader.refuse(node, "it multiplies a channel by zero", "remove that channel")
         extended = replace(
-            value, scale=_shortest(scale), offset=_shortest(offset), chain=(*value.chain, node)
+            value, scale=shortest(scale), offset=shortest(offset), chain=(*value.chain, node)
         )
     reader.values[node.output[0]] = extended
 
@@ -56,10 +56,6 @@ def _column(reader: Reader, node: NodeProto, value: Value, name: str) -> Reals:
     constant = reader.constant(name)
     assert constant is not None  # noqa: S101  # the caller has sorted the inputs
     return reader.per_channel(node, value, constant).reshape(-1, 1)
-
-
-def _shortest(array: Reals) -> Reals:
-    return array[:1] if np.all(array == array[0]) else array
 
 
 def _check_slopes(reader: Reader, node: NodeProto) -> None:

@@ -192,8 +192,8 @@ def _quantize(
         return
     value = reader.value(node)
     quantizer = make(value)
-    value, direction = _increasing(reader, node, value)
-    codes = _staircase(reader, node, value, quantizer, direction)
+    value = _increasing(reader, node, value)
+    codes = _staircase(reader, node, value, quantizer)
     scale = quantizer.out_scale
     reader.plain(node, value, codes, scale, -quantizer.zero_point * scale)
 
@@ -225,33 +225,28 @@ def _rows(value: Value, quantizer: _Quantizer) -> int:
     return 1 if simple else value.codes.channels
 
 
-def _increasing(
-    reader: Reader, node: NodeProto, value: Value
-) -> tuple[Value, npt.NDArray[np.int64]]:
+def _increasing(reader: Reader, node: NodeProto, value: Value) -> Value:
     """Negates the channels whose function falls, so that thresholds can do the rest.
 
     Returns:
-        The value on codes that may be negated, and the sign of each channel.
+        The value on codes that may be negated.
     """
     channels = value.codes.channels
     ends = np.tile(np.array([value.codes.low, value.codes.high]), (channels, 1))
     real = np.broadcast_to(_real(reader, node, value, ends), (channels, 2))
     direction = np.where(real[:, 1] < real[:, 0], -1, 1).astype(np.int64)
     if np.all(direction == 1):
-        return value, np.ones(1, np.int64)
+        return value
     low, high = value.codes.type_low, value.codes.type_high
     flipped = reader.tensor(
         node, value.codes.shape, min(low, -high), max(high, -low), bipolar=value.codes.bipolar
     )
     reader.emit(Affine(node.name, (value.codes,), (flipped,), direction, np.zeros(1, np.int64)))
-    return (
-        replace(
-            value,
-            codes=flipped,
-            scale=value.scale * direction,
-            start_scale=value.start_scale * direction,
-        ),
-        direction,
+    return replace(
+        value,
+        codes=flipped,
+        scale=value.scale * direction,
+        start_scale=value.start_scale * direction,
     )
 
 
@@ -260,7 +255,6 @@ def _staircase(
     node: NodeProto,
     value: Value,
     quantizer: _Quantizer,
-    direction: npt.NDArray[np.int64],
 ) -> Tensor:
     if quantizer.high - quantizer.low > _MOST_LEVELS:
         return _requantize(reader, node, value, quantizer)

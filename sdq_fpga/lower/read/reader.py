@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Never
 
 import numpy as np
@@ -399,14 +399,12 @@ class Reader:
     ) -> None:
         """The node's output is an affine function of codes; its layout is that of ``like``."""
         name = node.output[output]
-        self.values[name] = replace(
-            Value.plain(
-                name,
-                codes,
-                scale,
-                offset,
-                like.rank,
-                channels_last=like.channels_last,
-                order=like.order,
-            )
+        self.values[name] = Value.plain(
+            name,
+            codes,
+            scale,
+            offset,
+            like.rank,
+            channels_last=like.channels_last,
+            order=like.order,
         )

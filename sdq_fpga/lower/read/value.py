@@ -8,7 +8,7 @@ from onnx import NodeProto
 
 from sdq_fpga.lower.graph import Tensor
 
-__all__ = ["Reals", "Value"]
+__all__ = ["Reals", "Value", "shortest"]
 
 Reals = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Value:
         order: npt.NDArray[np.int64] | None = None,
     ) -> "Value":
         """A tensor called ``name`` that is an affine function of ``codes``, and starts a chain."""
-        scale, offset = _shortest(scale), _shortest(offset)
+        scale, offset = shortest(scale), shortest(offset)
         return cls(codes, scale, offset, (), (), name, scale, offset, rank, channels_last, order)
 
     @property
@@ -75,6 +75,7 @@ class Value:
         return replace(self, codes=codes)
 
 
-def _shortest(array: Reals) -> Reals:
+def shortest(array: Reals) -> Reals:
+    """One number where all channels have the same."""
     array = np.atleast_1d(np.asarray(array, np.float64))
     return array[:1] if np.all(array == array[0]) else array
