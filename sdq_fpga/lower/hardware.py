@@ -20,8 +20,8 @@ from sdq_fpga.ops import DOMAIN
 __all__ = ["to_hardware"]
 
 _OPSETS = (helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1))
-_DSP_BITS = range(2, 9)  # operands of finn-rtllib/mvu/mvu.sv
-_LUT_BITS = 8
+_DSP_BITS = range(2, 17)  # operands of finn-rtllib/mvu/mvu.sv
+_LUT_BITS = 16
 
 
 def to_hardware(network: ir.IntegerGraph, dsp: DspGeneration) -> ModelWrapper:
@@ -368,10 +368,10 @@ class _Mapper:
         source_type, low = source.datatype, operation.low
         if source.bipolar:  # compared as the bit that travels
             thresholds, source_type = np.ceil((thresholds + 1) / 2).astype(np.int64), "UINT1"
-        if low == -1 and thresholds.shape[1] == 1 and not sink.bipolar:
-            # finn-rtllib/thresholding would give -1..0 a single bit.
-            never = np.full_like(thresholds, source.high + 1)
-            thresholds = np.concatenate([thresholds, never], axis=1)
+        if not sink.bipolar:
+            least = 0 if source.bipolar else source.type_low
+            bits = DataType[sink.datatype].bitwidth()
+            thresholds, low = _fill_steps(thresholds, low, bits, (least, source.high + 1))
         ends = int(thresholds.min()), int(thresholds.max())
         datatype = DataType[source_type]
         if datatype.signed():
@@ -585,6 +585,26 @@ class _Mapper:
 def _integer_type(values: npt.NDArray[np.int64]) -> str:
     low, high = int(values.min()), int(values.max())
     return ir.Tensor("", (1,), low, max(high, 0)).datatype
+
+
+def _fill_steps(
+    thresholds: npt.NDArray[np.int64], low: int, bits: int, ends: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Adds thresholds without effect until their number alone calls for the output's bits.
+
+    FINN stores them for a search in as many steps as the output has bits, whereas
+    finn-rtllib/thresholding searches in as many as their number needs. ``ends`` are a threshold
+    that every input reaches and one that none does. Returns the thresholds with the output below
+    all of them, which is 0 or less.
+    """
+    if low > 0:
+        always = np.full((len(thresholds), low), ends[0])
+        thresholds, low = np.concatenate([always, thresholds], axis=1), 0
+    missing = 2 ** (bits - 1) - thresholds.shape[1]
+    if missing > 0:
+        never = np.full((len(thresholds), missing), ends[1])
+        thresholds = np.concatenate([thresholds, never], axis=1)
+    return thresholds, low
 
 
 def _weight_type(values: npt.NDArray[np.int64], *, bipolar: bool) -> str:

@@ -32,6 +32,7 @@ __all__ = [
 # lane and an accumulator bit what joins the high parts that the packing of lanes leaves over.
 _MVU_LUTS = 150
 _MVU_LUTS_A_DSP = 12
+_LEAST_LINE_BUFFER = 2  # pixels
 _LUT_UNIT_BITS = 4  # operands of matrix-vector units that are worth building of LUTs
 
 
@@ -99,10 +100,16 @@ def makes_windows(inst: HWCustomOp) -> bool:
     """Whether FINN can generate a window generator as it is folded.
 
     With hardly any windows, its counters would have no bits, of which it takes the logarithm
-    (prepare_codegen_parallel in convolutioninputgenerator_rtl.py).
+    (prepare_codegen_parallel in convolutioninputgenerator_rtl.py). Where whole windows leave it a
+    single pixel or none from one row of a window to the next, its line buffer, which then has
+    that depth, delays by another number of pixels (swg_ram_buffer in swg_common.sv).
     """
     try:
         if inst.select_impl_style() == "parallel":
+            _, (_, width), _, kernel, _, dilation = inst.get_1d_conv_attrs_normalized()
+            between = width * dilation[0] - (kernel[1] - 1) * dilation[1] - 1
+            if kernel[0] > 1 and between < _LEAST_LINE_BUFFER:
+                return False
             inst.prepare_codegen_parallel()
         else:
             inst.prepare_codegen_default()

@@ -28,7 +28,7 @@ __all__ = [
     "queue_places",
 ]
 
-_MOST_BITS = 8  # of an operand
+_MOST_BITS = 16  # of an operand
 _MOST_SUM_BITS = 48
 _LUT_RAM_DEPTH = 64  # words of one bit in a LUT
 

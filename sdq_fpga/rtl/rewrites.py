@@ -143,9 +143,35 @@ REWRITES = (
             "D = 4 + clog2(SIMD) + (SIMD == 1), which 3 + clog2(SIMD + 1) + (SIMD == 1) equals "
             "for powers of two only and else misses by one; and on DSP58 the formula of the INT8 "
             "core is used for mvu.sv too. The queue now covers the deeper of the two cores. A "
-            "pumped core has half the SIMD and half the cycle, hence a smaller D."
+            "pumped core has half the SIMD and half the cycle, hence a smaller D.\n"
+            "The cores refuse an accumulator that is narrower than a product, though all sums may "
+            "fit a narrower one. They now get one that is wide enough, and the queue keeps the "
+            "low bits of their sums."
         ),
         replacements=(
+            (
+                "typedef logic [PE-1:0][ACCU_WIDTH-1:0]  dsp_p_t;",
+                "localparam int unsigned  PRODUCT_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH;\n"
+                "\tlocalparam int unsigned  CORE_WIDTH = "
+                "ACCU_WIDTH > PRODUCT_WIDTH? ACCU_WIDTH : PRODUCT_WIDTH;\n"
+                "\ttypedef logic [PE-1:0][CORE_WIDTH-1:0]  dsp_p_t;",
+            ),
+            *(
+                (
+                    f".ACCU_WIDTH(ACCU_WIDTH),\n\t\t\t\t.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS),{n}",
+                    f".ACCU_WIDTH(CORE_WIDTH),\n\t\t\t\t.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS),{n}",
+                )
+                for n in ("\n\t\t\t\t.SEGMENTLEN", " .NARROW_WEIGHTS")
+            ),
+            (
+                "\t\tlogic signed [$clog2(MAX_IN_FLIGHT+1):0]  OPtr",
+                "\t\toutput_t  sums;\n"
+                "\t\tfor(genvar  pe = 0; pe < PE; pe++) begin : genSums\n"
+                "\t\t\tassign\tsums[pe] = odat[pe][ACCU_WIDTH-1:0];\n"
+                "\t\tend : genSums\n\n"
+                "\t\tlogic signed [$clog2(MAX_IN_FLIGHT+1):0]  OPtr",
+            ),
+            ("OBuf <= { odat,", "OBuf <= { sums,"),
             (
                 "3 + $clog2(SIMD+1) + (SIMD == 1);",
                 "0;\n\t\tlocalparam int unsigned  MVU_PIPELINE_DEPTH = "

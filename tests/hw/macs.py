@@ -63,8 +63,9 @@ class BurstFarm(Farm):
         return head + ", input logic bursts);\n" + "".join(gates) + tail + _GATE
 
 
-INPUTS = [f"UINT{n}" for n in range(1, 9)] + [f"INT{n}" for n in range(2, 9)]
-WEIGHTS = [f"INT{n}" for n in range(2, 9)]
+_WIDE = (9, 12, 16)
+INPUTS = [f"UINT{n}" for n in (*range(1, 9), *_WIDE)] + [f"INT{n}" for n in (*range(2, 9), *_WIDE)]
+WEIGHTS = [f"INT{n}" for n in (*range(2, 9), *_WIDE)]
 
 
 def limits(kind):

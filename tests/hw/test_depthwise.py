@@ -120,7 +120,7 @@ def test_lint(tmp_path, x_kind, w_kind, kind):
         ({"SIMD": 2}, "SIMD=2 does not divide 9 taps"),
         ({"SIMD": 0}, "SIMD=0 does not divide 9 taps"),
         ({"PE": 3}, "PE=3 does not divide 4 channels"),
-        ({"in_type": "INT9"}, "in_type INT9 is no integer type of up to 8 bits"),
+        ({"in_type": "INT17"}, "in_type INT17 is no integer type of up to 16 bits"),
         ({"weight_type": "UINT2"}, "weight_type UINT2 has no sign"),
         ({"out_type": "TERNARY"}, "out_type TERNARY is no integer type"),
         ({"runtime_writeable_weights": 1, "out_type": "INT11"}, "sums of -1080 to 945 do not fit"),

@@ -187,14 +187,17 @@ class Unit:
     signed: bool = False
     narrow: bool = False
     segment: int = 0
+    sum_bits: int = 0
 
     @property
     def accu(self) -> int:
-        return self.wbits + self.abits + (self.mw - 1).bit_length() + 1
+        return self.sum_bits or self.wbits + self.abits + (self.mw - 1).bit_length() + 1
 
     def __str__(self) -> str:
         fold = f"{self.mh}x{self.mw} PE{self.pe} SIMD{self.simd}"
-        return f"V{self.version} {fold} w{self.wbits}a{self.abits}" + ("s" if self.signed else "")
+        return f"V{self.version} {fold} w{self.wbits}a{self.abits}" + (
+            ("s" if self.signed else "") + (f" sum{self.sum_bits}" if self.sum_bits else "")
+        )
 
 
 # A dot product ends in every cycle: SIMD == MW, for powers of two and between them.
@@ -213,12 +216,22 @@ FOLDED = [
     Unit(12, 4, 2, 2, 3, 6, 1, signed=True),
     Unit(10, 4, 4, 5, 4, 4, 3, segment=2),
 ]
+# Sums that are narrower than a product (their low bits are right), and operands above 8 bits.
+WIDTHS = [
+    Unit(4, 6, 3, 2, 4, 6, 2, sum_bits=9),
+    Unit(4, 6, 6, 4, 7, 3, 1, signed=True, sum_bits=5),
+    Unit(6, 2, 2, 3, 8, 8, 3, segment=1, sum_bits=12),
+    Unit(4, 4, 2, 2, 9, 3, 1, signed=True),
+    Unit(4, 4, 4, 2, 3, 9, 2),
+    Unit(4, 4, 2, 4, 16, 16, 1, signed=True),
+    Unit(4, 4, 2, 4, 16, 16, 2),
+]
 # One of each depth formula is also built without the correction, and with a queue one too short
 # (where its depth is the greater of the two cores', and so not more than needed).
 UPSTREAM = [FULL[0], FULL[4], FULL[5], FULL[6], FULL[7], FOLDED[2]]
 SHORT = [FULL[4], FULL[5], FULL[7]]
 FARM = [
-    *((MVU, unit) for unit in FULL + FOLDED),
+    *((MVU, unit) for unit in FULL + FOLDED + WIDTHS),
     *(("upstream", unit) for unit in UPSTREAM),
     *(("short", unit) for unit in SHORT),
 ]
@@ -295,7 +308,8 @@ def drive(farm: Path, variant: str, unit: Unit, seed: int, *arguments: str):
     tiles = tiles.transpose(0, 2, 1, 3).reshape(-1, unit.pe * unit.simd)
     lines = [f"w {words(tile, unit.wbits)}" for tile in tiles] * len(vectors)
     lines += [f"a {words(beat, unit.abits)}" for beat in vectors.reshape(-1, unit.simd)]
-    expected = (vectors @ weights.T).reshape(-1, unit.pe)
+    half = 2 ** (unit.accu - 1)
+    expected = ((vectors @ weights.T + half) % (2 * half) - half).reshape(-1, unit.pe)
     number = FARM.index((variant, unit))
     done = subprocess.run(
         [farm, str(number), str(len(expected)), str(seed), *arguments],
@@ -314,7 +328,7 @@ def drive(farm: Path, variant: str, unit: Unit, seed: int, *arguments: str):
     return done, results, expected.tolist()
 
 
-@pytest.mark.parametrize("unit", FULL + FOLDED, ids=str)
+@pytest.mark.parametrize("unit", FULL + FOLDED + WIDTHS, ids=str)
 def test_the_corrected_queue_loses_nothing(farm, unit):
     for seed in range(8):
         done, results, expected = drive(farm, MVU, unit, seed)
