@@ -8,6 +8,8 @@ where Yosys looks for it:
 - It does not know ``use_dsp``; the attribute goes from the net to its multiplication.
 - Its SystemVerilog reader makes a memory of every unpacked array, also of the registers of a
   pipeline, which must be registers when they are to go into a DSP slice.
+- It takes the LUTs of UltraScale+ for memories of up to 64K words with a single address, and then
+  has no primitive for them (lutrams_xcu.txt).
 - It finds a shift register with a tap only where that tap is read with ``$shiftx``, while its
   SystemVerilog reader makes a ``$bmux``.
 """
@@ -21,6 +23,7 @@ __all__ = ["REGISTERS", "Netlist", "read_netlist"]
 REGISTERS = "sdq_registers"
 """An attribute of memories that are registers: all addresses are constants."""
 
+_LUT_RAM_WORDS = 512  # as RAM512X1S, the deepest memory of LUTs
 _STYLES = frozenset({"ram_style", "rom_style"})
 _NET = re.compile(r"\\\S+|\$\S+")
 # The words of an array as a $bmux gets them: all in one register, unknown where there are none.
@@ -283,12 +286,24 @@ def _prepare_memories(module: _Module, lines: list[str]) -> None:
     for memory in module.memories:
         own = ports.get(memory.name, [])
         written = any(port.kind.startswith("$memwr") for port in own)
-        for name, style in _styles(memory).items():
+        styles = _styles(memory)
+        if written and _is_deep(memory, own) and set(styles.values()) <= {"auto"}:
+            if not styles:
+                lines[memory.line] = f'  attribute \\ram_style "block"\n{lines[memory.line]}'
+            styles = dict.fromkeys(styles, "block")
+        for name, style in styles.items():
             known = "logic" if style == "distributed" and not written else style
             at = memory.attribute_lines[name]
             lines[at] = f'  attribute \\{name.lower()} "{known}"'
         if all(re.fullmatch(r"\d+('[01]+)?", port.pins["ADDR"]) for port in own):
             lines[memory.line] = f"  attribute \\{REGISTERS} 1\n{lines[memory.line]}"
+
+
+def _is_deep(memory: _Object, ports: list[_Object]) -> bool:
+    """Whether a memory with a single address is deeper than the LUTs of a slice."""
+    words = re.search(r"size (\d+)", memory.kind)
+    one_address = len({port.pins["ADDR"] for port in ports}) == 1
+    return words is not None and int(words[1]) > _LUT_RAM_WORDS and one_address
 
 
 def _styles(memory: _Object) -> dict[str, str]:

@@ -583,6 +583,17 @@ def test_a_memory_that_nobody_writes_is_logic_rather_than_distributed(ports, sty
     assert read_netlist(text).for_mapping() == memory("rom_style", f'"{style}"', *ports)
 
 
+@pytest.mark.parametrize(
+    ("words", "address", "style"),
+    [(513, "\\at", "block"), (512, "\\at", "auto"), (513, "\\from", "auto")],
+)
+def test_a_deep_memory_with_one_address_is_not_made_of_luts(words, address, style):
+    text = memory("ram_style", '"auto"', "$memrd_v2 \\at", f"$memwr_v2 {address}")
+    text = text.replace("size 4", f"size {words}")
+    made = read_netlist(text).for_mapping()
+    assert made == text.replace('"auto"', f'"{style}"')
+
+
 def test_a_memory_with_constant_addresses_is_registers():
     text = memory("keep", "1", "$memrd_v2 0", "$memwr_v2 2'01")
     marked = text.replace("  memory", "  attribute \\sdq_registers 1\n  memory")
