@@ -52,12 +52,15 @@ def _both(fps: float) -> dict[str, float]:
 
 NETWORKS = {
     "tfc-w1a1": Network("TFC, 28x28", "1/1", lambda: zoo.tfc((1, 1)), _both(100_000)),
-    "tfc-mixed": Network("TFC, 28x28", "mixed 1..8", lambda: zoo.tfc(None, 1), _both(50_000)),
+    "tfc-mixed": Network("TFC, 28x28", "mixed 1..4", lambda: zoo.tfc(None, 1), _both(50_000)),
     "lfc-w1a2": Network("LFC, 28x28", "1/2", lambda: zoo.lfc((1, 2)), _both(5_000)),
     "cnv-w1a1": Network("CNV, 32x32x3", "1/1", lambda: zoo.cnv((1, 1)), _both(3_000)),
     "cnv-mixed": Network(
-        "CNV, 32x32x3", "mixed 1..8", lambda: zoo.cnv(None, 1),
-        {"zcu104": 3_000, "pynq-z2": 1_000},
+        "CNV, 32x32x3", "mixed 1..4", lambda: zoo.cnv(None, 1), {"zcu104": 3_000}
+    ),
+    # Most draws have more weights than the block RAMs of a pynq-z2 hold.
+    "cnv-mixed-few": Network(
+        "CNV, 32x32x3", "mixed 1..4, few", lambda: zoo.cnv(None, 17), {"pynq-z2": 1_000}
     ),
     "resnet8": Network(
         "ResNet-8, 32x32x3", "mixed", lambda: zoo.resnet8(None, 2),
@@ -77,7 +80,13 @@ NETWORKS = {
     ),
     "mobilenetv2": Network(
         "MobileNetV2, 1/4 width, 32x32x3", "mixed",
-        lambda: zoo.mobilenet_v2(None, 4, width=0.25, image_size=32, classes=100), _both(2_000),
+        lambda: zoo.mobilenet_v2(None, 4, width=0.25, image_size=32, classes=100),
+        {"zcu104": 2_000},
+    ),
+    "mobilenetv2-eighth": Network(
+        "MobileNetV2, 1/8 width, 32x32x3", "mixed",
+        lambda: zoo.mobilenet_v2(None, 4, width=0.125, image_size=32, classes=100),
+        {"pynq-z2": 2_000},
     ),
     "vgg10": Network(
         "VGG10 1-D, 2x1024", "mixed", lambda: zoo.vgg10(None, 4, length=1024), _both(4_000)

@@ -8,6 +8,7 @@ from sdq_fpga.rtl.design import Stream
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.sim.bench import Drive, compile_bench, run_bench
 from sdq_fpga.sim.verilator import lint
+from tests.hw.farm import compile_options, covered
 
 HUB = shipped_dir("hw") / "stitch" / "axilite_hub.sv"
 RESTART = shipped_dir("hw") / "stitch" / "restart.sv"
@@ -131,7 +132,7 @@ def hub(tmp_path_factory):
     (work / "slave.sv").write_text(SLAVE)
     (work / "top.sv").write_text(top())
     executable = compile_bench(
-        [HUB, work / "slave.sv", work / "top.sv"], "top", work / "build", optimise=False
+        [HUB, work / "slave.sv", work / "top.sv"], "top", work / "build", **compile_options()
     )
     stream = Stream(width=8, element_bits=8, elements=1, beats=1, signed=False, shape=(1,))
 
@@ -141,7 +142,7 @@ def hub(tmp_path_factory):
             executable,
             {"in": (stream, frames)},
             {"out": (stream, 1)},
-            Drive(patience=200, **drive),
+            covered(Drive(patience=200, **drive)),
             scratch=work,
             memories=work,
         ).reads
