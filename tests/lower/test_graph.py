@@ -78,10 +78,10 @@ def test_an_output_that_is_an_input_is_refused():
 
 
 def test_a_product_that_no_unit_can_make_is_refused():
-    wide = Tensor("x", (4,), 0, 2**9)
-    sink = Tensor("y", (1,), 0, 2**20)
+    wide = Tensor("x", (4,), 0, 2**16)
+    sink = Tensor("y", (1,), 0, 2**26)
     dense = Dense("fc", (wide,), (sink,), np.full((4, 1), 100), False)
-    with pytest.raises(UserError, match="'fc' multiplies UINT10 by INT8"):
+    with pytest.raises(UserError, match="'fc' multiplies UINT17 by INT8"):
         to_hardware(IntegerGraph((wide,), (sink,), (dense,)), DspGeneration.DSP48E2)
 
 
