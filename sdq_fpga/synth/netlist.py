@@ -23,7 +23,7 @@ __all__ = ["REGISTERS", "Netlist", "read_netlist"]
 REGISTERS = "sdq_registers"
 """An attribute of memories that are registers: all addresses are constants."""
 
-_LUT_RAM_WORDS = 512  # as RAM512X1S, the deepest memory of LUTs
+_LUT_RAM_WORDS = 256  # RAM256X1S: Yosys does not get to RAM512X1S
 _STYLES = frozenset({"ram_style", "rom_style"})
 _NET = re.compile(r"\\\S+|\$\S+")
 # The words of an array as a $bmux gets them: all in one register, unknown where there are none.
@@ -300,7 +300,7 @@ def _prepare_memories(module: _Module, lines: list[str]) -> None:
 
 
 def _is_deep(memory: _Object, ports: list[_Object]) -> bool:
-    """Whether a memory with a single address is deeper than the LUTs of a slice."""
+    """Whether a memory with a single address is too deep for what Yosys makes of LUTs."""
     words = re.search(r"size (\d+)", memory.kind)
     one_address = len({port.pins["ADDR"] for port in ports}) == 1
     return words is not None and int(words[1]) > _LUT_RAM_WORDS and one_address

@@ -585,7 +585,7 @@ def test_a_memory_that_nobody_writes_is_logic_rather_than_distributed(ports, sty
 
 @pytest.mark.parametrize(
     ("words", "address", "style"),
-    [(513, "\\at", "block"), (512, "\\at", "auto"), (513, "\\from", "auto")],
+    [(257, "\\at", "block"), (256, "\\at", "auto"), (257, "\\from", "auto")],
 )
 def test_a_deep_memory_with_one_address_is_not_made_of_luts(words, address, style):
     text = memory("ram_style", '"auto"', "$memrd_v2 \\at", f"$memwr_v2 {address}")
