@@ -368,12 +368,12 @@ class _Mapper:
         source_type, low = source.datatype, operation.low
         if source.bipolar:  # compared as the bit that travels
             thresholds, source_type = np.ceil((thresholds + 1) / 2).astype(np.int64), "UINT1"
-        if not sink.bipolar:
-            least = 0 if source.bipolar else source.type_low
-            bits = DataType[sink.datatype].bitwidth()
-            thresholds, low = _fill_steps(thresholds, low, bits, (least, source.high + 1))
-        ends = int(thresholds.min()), int(thresholds.max())
         datatype = DataType[source_type]
+        if not sink.bipolar:
+            bits = DataType[sink.datatype].bitwidth()
+            reach = int(datatype.min()), source.high + 1
+            thresholds, low = _fill_steps(thresholds, low, bits, reach)
+        ends = int(thresholds.min()), int(thresholds.max())
         if datatype.signed():
             bits = max(
                 each.bit_length() + 1 for each in (ends[1], -ends[0] - 1 if ends[0] < 0 else 0)
@@ -588,21 +588,21 @@ def _integer_type(values: npt.NDArray[np.int64]) -> str:
 
 
 def _fill_steps(
-    thresholds: npt.NDArray[np.int64], low: int, bits: int, ends: tuple[int, int]
+    thresholds: npt.NDArray[np.int64], low: int, bits: int, reach: tuple[int, int]
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Adds thresholds without effect until their number alone calls for the output's bits.
 
     FINN stores them for a search in as many steps as the output has bits, whereas
-    finn-rtllib/thresholding searches in as many as their number needs. ``ends`` are a threshold
+    finn-rtllib/thresholding searches in as many as their number needs. ``reach`` are a threshold
     that every input reaches and one that none does. Returns the thresholds with the output below
     all of them, which is 0 or less.
     """
     if low > 0:
-        always = np.full((len(thresholds), low), ends[0])
+        always = np.full((len(thresholds), low), reach[0])
         thresholds, low = np.concatenate([always, thresholds], axis=1), 0
     missing = 2 ** (bits - 1) - thresholds.shape[1]
     if missing > 0:
-        never = np.full((len(thresholds), missing), ends[1])
+        never = np.full((len(thresholds), missing), reach[1])
         thresholds = np.concatenate([thresholds, never], axis=1)
     return thresholds, low
 
