@@ -1,0 +1,108 @@
+"""What the hardware model knows of a node: its operator and attributes, as plain data."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+__all__ = ["HardwareGraph", "HardwareNode", "Value", "bits_of", "is_signed"]
+
+Value = int | str | tuple[int, ...]
+
+_TYPE = re.compile(r"U?INT(\d+)")
+_NAMED_BITS = {"BINARY": 1, "BIPOLAR": 1, "TERNARY": 2}
+
+
+def bits_of(datatype: str) -> int:
+    """Bits of one value of a QONNX integer type, such as "UINT4".
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if datatype in _NAMED_BITS:
+        return _NAMED_BITS[datatype]
+    match = _TYPE.fullmatch(datatype)
+    if match is None:
+        raise ValueError(f"'{datatype}' is not an integer type")
+    return int(match[1])
+
+
+def is_signed(datatype: str) -> bool:
+    """Whether values of a QONNX integer type may be negative."""
+    return not datatype.startswith("UINT") and datatype != "BINARY"
+
+
+@dataclass(frozen=True)
+class HardwareNode:
+    """One operator of the hardware graph.
+
+    Attributes:
+        name: unique.
+        op: type of the FINN custom op, such as "MVAU_rtl".
+        layer: name of the node in the QONNX model that it comes from.
+        attributes: every attribute of the custom op, defaults included.
+        inputs: names of its input streams; weights that are not streamed have none.
+        outputs: names of its output streams.
+        narrow: whether the weights never take the most negative value of their type.
+    """
+
+    name: str
+    op: str
+    layer: str
+    attributes: Mapping[str, Value]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    narrow: bool = False
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """An integer attribute.
+
+        Raises:
+            KeyError: it has no such attribute and there is no default.
+            TypeError: it is not an integer.
+        """
+        value = self.attributes[name] if default is None else self.attributes.get(name, default)
+        if not isinstance(value, int):
+            raise TypeError(f"{self.op} '{self.name}': {name}={value!r} is not an integer")
+        return value
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """An attribute that is a list of integers; raises as ``integer``."""
+        value = self.attributes[name]
+        if not isinstance(value, tuple):
+            raise TypeError(f"{self.op} '{self.name}': {name}={value!r} is not a list")
+        return value
+
+    def text(self, name: str) -> str:
+        """An attribute that is a string; raises as ``integer``."""
+        value = self.attributes[name]
+        if not isinstance(value, str):
+            raise TypeError(f"{self.op} '{self.name}': {name}={value!r} is not a string")
+        return value
+
+    def bits(self, name: str) -> int:
+        """Bits of the type that an attribute names."""
+        return bits_of(self.text(name))
+
+    def product(self, name: str) -> int:
+        """Product of a list of integers."""
+        return math.prod(self.integers(name))
+
+    def with_attributes(self, changes: Mapping[str, Value]) -> "HardwareNode":
+        """The same node with other values of some attributes."""
+        return replace(self, attributes={**self.attributes, **changes})
+
+
+@dataclass(frozen=True)
+class HardwareGraph:
+    """A network of nodes, in order of the data.
+
+    Attributes:
+        nodes: the nodes.
+        inputs: names of the streams that come in.
+        outputs: names of the streams that go out.
+    """
+
+    nodes: tuple[HardwareNode, ...]
+    inputs: tuple[str, ...] = field(default=())
+    outputs: tuple[str, ...] = field(default=())

@@ -1,0 +1,66 @@
+"""The hardware graph as plain data, for the hardware model."""
+
+import numpy as np
+from finn.util.basic import getHWCustomOp
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
+
+__all__ = ["describe", "describe_node"]
+
+_WEIGHT_INPUT = 1
+_OF_FLOATS = {"float", "floats", "f", "t"}
+
+
+def describe(model: ModelWrapper) -> HardwareGraph:
+    """Describes a graph of FINN's and our custom ops."""
+    return HardwareGraph(
+        tuple(describe_node(model, node) for node in model.graph.node),
+        tuple(each.name for each in model.graph.input if model.get_initializer(each.name) is None),
+        tuple(each.name for each in model.graph.output),
+    )
+
+
+def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
+    """Describes one node of ``model``."""
+    inst = getHWCustomOp(node)
+    attributes = {}
+    for name, (kind, *_) in inst.get_nodeattr_types().items():
+        if kind in _OF_FLOATS:
+            continue
+        value = _plain(inst.get_nodeattr(name))
+        if value is not None:
+            attributes[name] = value
+    return HardwareNode(
+        name=node.name,
+        op=node.op_type,
+        layer=node.doc_string,
+        attributes=attributes,
+        inputs=tuple(name for name in node.input if model.get_initializer(name) is None),
+        outputs=tuple(node.output),
+        narrow=_narrow(model, node),
+    )
+
+
+def _plain(value: object) -> Value | None:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, str | int):
+        return value
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, list | tuple | np.ndarray) and all(
+        isinstance(each, int | np.integer) for each in value
+    ):
+        return tuple(int(each) for each in value)
+    return None
+
+
+def _narrow(model: ModelWrapper, node: NodeProto) -> bool:
+    if len(node.input) <= _WEIGHT_INPUT:
+        return False
+    weights = model.get_initializer(node.input[_WEIGHT_INPUT])
+    if weights is None:
+        return False
+    return bool(np.min(weights) > model.get_tensor_datatype(node.input[_WEIGHT_INPUT]).min())
