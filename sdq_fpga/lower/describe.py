@@ -6,6 +6,7 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
+from sdq_fpga.ops.operator import Operator
 
 __all__ = ["describe", "describe_node"]
 
@@ -25,13 +26,15 @@ def describe(model: ModelWrapper) -> HardwareGraph:
 def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
     """Describes one node of ``model``."""
     inst = getHWCustomOp(node)
-    attributes = {}
+    attributes: dict[str, Value] = {}
     for name, (kind, *_) in inst.get_nodeattr_types().items():
         if kind in _OF_FLOATS:
             continue
         value = _plain(inst.get_nodeattr(name))
         if value is not None:
             attributes[name] = value
+    if isinstance(inst, Operator):
+        attributes |= inst.derived()
     return HardwareNode(
         name=node.name,
         op=node.op_type,

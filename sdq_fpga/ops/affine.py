@@ -254,6 +254,14 @@ class LinearOperator(Operator):
         multiplies = self.text("gain_form") in {"channels", "scalar"}
         return multiplies and (wanted == "dsp" or (wanted == "auto" and wide))
 
+    def derived(self) -> Mapping[str, int]:
+        """Whether products take DSP slices, and bits of their operands."""
+        return {
+            "dsp": int(self.uses_dsps()),
+            "x_bits": self._x_bits(),
+            "gain_bits": self.gain_bits(),
+        }
+
     def parameters(self) -> Mapping[str, int | str]:
         """Parameters that all modules around hw/ops/affine.sv have."""
         port = self.inputs()[0]

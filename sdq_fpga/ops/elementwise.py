@@ -122,6 +122,10 @@ class SdqElementwise_rtl(Operator):  # noqa: N801
         wide = worth_a_dsp(*self._signed_bits())
         return self._multiplies() and (wanted == "dsp" or (wanted == "auto" and wide))
 
+    def derived(self) -> Mapping[str, int]:
+        """Whether products take DSP slices."""
+        return {"dsp": int(self.uses_dsps())}
+
     def parameters(self) -> Mapping[str, int | str]:
         """Parameters of hw/ops/elementwise.sv."""
         operation = self.text("operation")

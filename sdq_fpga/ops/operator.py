@@ -186,6 +186,10 @@ class Operator(RTLBackend):  # type: ignore[misc]
         """DSP slices on ``part``."""
         return 0
 
+    def derived(self) -> Mapping[str, int]:
+        """What the hardware model needs to know beside the attributes."""
+        return {}
+
     def check(self) -> None:
         """Refuses attributes that the module can't work with.
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdq_fpga.errors import StageError, UserError
-from sdq_fpga.ops.mac import MacOperator, queue_places
+from sdq_fpga.cost.adder_tree import queue_places
+from sdq_fpga.ops.mac import MacOperator
 from tests.hw.farm import Case, Farm, _model, execute, farms, one_farm
 from tests.hw.macs import INPUTS, WEIGHTS, BurstFarm, fits_float32, limits, tightest, values
 from tests.hw.single import intervals, lint_case, operator

@@ -1,0 +1,1 @@
+"""When each beat of each stream moves: interval, latency and FIFO depths without simulation."""

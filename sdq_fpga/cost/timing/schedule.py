@@ -1,0 +1,234 @@
+"""Times of all beats of a network, with FIFOs of given depths."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.timing import engine
+from sdq_fpga.cost.timing.actor import Actor, Cumulative, Lock, Places
+from sdq_fpga.cost.timing.nodes import actor_of
+from sdq_fpga.errors import StageError
+
+__all__ = ["FIFO", "Pipeline", "Schedule", "Stuck"]
+
+FIFO = "StreamingFIFO_rtl"
+_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered (finn-rtllib/fifo)
+
+Integers = npt.NDArray[np.int64]
+
+
+class Stuck(StageError):
+    """A network whose FIFOs are too shallow for anything to come out."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When frames pass.
+
+    Attributes:
+        interval: cycles between frames in steady state.
+        latency: cycles from the first beat of the first frame's going in to its last output beat.
+        peaks: greatest number of beats in each FIFO, by name.
+        first_in: cycle in which the first beat of each frame goes in.
+        last_out: cycle in which the last beat of each frame comes out.
+    """
+
+    interval: float
+    latency: int
+    peaks: Mapping[str, int]
+    first_in: tuple[int, ...]
+    last_out: tuple[int, ...]
+
+
+@dataclass
+class _Edge:
+    name: str
+    beats: int
+    source: int = -1
+    sink: int = -1
+    wire: bool = True
+    depth: int = 0
+
+
+class Pipeline:
+    """A network, ready to be timed with any depths of its FIFOs.
+
+    Args:
+        graph: with its FIFOs, as ``sdq_fpga.lower.streams`` inserts them.
+
+    Raises:
+        StageError: a node's timing is not known.
+    """
+
+    def __init__(self, graph: HardwareGraph) -> None:
+        self._tables: list[npt.NDArray[np.int32]] = []
+        self._table_at: dict[bytes, int] = {}
+        self._table_size = 0
+        self._edges: list[_Edge] = []
+        self._edge_of: dict[str, int] = {}
+        self.fifos: dict[str, int] = {}
+        nodes = [node for node in graph.nodes if node.op != FIFO]
+        self.actors = [actor_of(node) for node in nodes]
+        self._join(graph, nodes)
+        self._lay_out(nodes)
+
+    # ---- construction -----------------------------------------------------------------------
+
+    def _join(self, graph: HardwareGraph, nodes: list[HardwareNode]) -> None:
+        """Makes an edge of each stream, or of two with a FIFO between them."""
+        into = {node.inputs[0]: node for node in graph.nodes if node.op == FIFO}
+        for node, actor in zip(nodes, self.actors, strict=True):
+            for stream, port in zip(node.outputs, actor.outputs, strict=True):
+                self._edge(stream, port.beats, into)
+        for stream in graph.inputs:
+            reader = next(
+                (actor.inputs[node.inputs.index(name)].beats, name)
+                for name in (into[stream].outputs[0] if stream in into else stream,)
+                for node, actor in zip(nodes, self.actors, strict=True)
+                if name in node.inputs
+            )
+            self._edge(stream, reader[0], into)
+
+    def _edge(self, stream: str, beats: int, into: Mapping[str, HardwareNode]) -> None:
+        edge = _Edge(stream, beats)
+        self._edge_of[stream] = len(self._edges)
+        if stream in into:
+            fifo = into[stream]
+            edge.wire = False
+            edge.depth = fifo.integer("depth")
+            self._edge_of[fifo.outputs[0]] = len(self._edges)
+            self.fifos[fifo.name] = len(self._edges)
+        self._edges.append(edge)
+
+    def _table(self, counts: Cumulative) -> tuple[int, int, int]:
+        """Where a table is, its length and its growth; equal ones are kept once."""
+        key = counts.table.tobytes()
+        if key not in self._table_at:
+            self._table_at[key] = self._table_size
+            self._tables.append(counts.table)
+            self._table_size += len(counts.table)
+        return self._table_at[key], len(counts.table), counts.growth
+
+    def _lay_out(self, nodes: list[HardwareNode]) -> None:
+        actors, inputs, outputs = [], [], []
+        for index, (node, actor) in enumerate(zip(nodes, self.actors, strict=True)):
+            in0, out0 = len(inputs), len(outputs)
+            for stream, taken in zip(node.inputs, actor.inputs, strict=True):
+                edge = self._edge_of[stream]
+                self._edges[edge].sink = index
+                self._check(node, stream, self._edges[edge].beats, taken.beats)
+                free = taken.free or taken.need
+                buffer = -1 if taken.buffer is None else taken.buffer
+                inputs.append(
+                    (
+                        edge, taken.beats, *self._table(taken.need), buffer, *self._table(free),
+                        taken.wait, taken.release, taken.whole_frames, taken.freed_by_output,
+                    )  # fmt: skip
+                )
+            for stream, given in zip(node.outputs, actor.outputs, strict=True):
+                edge = self._edge_of[stream]
+                self._edges[edge].source = index
+                match given.pressure:
+                    case Places(count, release):
+                        pressure = count, release, 0, 0
+                    case Lock(behind, lag, release):
+                        pressure = 0, release, behind, lag
+                outputs.append(
+                    (edge, given.beats, *self._table(given.gives), given.latency, *pressure)
+                )
+            actors.append((actor, in0, len(inputs), out0, len(outputs)))
+        self._inputs = np.array(inputs, np.int64)
+        self._outputs = np.array(outputs, np.int64)
+        self._counts = np.concatenate(self._tables)
+        self._actor_rows = actors
+
+    @staticmethod
+    def _check(node: HardwareNode, stream: str, have: int, want: int) -> None:
+        if have != want:
+            raise StageError(
+                f"{node.op} '{node.name}' of layer '{node.layer}' takes {want} beats a frame of "
+                f"stream '{stream}', which has {have}",
+                "report the network",
+            )
+
+    # ---- timing -----------------------------------------------------------------------------
+
+    def depths(self) -> dict[str, int]:
+        """Depths of the FIFOs as the graph has them, by name."""
+        return {name: self._edges[edge].depth for name, edge in self.fifos.items()}
+
+    def beats(self) -> dict[str, int]:
+        """Beats of a frame through each FIFO, by name."""
+        return {name: self._edges[edge].beats for name, edge in self.fifos.items()}
+
+    def time(self, depths: Mapping[str, int], *, frames: int = 4, gap: int = 0) -> Schedule:
+        """Times some frames.
+
+        Args:
+            depths: of FIFOs, by name; 0 for no limit. Those that are not named keep theirs.
+            frames: how many, at least 2.
+            gap: least cycles between the first beats of two frames.
+
+        Raises:
+            Stuck: a FIFO is so shallow that nothing moves any more.
+        """
+        edges = self._edge_rows(depths, frames)
+        actors = np.array(
+            [
+                (actor.steps, in0, in1, out0, out1, actor.whole_frames, fire)
+                for (actor, in0, in1, out0, out1), fire in zip(
+                    self._actor_rows, self._fire_bases(frames), strict=True
+                )
+            ],
+            np.int64,
+        )
+        beats = frames * sum(edge.beats for edge in self._edges)
+        fire = np.zeros(frames * sum(actor.steps for actor in self.actors), np.int32)
+        offered, written, read = (np.zeros(beats, np.int32) for _ in range(3))
+        state = engine.run(
+            frames, gap, actors, self._inputs, self._outputs, edges, self._counts, fire, offered,
+            written, read,
+        )  # fmt: skip
+        if state == engine.DEADLOCK:
+            raise Stuck("nothing moves any more", "make the FIFOs deeper")
+        return self._schedule(frames, edges, written, read)
+
+    def _edge_rows(self, depths: Mapping[str, int], frames: int) -> Integers:
+        given = {self.fifos[name]: depth for name, depth in depths.items()}
+        rows, base = [], 0
+        for index, edge in enumerate(self._edges):
+            depth = given.get(index, edge.depth)
+            rows.append(
+                (base, edge.beats, depth, _FORWARD, edge.source, edge.sink, edge.wire)
+            )
+            base += edge.beats * frames
+        return np.array(rows, np.int64)
+
+    def _fire_bases(self, frames: int) -> list[int]:
+        steps = [actor.steps * frames for actor in self.actors]
+        return [0, *np.cumsum(steps)[:-1].tolist()]
+
+    def _schedule(
+        self, frames: int, edges: Integers, written: npt.NDArray[np.int32],
+        read: npt.NDArray[np.int32],
+    ) -> Schedule:  # fmt: skip
+        first = np.full(frames, np.iinfo(np.int64).max)
+        last = np.zeros(frames, np.int64)
+        for edge, row in zip(self._edges, edges, strict=True):
+            here = slice(int(row[engine.E_BASE]), int(row[engine.E_BASE]) + edge.beats * frames)
+            if edge.source < 0:
+                first = np.minimum(first, written[here].reshape(frames, -1)[:, 0])
+            if edge.sink < 0:
+                last = np.maximum(last, read[here].reshape(frames, -1)[:, -1])
+        peaks = engine.peaks(frames, edges, written, read)
+        half = frames // 2
+        return Schedule(
+            interval=float(last[-1] - last[half - 1]) / (frames - half),
+            latency=int(last[0] - first[0]) + 1,
+            peaks={name: int(peaks[edge]) for name, edge in self.fifos.items()},
+            first_in=tuple(int(each) for each in first),
+            last_out=tuple(int(each) for each in last),
+        )
