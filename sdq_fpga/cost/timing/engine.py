@@ -33,7 +33,7 @@ def _count(tables, start, length, growth, step):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True)
 def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compiler
     frames, gap, actors, inputs, outputs, edges, tables, fire, offered, written, read
-):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+):  # type: ignore[no-untyped-def]
     """Computes all times.
 
     Args:
@@ -97,8 +97,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                         last = outputs[o, O_BEATS] * (j // beats) - 1
                         if n_written[eo] <= last:
                             break
-                        if written[edges[eo, E_BASE] + last] + 1 > t:
-                            t = written[edges[eo, E_BASE] + last] + 1
+                        t = max(t, written[edges[eo, E_BASE] + last] + 1)
                     room = j - inputs[i, I_BUFFER] + 1
                     if room > 0:
                         p = freeing[i]
@@ -117,8 +116,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                             if fired[a] <= p:
                                 break
                             freed = fire[actors[a, A_FIRE] + p]
-                        if freed + inputs[i, I_RELEASE] > t:
-                            t = freed + inputs[i, I_RELEASE]
+                        t = max(t, freed + inputs[i, I_RELEASE])
                     read[base + j] = t
                     n_read[e] = j + 1
                     if wire:
@@ -140,8 +138,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                     last = outputs[o, O_BEATS] * (k // steps) - 1
                     if n_written[eo] <= last:
                         break
-                    if written[edges[eo, E_BASE] + last] + 1 > t:
-                        t = written[edges[eo, E_BASE] + last] + 1
+                    t = max(t, written[edges[eo, E_BASE] + last] + 1)
                 for i in range(actors[a, A_IN0], actors[a, A_IN1]):
                     e = inputs[i, I_EDGE]
                     base = edges[e, E_BASE]
@@ -154,8 +151,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                             if n_read[e] < need:
                                 blocked = True
                                 break
-                            if read[base + need - 1] + inputs[i, I_WAIT] > t:
-                                t = read[base + need - 1] + inputs[i, I_WAIT]
+                            t = max(t, read[base + need - 1] + inputs[i, I_WAIT])
                     elif need > n_read[e]:
                         j = n_read[e]
                         if edges[e, E_WIRE] == 1:
@@ -168,8 +164,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                                 blocked = True
                                 break
                             came = written[base + j] + edges[e, E_FORWARD]
-                        if came > t:
-                            t = came
+                        t = max(t, came)
                 if blocked:
                     break
                 for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
@@ -185,8 +180,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                             if n_written[e] <= x:
                                 blocked = True
                                 break
-                            if written[base + x] + outputs[o, O_RELEASE] > t:
-                                t = written[base + x] + outputs[o, O_RELEASE]
+                            t = max(t, written[base + x] + outputs[o, O_RELEASE])
                     else:
                         q = newest[o]
                         while True:
@@ -284,8 +278,7 @@ def _write(e, edges, offered, written, read, n_offered, n_written, n_read):  # t
         if depth > 0 and m >= depth:
             if n_read[e] <= m - depth:
                 break
-            if read[base + m - depth] + 1 > t:
-                t = read[base + m - depth] + 1
+            t = max(t, read[base + m - depth] + 1)
         written[base + m] = t
         n_written[e] = m + 1
         moved = True
@@ -293,7 +286,7 @@ def _write(e, edges, offered, written, read, n_offered, n_written, n_read):  # t
 
 
 @numba.njit(cache=True)
-def peaks(frames, edges, written, read):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def peaks(frames, edges, written, read):  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Greatest number of beats in each edge's FIFO, counted at the end of each cycle."""
     found = np.zeros(edges.shape[0], np.int64)
     for e in range(edges.shape[0]):

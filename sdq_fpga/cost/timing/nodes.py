@@ -47,9 +47,7 @@ def actor_of(node: HardwareNode) -> Actor:
 def _one_to_one(node: HardwareNode, beats: int, latency: int, streams: int = 1) -> Actor:
     """A rigid pipeline: a beat of each input, a beat of the output."""
     inputs = tuple(Input(beats, every_step()) for _ in range(streams))
-    return Actor(
-        node.name, beats, inputs, (Output(beats, every_step(), latency, _PIPELINE),)
-    )
+    return Actor(node.name, beats, inputs, (Output(beats, every_step(), latency, _PIPELINE),))
 
 
 def _beats(node: HardwareNode) -> int:
@@ -69,9 +67,7 @@ def _mvu_dsp(node: HardwareNode) -> Actor:
     if rows == 1:
         taken = Input(vectors * columns, every_step())
     else:
-        taken = _replayed(
-            vectors * columns, columns, rows, 2 ** max(1, (columns - 1).bit_length())
-        )
+        taken = _replayed(vectors * columns, columns, rows, 2 ** max(1, (columns - 1).bit_length()))
     sums = Output(
         vectors * rows,
         Cumulative.of(np.arange(columns) == columns - 1, 1),
@@ -156,9 +152,7 @@ def _depthwise(node: HardwareNode) -> Actor:
 
 def _thresholding(node: HardwareNode) -> Actor:
     """finn-rtllib/thresholding/hdl/thresholding.sv."""
-    beats = (
-        node.product("numInputVectors") * node.integer("NumChannels") // node.integer("PE")
-    )
+    beats = node.product("numInputVectors") * node.integer("NumChannels") // node.integer("PE")
     stages = node.integer("numSteps").bit_length()
     deep = 1 + node.integer("deep_pipeline")
     out = Output(beats, every_step(), deep * stages + 2, Places(deep * stages + 3, 1))

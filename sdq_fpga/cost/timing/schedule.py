@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.timing import engine
-from sdq_fpga.cost.timing.actor import Actor, Cumulative, Lock, Places
+from sdq_fpga.cost.timing.actor import Cumulative, Lock, Places
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
 
@@ -124,8 +124,15 @@ class Pipeline:
                 buffer = -1 if taken.buffer is None else taken.buffer
                 inputs.append(
                     (
-                        edge, taken.beats, *self._table(taken.need), buffer, *self._table(free),
-                        taken.wait, taken.release, taken.whole_frames, taken.freed_by_output,
+                        edge,
+                        taken.beats,
+                        *self._table(taken.need),
+                        buffer,
+                        *self._table(free),
+                        taken.wait,
+                        taken.release,
+                        taken.whole_frames,
+                        taken.freed_by_output,
                     )  # fmt: skip
                 )
             for stream, given in zip(node.outputs, actor.outputs, strict=True):
@@ -201,9 +208,7 @@ class Pipeline:
         rows, base = [], 0
         for index, edge in enumerate(self._edges):
             depth = given.get(index, edge.depth)
-            rows.append(
-                (base, edge.beats, depth, _FORWARD, edge.source, edge.sink, edge.wire)
-            )
+            rows.append((base, edge.beats, depth, _FORWARD, edge.source, edge.sink, edge.wire))
             base += edge.beats * frames
         return np.array(rows, np.int64)
 
