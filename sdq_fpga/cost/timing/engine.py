@@ -1,8 +1,8 @@
 """The engine of the timing model: times of all beats, from what each must wait for.
 
 All arrays are flat. A time is known once all that it waits for is known, so no clock is simulated:
-each actor goes on until it meets a time that is not known yet, and that, round and round, until
-everything is done or nothing moves.
+each actor goes on until it meets a time that is not known yet, and is visited again when one of its
+neighbours has gone on.
 """
 
 import numba
@@ -16,18 +16,13 @@ DONE, DEADLOCK = 0, 1
 A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE = range(7)
 (
     I_EDGE, I_BEATS, I_NEED, I_NEED_LEN, I_NEED_GROWTH, I_BUFFER, I_FREE, I_FREE_LEN,
-    I_FREE_GROWTH, I_WAIT, I_RELEASE, I_WHOLE, I_BY_OUTPUT,
-) = range(13)  # fmt: skip
+    I_FREE_GROWTH, I_WAIT, I_RELEASE, I_WHOLE, I_BY_OUTPUT, I_ACTOR,
+) = range(14)  # fmt: skip
 (
     O_EDGE, O_BEATS, O_GIVES, O_GIVES_LEN, O_GIVES_GROWTH, O_LATENCY, O_PLACES, O_RELEASE,
     O_BEHIND, O_LAG,
 ) = range(10)  # fmt: skip
-E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE = range(7)
-
-
-@numba.njit(cache=True, inline="always")
-def _count(tables, start, length, growth, step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    return (step // length) * growth + tables[start + step % length]
+E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE, E_INPUT = range(8)
 
 
 @numba.njit(cache=True)
@@ -40,9 +35,9 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
         frames: how many go through.
         gap: least cycles between the first beats of two frames at the network's inputs.
         actors: [actors, 7] in order of the data; columns A_*.
-        inputs: [inputs, 13], columns I_*.
+        inputs: [inputs, 14], columns I_*.
         outputs: [outputs, 10], columns O_*.
-        edges: [edges, 7], columns E_*.
+        edges: [edges, 8], columns E_*.
         tables: all tables of counts, one after the other.
         fire: [steps of all frames] when each step of each actor is made; result.
         offered: [beats of all frames] when each beat is offered to its edge; result.
@@ -57,7 +52,15 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
     n_offered = np.zeros(n_edges, np.int64)
     n_written = np.zeros(n_edges, np.int64)
     n_read = np.zeros(n_edges, np.int64)
-    freeing = np.zeros(inputs.shape[0], np.int64)
+    # Where each table of counts is, and the count of the whole periods before: of the next step of
+    # inputs and outputs, and of the step that frees the next room.
+    need_at = np.zeros(inputs.shape[0], np.int64)
+    need_sum = np.zeros(inputs.shape[0], np.int64)
+    free_step = np.zeros(inputs.shape[0], np.int64)
+    free_at = np.zeros(inputs.shape[0], np.int64)
+    free_sum = np.zeros(inputs.shape[0], np.int64)
+    gives_at = np.zeros(outputs.shape[0], np.int64)
+    gives_sum = np.zeros(outputs.shape[0], np.int64)
     newest = np.full(outputs.shape[0], -1, np.int64)
 
     for e in range(n_edges):
@@ -67,61 +70,30 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                 offered[base + m] = (m // beats) * gap
             n_offered[e] = beats * frames
 
-    while True:
-        moved = False
-        complete = True
-        for a in range(actors.shape[0]):
-            total = actors[a, A_STEPS] * frames
-            # ---- beats into buffers
+    n_actors = actors.shape[0]
+    # The first that may go on does so: it then goes as far as FIFOs let it, at one visit.
+    may_go = np.ones(n_actors, np.bool_)
+    a = 0
+    while a < n_actors:
+        if not may_go[a]:
+            a += 1
+            continue
+        may_go[a] = False
+        total = actors[a, A_STEPS] * frames
+        moved = True
+        moved_ever = False
+        while moved:
+            moved = False
             for i in range(actors[a, A_IN0], actors[a, A_IN1]):
-                if inputs[i, I_BUFFER] < 0:
-                    continue
-                e = inputs[i, I_EDGE]
-                base, beats = edges[e, E_BASE], inputs[i, I_BEATS]
-                wire = edges[e, E_WIRE] == 1
-                while n_read[e] < beats * frames:
-                    j = n_read[e]
-                    if wire:
-                        if n_offered[e] <= j:
-                            break
-                        t = offered[base + j]
-                    else:
-                        if n_written[e] <= j:
-                            break
-                        t = written[base + j] + edges[e, E_FORWARD]
-                    if j > 0 and read[base + j - 1] + 1 > t:
-                        t = read[base + j - 1] + 1
-                    if inputs[i, I_WHOLE] == 1 and j > 0 and j % beats == 0:
-                        o = actors[a, A_OUT0]
-                        eo = outputs[o, O_EDGE]
-                        last = outputs[o, O_BEATS] * (j // beats) - 1
-                        if n_written[eo] <= last:
-                            break
-                        t = max(t, written[edges[eo, E_BASE] + last] + 1)
-                    room = j - inputs[i, I_BUFFER] + 1
-                    if room > 0:
-                        p = freeing[i]
-                        while p < total and _count(
-                            tables, inputs[i, I_FREE], inputs[i, I_FREE_LEN],
-                            inputs[i, I_FREE_GROWTH], p,
-                        ) < room:  # fmt: skip
-                            p += 1
-                        freeing[i] = p
-                        if inputs[i, I_BY_OUTPUT] == 1:
-                            eo = outputs[actors[a, A_OUT0], O_EDGE]
-                            if n_written[eo] <= p:
-                                break
-                            freed = written[edges[eo, E_BASE] + p]
-                        else:
-                            if fired[a] <= p:
-                                break
-                            freed = fire[actors[a, A_FIRE] + p]
-                        t = max(t, freed + inputs[i, I_RELEASE])
-                    read[base + j] = t
-                    n_read[e] = j + 1
-                    if wire:
-                        written[base + j] = t
-                        n_written[e] = j + 1
+                if edges[inputs[i, I_EDGE], E_SOURCE] < 0 and _write(
+                    inputs[i, I_EDGE], edges, offered, written, read, n_offered, n_written, n_read
+                ):
+                    moved = True
+            for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+                if inputs[i, I_BUFFER] >= 0 and _take(
+                    i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read,
+                    fired, n_offered, n_written, n_read, free_step, free_at, free_sum,
+                ):  # fmt: skip
                     moved = True
 
             # ---- steps
@@ -142,10 +114,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                 for i in range(actors[a, A_IN0], actors[a, A_IN1]):
                     e = inputs[i, I_EDGE]
                     base = edges[e, E_BASE]
-                    need = _count(
-                        tables, inputs[i, I_NEED], inputs[i, I_NEED_LEN], inputs[i, I_NEED_GROWTH],
-                        k,
-                    )  # fmt: skip
+                    need = need_sum[i] + tables[inputs[i, I_NEED] + need_at[i]]
                     if inputs[i, I_BUFFER] >= 0:
                         if need > 0:
                             if n_read[e] < need:
@@ -171,10 +140,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                     e = outputs[o, O_EDGE]
                     base = edges[e, E_BASE]
                     if outputs[o, O_PLACES] > 0:
-                        after = _count(
-                            tables, outputs[o, O_GIVES], outputs[o, O_GIVES_LEN],
-                            outputs[o, O_GIVES_GROWTH], k,
-                        )  # fmt: skip
+                        after = gives_sum[o] + tables[outputs[o, O_GIVES] + gives_at[o]]
                         x = n_offered[e] - outputs[o, O_PLACES]
                         if after > n_offered[e] and x >= 0:
                             if n_written[e] <= x:
@@ -207,13 +173,14 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                 fired[a] = k + 1
                 moved = True
                 for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+                    need = need_sum[i] + tables[inputs[i, I_NEED] + need_at[i]]
+                    need_at[i] += 1
+                    if need_at[i] == inputs[i, I_NEED_LEN]:
+                        need_at[i] = 0
+                        need_sum[i] += inputs[i, I_NEED_GROWTH]
                     if inputs[i, I_BUFFER] >= 0:
                         continue
                     e = inputs[i, I_EDGE]
-                    need = _count(
-                        tables, inputs[i, I_NEED], inputs[i, I_NEED_LEN], inputs[i, I_NEED_GROWTH],
-                        k,
-                    )  # fmt: skip
                     if need > n_read[e]:
                         read[edges[e, E_BASE] + n_read[e]] = t
                         n_read[e] += 1
@@ -222,45 +189,119 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                             n_written[e] += 1
                 for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
                     e = outputs[o, O_EDGE]
-                    after = _count(
-                        tables, outputs[o, O_GIVES], outputs[o, O_GIVES_LEN],
-                        outputs[o, O_GIVES_GROWTH], k,
-                    )  # fmt: skip
+                    after = gives_sum[o] + tables[outputs[o, O_GIVES] + gives_at[o]]
+                    gives_at[o] += 1
+                    if gives_at[o] == outputs[o, O_GIVES_LEN]:
+                        gives_at[o] = 0
+                        gives_sum[o] += outputs[o, O_GIVES_GROWTH]
                     while n_offered[e] < after:
                         offered[edges[e, E_BASE] + n_offered[e]] = t + outputs[o, O_LATENCY]
                         n_offered[e] += 1
-                # A beat enters its FIFO at once if there is room: the next step may wait for that.
-                for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
-                    _write(outputs[o, O_EDGE], edges, offered, written, read, n_offered, n_written,
-                           n_read)  # fmt: skip
-            if fired[a] < total:
-                complete = False
+                    # It enters its FIFO at once if there is room: the next step may wait for that.
+                    if edges[e, E_WIRE] == 0:
+                        _write(e, edges, offered, written, read, n_offered, n_written, n_read)
+                    elif inputs[edges[e, E_INPUT], I_BUFFER] >= 0:
+                        _take(
+                            edges[e, E_INPUT], frames, actors, inputs, outputs, edges, tables, fire,
+                            offered, written, read, fired, n_offered, n_written, n_read, free_step,
+                            free_at, free_sum,
+                        )  # fmt: skip
             for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
-                if _write(outputs[o, O_EDGE], edges, offered, written, read, n_offered, n_written,
-                          n_read):  # fmt: skip
+                e = outputs[o, O_EDGE]
+                if _write(e, edges, offered, written, read, n_offered, n_written, n_read):
                     moved = True
-        # ---- the network's inputs and outputs
-        for e in range(n_edges):
-            if edges[e, E_SOURCE] < 0 and _write(
-                e, edges, offered, written, read, n_offered, n_written, n_read
-            ):
-                moved = True
-            if edges[e, E_SINK] < 0:
-                base = edges[e, E_BASE]
-                while n_read[e] < n_written[e]:
-                    j = n_read[e]
-                    t = written[base + j] + edges[e, E_FORWARD]
-                    if j > 0 and read[base + j - 1] + 1 > t:
-                        t = read[base + j - 1] + 1
-                    read[base + j] = t
-                    n_read[e] = j + 1
-                    moved = True
-                if n_read[e] < edges[e, E_BEATS] * frames:
-                    complete = False
-        if complete:
-            return DONE
-        if not moved:
+                if edges[e, E_SINK] < 0:
+                    base = edges[e, E_BASE]
+                    while n_read[e] < n_written[e]:
+                        j = n_read[e]
+                        t = written[base + j] + edges[e, E_FORWARD]
+                        if j > 0 and read[base + j - 1] + 1 > t:
+                            t = read[base + j - 1] + 1
+                        read[base + j] = t
+                        n_read[e] = j + 1
+                        moved = True
+            moved_ever = moved_ever or moved
+        if not moved_ever:
+            continue
+        # Whoever is at the other end of a stream may go on.
+        first = a
+        for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+            other = edges[inputs[i, I_EDGE], E_SOURCE]
+            if other >= 0:
+                may_go[other] = True
+                first = min(first, other)
+        for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+            other = edges[outputs[o, O_EDGE], E_SINK]
+            if other >= 0:
+                may_go[other] = True
+        a = first
+    for a in range(n_actors):
+        if fired[a] < actors[a, A_STEPS] * frames:
             return DEADLOCK
+    for e in range(n_edges):
+        if n_read[e] < edges[e, E_BEATS] * frames:
+            return DEADLOCK
+    return DONE
+
+
+@numba.njit(cache=True)
+def _take(
+    i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read,
+    fired, n_offered, n_written, n_read, free_step, free_at, free_sum,
+):  # fmt: skip
+    """Takes beats into the buffer of an input, while there are some and there is room."""
+    a = inputs[i, I_ACTOR]
+    total = actors[a, A_STEPS] * frames
+    moved = False
+    e = inputs[i, I_EDGE]
+    base, beats = edges[e, E_BASE], inputs[i, I_BEATS]
+    wire = edges[e, E_WIRE] == 1
+    while n_read[e] < beats * frames:
+        j = n_read[e]
+        if wire:
+            if n_offered[e] <= j:
+                break
+            t = offered[base + j]
+        else:
+            if n_written[e] <= j:
+                break
+            t = written[base + j] + edges[e, E_FORWARD]
+        if j > 0 and read[base + j - 1] + 1 > t:
+            t = read[base + j - 1] + 1
+        if inputs[i, I_WHOLE] == 1 and j > 0 and j % beats == 0:
+            o = actors[a, A_OUT0]
+            eo = outputs[o, O_EDGE]
+            last = outputs[o, O_BEATS] * (j // beats) - 1
+            if n_written[eo] <= last:
+                break
+            t = max(t, written[edges[eo, E_BASE] + last] + 1)
+        room = j - inputs[i, I_BUFFER] + 1
+        if room > 0:
+            p, at, whole = free_step[i], free_at[i], free_sum[i]
+            while p < total and whole + tables[inputs[i, I_FREE] + at] < room:
+                p += 1
+                at += 1
+                if at == inputs[i, I_FREE_LEN]:
+                    at = 0
+                    whole += inputs[i, I_FREE_GROWTH]
+            free_step[i], free_at[i], free_sum[i] = p, at, whole
+            if inputs[i, I_BY_OUTPUT] == 1:
+                eo = outputs[actors[a, A_OUT0], O_EDGE]
+                if n_written[eo] <= p:
+                    break
+                freed = written[edges[eo, E_BASE] + p]
+            else:
+                if fired[a] <= p:
+                    break
+                freed = fire[actors[a, A_FIRE] + p]
+            t = max(t, freed + inputs[i, I_RELEASE])
+        read[base + j] = t
+        n_read[e] = j + 1
+        if wire:
+            written[base + j] = t
+            n_written[e] = j + 1
+        moved = True
+    return moved
 
 
 @numba.njit(cache=True)

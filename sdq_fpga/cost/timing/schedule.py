@@ -12,7 +12,7 @@ from sdq_fpga.cost.timing.actor import Cumulative, Lock, Places
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
 
-__all__ = ["FIFO", "Pipeline", "Schedule", "Stuck"]
+__all__ = ["FIFO", "Pipeline", "Schedule", "StuckError"]
 
 FIFO = "StreamingFIFO_rtl"
 _FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered (finn-rtllib/fifo)
@@ -20,7 +20,7 @@ _FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered (finn-
 Integers = npt.NDArray[np.int64]
 
 
-class Stuck(StageError):
+class StuckError(StageError):
     """A network whose FIFOs are too shallow for anything to come out."""
 
 
@@ -49,6 +49,7 @@ class _Edge:
     beats: int
     source: int = -1
     sink: int = -1
+    input: int = -1
     wire: bool = True
     depth: int = 0
 
@@ -119,6 +120,7 @@ class Pipeline:
             for stream, taken in zip(node.inputs, actor.inputs, strict=True):
                 edge = self._edge_of[stream]
                 self._edges[edge].sink = index
+                self._edges[edge].input = len(inputs)
                 self._check(node, stream, self._edges[edge].beats, taken.beats)
                 free = taken.free or taken.need
                 buffer = -1 if taken.buffer is None else taken.buffer
@@ -133,7 +135,8 @@ class Pipeline:
                         taken.release,
                         taken.whole_frames,
                         taken.freed_by_output,
-                    )  # fmt: skip
+                        index,
+                    )
                 )
             for stream, given in zip(node.outputs, actor.outputs, strict=True):
                 edge = self._edge_of[stream]
@@ -180,7 +183,7 @@ class Pipeline:
             gap: least cycles between the first beats of two frames.
 
         Raises:
-            Stuck: a FIFO is so shallow that nothing moves any more.
+            StuckError: a FIFO is so shallow that nothing moves any more.
         """
         edges = self._edge_rows(depths, frames)
         actors = np.array(
@@ -200,7 +203,7 @@ class Pipeline:
             written, read,
         )  # fmt: skip
         if state == engine.DEADLOCK:
-            raise Stuck("nothing moves any more", "make the FIFOs deeper")
+            raise StuckError("nothing moves any more", "make the FIFOs deeper")
         return self._schedule(frames, edges, written, read)
 
     def _edge_rows(self, depths: Mapping[str, int], frames: int) -> Integers:
@@ -208,7 +211,7 @@ class Pipeline:
         rows, base = [], 0
         for index, edge in enumerate(self._edges):
             depth = given.get(index, edge.depth)
-            rows.append((base, edge.beats, depth, _FORWARD, edge.source, edge.sink, edge.wire))
+            rows.append((base, edge.beats, depth, _FORWARD, edge.source, edge.sink, edge.wire, edge.input))
             base += edge.beats * frames
         return np.array(rows, np.int64)
 
