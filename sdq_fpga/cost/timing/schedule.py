@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sdq_fpga.cost.fifo import fifo_memory
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.timing import engine
 from sdq_fpga.cost.timing.actor import Cumulative, Lock, Places
@@ -15,7 +16,7 @@ from sdq_fpga.errors import StageError
 __all__ = ["FIFO", "Pipeline", "Schedule", "StuckError"]
 
 FIFO = "StreamingFIFO_rtl"
-_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered (finn-rtllib/fifo)
+_NO_LIMIT_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered
 
 Integers = npt.NDArray[np.int64]
 
@@ -52,6 +53,8 @@ class _Edge:
     input: int = -1
     wire: bool = True
     depth: int = 0
+    width: int = 0
+    ram_style: str = "auto"
 
 
 class Pipeline:
@@ -100,6 +103,9 @@ class Pipeline:
             fifo = into[stream]
             edge.wire = False
             edge.depth = fifo.integer("depth")
+            bits = fifo.integers("folded_shape")[-1] * fifo.bits("dataType")
+            edge.width = bits + -bits % 8  # FINN's wrapper has whole bytes
+            edge.ram_style = fifo.text("ram_style")
             self._edge_of[fifo.outputs[0]] = len(self._edges)
             self.fifos[fifo.name] = len(self._edges)
         self._edges.append(edge)
@@ -210,10 +216,20 @@ class Pipeline:
         given = {self.fifos[name]: depth for name, depth in depths.items()}
         rows, base = [], 0
         for index, edge in enumerate(self._edges):
-            depth = given.get(index, edge.depth)
-            rows.append((base, edge.beats, depth, _FORWARD, edge.source, edge.sink, edge.wire, edge.input))
+            memory = self._memory(edge, given.get(index, edge.depth))
+            rows.append(
+                (base, edge.beats, *memory, edge.source, edge.sink, edge.wire, edge.input)
+            )
             base += edge.beats * frames
         return np.array(rows, np.int64)
+
+    @staticmethod
+    def _memory(edge: _Edge, depth: int) -> tuple[int, int]:
+        """Capacity and forward latency of an edge's FIFO; no limit for depth 0."""
+        if depth == 0:
+            return 0, _NO_LIMIT_FORWARD
+        memory = fifo_memory(depth, edge.width, edge.ram_style)
+        return memory.capacity, memory.forward
 
     def _fire_bases(self, frames: int) -> list[int]:
         steps = [actor.steps * frames for actor in self.actors]
