@@ -2,15 +2,21 @@
 
 All arrays are flat. A time is known once all that it waits for is known, so no clock is simulated:
 each actor goes on until it meets a time that is not known yet, and is visited again when one of its
-neighbours has gone on.
+neighbours has gone on. With each time goes what it waited for last, from which ``full_fifos`` finds
+the FIFOs that hold a network up.
 """
 
 import numba
 import numpy as np
 
-__all__ = ["DEADLOCK", "DONE", "run"]
+__all__ = ["DEADLOCK", "DONE", "full_fifos", "peaks", "run"]
 
 DONE, DEADLOCK = 0, 1
+
+# What a step, or a beat, waited for last: the step or beat before it; a beat's being offered; room;
+# the frame before. Steps that waited for an input have its number, and for an output BY_OUTPUT more.
+PREVIOUS, OFFERED, ROOM, FRAME = -1, -2, -3, -4
+BY_OUTPUT = 64
 
 # Columns of the tables of integers that describe actors, inputs, outputs and edges.
 A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE = range(7)
@@ -22,13 +28,16 @@ A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE = range(7)
     O_EDGE, O_BEATS, O_GIVES, O_GIVES_LEN, O_GIVES_GROWTH, O_LATENCY, O_PLACES, O_RELEASE,
     O_BEHIND, O_LAG,
 ) = range(10)  # fmt: skip
-E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE, E_INPUT = range(8)
+E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE, E_INPUT, E_OUTPUT = range(9)
 
 
+# ruff: noqa: ANN001, ANN201, ANN202  # Numba infers types; all arrays hold integers
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
 @numba.njit(cache=True)
 def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compiler
-    frames, gap, actors, inputs, outputs, edges, tables, fire, offered, written, read
-):  # type: ignore[no-untyped-def]
+    frames, gap, actors, inputs, outputs, edges, tables, fire, offered, written, read, why_fire,
+    why_written, why_read, waits,
+):  # fmt: skip
     """Computes all times.
 
     Args:
@@ -37,12 +46,17 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
         actors: [actors, 7] in order of the data; columns A_*.
         inputs: [inputs, 14], columns I_*.
         outputs: [outputs, 10], columns O_*.
-        edges: [edges, 8], columns E_*.
+        edges: [edges, 9], columns E_*.
         tables: all tables of counts, one after the other.
         fire: [steps of all frames] when each step of each actor is made; result.
         offered: [beats of all frames] when each beat is offered to its edge; result.
         written: when it enters the edge's FIFO, or goes over a wire; result.
         read: when it leaves the FIFO; result.
+        why_fire: what each step waited for last; result.
+        why_written: OFFERED, PREVIOUS or ROOM; result.
+        why_read: OFFERED, PREVIOUS, ROOM or FRAME; result.
+        waits: [actors] for an actor that is stuck, the edge from which a beat is missing, or
+            -1 - the edge that takes none; result.
 
     Returns:
         DONE or DEADLOCK.
@@ -79,64 +93,72 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
             a += 1
             continue
         may_go[a] = False
-        total = actors[a, A_STEPS] * frames
+        steps, total, fire0 = actors[a, A_STEPS], actors[a, A_STEPS] * frames, actors[a, A_FIRE]
+        in0, in1 = actors[a, A_IN0], actors[a, A_IN1]
+        out0, out1 = actors[a, A_OUT0], actors[a, A_OUT1]
         moved = True
         moved_ever = False
         while moved:
             moved = False
-            for i in range(actors[a, A_IN0], actors[a, A_IN1]):
-                if edges[inputs[i, I_EDGE], E_SOURCE] < 0 and _write(
-                    inputs[i, I_EDGE], edges, offered, written, read, n_offered, n_written, n_read
+            for i in range(in0, in1):
+                e = inputs[i, I_EDGE]
+                if edges[e, E_SOURCE] < 0 and _write(
+                    e, edges, offered, written, read, why_written, n_offered, n_written, n_read
                 ):
                     moved = True
-            for i in range(actors[a, A_IN0], actors[a, A_IN1]):
                 if inputs[i, I_BUFFER] >= 0 and _take(
                     i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read,
-                    fired, n_offered, n_written, n_read, free_step, free_at, free_sum,
+                    why_read, why_written, fired, n_offered, n_written, n_read, free_step, free_at,
+                    free_sum,
                 ):  # fmt: skip
                     moved = True
 
             # ---- steps
-            steps = actors[a, A_STEPS]
             blocked = False
-            while fired[a] < total and not blocked:
+            while fired[a] < total:
                 k = fired[a]
                 t = np.int64(0)
+                why = PREVIOUS
                 if k > 0:
-                    t = fire[actors[a, A_FIRE] + k - 1] + 1
+                    t = fire[fire0 + k - 1] + 1
                 if actors[a, A_WHOLE] == 1 and k > 0 and k % steps == 0:
-                    o = actors[a, A_OUT0]
-                    eo = outputs[o, O_EDGE]
-                    last = outputs[o, O_BEATS] * (k // steps) - 1
-                    if n_written[eo] <= last:
+                    e = outputs[out0, O_EDGE]
+                    last = outputs[out0, O_BEATS] * (k // steps) - 1
+                    if n_written[e] <= last:
+                        waits[a] = -1 - e
                         break
-                    t = max(t, written[edges[eo, E_BASE] + last] + 1)
-                for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+                    if written[edges[e, E_BASE] + last] + 1 > t:
+                        t = written[edges[e, E_BASE] + last] + 1
+                        why = FRAME
+                for i in range(in0, in1):
                     e = inputs[i, I_EDGE]
-                    base = edges[e, E_BASE]
                     need = need_sum[i] + tables[inputs[i, I_NEED] + need_at[i]]
                     if inputs[i, I_BUFFER] >= 0:
-                        if need > 0:
-                            if n_read[e] < need:
-                                blocked = True
-                                break
-                            t = max(t, read[base + need - 1] + inputs[i, I_WAIT])
-                    elif need > n_read[e]:
-                        j = n_read[e]
-                        if edges[e, E_WIRE] == 1:
-                            if n_offered[e] <= j:
-                                blocked = True
-                                break
-                            came = offered[base + j]
-                        else:
-                            if n_written[e] <= j:
-                                blocked = True
-                                break
-                            came = written[base + j] + edges[e, E_FORWARD]
-                        t = max(t, came)
+                        if need == 0:
+                            continue
+                        if n_read[e] < need:
+                            blocked = True
+                            break
+                        came = read[edges[e, E_BASE] + need - 1] + inputs[i, I_WAIT]
+                    elif need == n_read[e]:
+                        continue
+                    elif edges[e, E_WIRE] == 1:
+                        if n_offered[e] < need:
+                            blocked = True
+                            break
+                        came = offered[edges[e, E_BASE] + need - 1]
+                    else:
+                        if n_written[e] < need:
+                            blocked = True
+                            break
+                        came = written[edges[e, E_BASE] + need - 1] + edges[e, E_FORWARD]
+                    if came > t:
+                        t = came
+                        why = i - in0
                 if blocked:
+                    waits[a] = e
                     break
-                for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+                for o in range(out0, out1):
                     e = outputs[o, O_EDGE]
                     base = edges[e, E_BASE]
                     if outputs[o, O_PLACES] > 0:
@@ -146,108 +168,120 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                             if n_written[e] <= x:
                                 blocked = True
                                 break
-                            t = max(t, written[base + x] + outputs[o, O_RELEASE])
-                    else:
-                        q = newest[o]
-                        while True:
-                            while (
-                                q + 1 < n_offered[e]
-                                and offered[base + q + 1] + outputs[o, O_LAG] <= t
-                            ):
-                                q += 1
-                            x = q - outputs[o, O_BEHIND]
-                            if x < 0:
-                                break
-                            if n_written[e] <= x:
-                                blocked = True
-                                break
-                            if written[base + x] + outputs[o, O_RELEASE] <= t:
-                                break
-                            t = written[base + x] + outputs[o, O_RELEASE]
-                        newest[o] = q
-                        if blocked:
+                            if written[base + x] + outputs[o, O_RELEASE] > t:
+                                t = written[base + x] + outputs[o, O_RELEASE]
+                                why = BY_OUTPUT + o - out0
+                        continue
+                    q = newest[o]
+                    while True:
+                        while (
+                            q + 1 < n_offered[e] and offered[base + q + 1] + outputs[o, O_LAG] <= t
+                        ):
+                            q += 1
+                        x = q - outputs[o, O_BEHIND]
+                        if x < 0:
                             break
+                        if n_written[e] <= x:
+                            blocked = True
+                            break
+                        if written[base + x] + outputs[o, O_RELEASE] <= t:
+                            break
+                        t = written[base + x] + outputs[o, O_RELEASE]
+                        why = BY_OUTPUT + o - out0
+                    newest[o] = q
+                    if blocked:
+                        break
                 if blocked:
+                    waits[a] = -1 - e
                     break
-                fire[actors[a, A_FIRE] + k] = t
+                fire[fire0 + k] = t
+                why_fire[fire0 + k] = why
                 fired[a] = k + 1
                 moved = True
-                for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+                for i in range(in0, in1):
                     need = need_sum[i] + tables[inputs[i, I_NEED] + need_at[i]]
                     need_at[i] += 1
                     if need_at[i] == inputs[i, I_NEED_LEN]:
                         need_at[i] = 0
                         need_sum[i] += inputs[i, I_NEED_GROWTH]
-                    if inputs[i, I_BUFFER] >= 0:
-                        continue
                     e = inputs[i, I_EDGE]
-                    if need > n_read[e]:
-                        read[edges[e, E_BASE] + n_read[e]] = t
-                        n_read[e] += 1
+                    if inputs[i, I_BUFFER] < 0 and need > n_read[e]:
+                        read[edges[e, E_BASE] + need - 1] = t
+                        n_read[e] = need
                         if edges[e, E_WIRE] == 1:
-                            written[edges[e, E_BASE] + n_written[e]] = t
-                            n_written[e] += 1
-                for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+                            written[edges[e, E_BASE] + need - 1] = t
+                            n_written[e] = need
+                for o in range(out0, out1):
                     e = outputs[o, O_EDGE]
                     after = gives_sum[o] + tables[outputs[o, O_GIVES] + gives_at[o]]
                     gives_at[o] += 1
                     if gives_at[o] == outputs[o, O_GIVES_LEN]:
                         gives_at[o] = 0
                         gives_sum[o] += outputs[o, O_GIVES_GROWTH]
+                    if after == n_offered[e]:
+                        continue
                     while n_offered[e] < after:
                         offered[edges[e, E_BASE] + n_offered[e]] = t + outputs[o, O_LATENCY]
                         n_offered[e] += 1
-                    # It enters its FIFO at once if there is room: the next step may wait for that.
+                    # It goes on at once if there is room: the next step may wait for that.
                     if edges[e, E_WIRE] == 0:
-                        _write(e, edges, offered, written, read, n_offered, n_written, n_read)
+                        _write(
+                            e, edges, offered, written, read, why_written, n_offered, n_written,
+                            n_read,
+                        )  # fmt: skip
                     elif inputs[edges[e, E_INPUT], I_BUFFER] >= 0:
                         _take(
                             edges[e, E_INPUT], frames, actors, inputs, outputs, edges, tables, fire,
-                            offered, written, read, fired, n_offered, n_written, n_read, free_step,
-                            free_at, free_sum,
+                            offered, written, read, why_read, why_written, fired, n_offered,
+                            n_written, n_read, free_step, free_at, free_sum,
                         )  # fmt: skip
-            for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+            for o in range(out0, out1):
                 e = outputs[o, O_EDGE]
-                if _write(e, edges, offered, written, read, n_offered, n_written, n_read):
+                if _write(
+                    e, edges, offered, written, read, why_written, n_offered, n_written, n_read
+                ):
                     moved = True
-                if edges[e, E_SINK] < 0:
-                    base = edges[e, E_BASE]
-                    while n_read[e] < n_written[e]:
-                        j = n_read[e]
-                        t = written[base + j] + edges[e, E_FORWARD]
-                        if j > 0 and read[base + j - 1] + 1 > t:
-                            t = read[base + j - 1] + 1
-                        read[base + j] = t
-                        n_read[e] = j + 1
-                        moved = True
+                if edges[e, E_SINK] >= 0:
+                    continue
+                base = edges[e, E_BASE]
+                while n_read[e] < n_written[e]:
+                    j = n_read[e]
+                    read[base + j] = written[base + j] + edges[e, E_FORWARD]
+                    why_read[base + j] = OFFERED
+                    if j > 0 and read[base + j - 1] + 1 > read[base + j]:
+                        read[base + j] = read[base + j - 1] + 1
+                        why_read[base + j] = PREVIOUS
+                    n_read[e] = j + 1
+                    moved = True
             moved_ever = moved_ever or moved
         if not moved_ever:
             continue
         # Whoever is at the other end of a stream may go on.
         first = a
-        for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+        for i in range(in0, in1):
             other = edges[inputs[i, I_EDGE], E_SOURCE]
             if other >= 0:
                 may_go[other] = True
                 first = min(first, other)
-        for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+        for o in range(out0, out1):
             other = edges[outputs[o, O_EDGE], E_SINK]
             if other >= 0:
                 may_go[other] = True
         a = first
+
+    state = DONE
     for a in range(n_actors):
-        if fired[a] < actors[a, A_STEPS] * frames:
-            return DEADLOCK
-    for e in range(n_edges):
-        if n_read[e] < edges[e, E_BEATS] * frames:
-            return DEADLOCK
-    return DONE
+        if fired[a] == actors[a, A_STEPS] * frames:
+            waits[a] = edges.shape[0]
+        else:
+            state = DEADLOCK
+    return state
 
 
 @numba.njit(cache=True)
 def _take(
-    i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read,
-    fired, n_offered, n_written, n_read, free_step, free_at, free_sum,
+    i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read, why_read,
+    why_written, fired, n_offered, n_written, n_read, free_step, free_at, free_sum,
 ):  # fmt: skip
     """Takes beats into the buffer of an input, while there are some and there is room."""
     a = inputs[i, I_ACTOR]
@@ -258,23 +292,26 @@ def _take(
     wire = edges[e, E_WIRE] == 1
     while n_read[e] < beats * frames:
         j = n_read[e]
+        why = OFFERED
         if wire:
             if n_offered[e] <= j:
                 break
-            t = offered[base + j]
+            t = np.int64(offered[base + j])
         else:
             if n_written[e] <= j:
                 break
             t = written[base + j] + edges[e, E_FORWARD]
         if j > 0 and read[base + j - 1] + 1 > t:
             t = read[base + j - 1] + 1
+            why = PREVIOUS
         if inputs[i, I_WHOLE] == 1 and j > 0 and j % beats == 0:
-            o = actors[a, A_OUT0]
-            eo = outputs[o, O_EDGE]
-            last = outputs[o, O_BEATS] * (j // beats) - 1
+            eo = outputs[actors[a, A_OUT0], O_EDGE]
+            last = outputs[actors[a, A_OUT0], O_BEATS] * (j // beats) - 1
             if n_written[eo] <= last:
                 break
-            t = max(t, written[edges[eo, E_BASE] + last] + 1)
+            if written[edges[eo, E_BASE] + last] + 1 > t:
+                t = written[edges[eo, E_BASE] + last] + 1
+                why = FRAME
         room = j - inputs[i, I_BUFFER] + 1
         if room > 0:
             p, at, whole = free_step[i], free_at[i], free_sum[i]
@@ -289,13 +326,16 @@ def _take(
                 eo = outputs[actors[a, A_OUT0], O_EDGE]
                 if n_written[eo] <= p:
                     break
-                freed = written[edges[eo, E_BASE] + p]
+                freed = written[edges[eo, E_BASE] + p] + inputs[i, I_RELEASE]
             else:
                 if fired[a] <= p:
                     break
-                freed = fire[actors[a, A_FIRE] + p]
-            t = max(t, freed + inputs[i, I_RELEASE])
+                freed = fire[actors[a, A_FIRE] + p] + inputs[i, I_RELEASE]
+            if freed > t:
+                t = freed
+                why = ROOM
         read[base + j] = t
+        why_read[base + j] = why
         n_read[e] = j + 1
         if wire:
             written[base + j] = t
@@ -305,7 +345,7 @@ def _take(
 
 
 @numba.njit(cache=True)
-def _write(e, edges, offered, written, read, n_offered, n_written, n_read):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _write(e, edges, offered, written, read, why_written, n_offered, n_written, n_read):
     """Moves beats that are offered into the FIFO of an edge, while it has room."""
     if edges[e, E_WIRE] == 1:
         return False
@@ -313,21 +353,26 @@ def _write(e, edges, offered, written, read, n_offered, n_written, n_read):  # t
     moved = False
     while n_written[e] < n_offered[e]:
         m = n_written[e]
-        t = offered[base + m]
+        t = np.int64(offered[base + m])
+        why = OFFERED
         if m > 0 and written[base + m - 1] + 1 > t:
             t = written[base + m - 1] + 1
+            why = PREVIOUS
         if depth > 0 and m >= depth:
             if n_read[e] <= m - depth:
                 break
-            t = max(t, read[base + m - depth] + 1)
+            if read[base + m - depth] + 1 > t:
+                t = read[base + m - depth] + 1
+                why = ROOM
         written[base + m] = t
+        why_written[base + m] = why
         n_written[e] = m + 1
         moved = True
     return moved
 
 
 @numba.njit(cache=True)
-def peaks(frames, edges, written, read):  # type: ignore[no-untyped-def]  # noqa: ANN001
+def peaks(frames, edges, written, read):
     """Greatest number of beats in each edge's FIFO, counted at the end of each cycle."""
     found = np.zeros(edges.shape[0], np.int64)
     for e in range(edges.shape[0]):
@@ -340,3 +385,119 @@ def peaks(frames, edges, written, read):  # type: ignore[no-untyped-def]  # noqa
                 gone += 1
             found[e] = max(found[e], m + 1 - gone)
     return found
+
+
+@numba.njit(cache=True)
+def full_fifos(  # noqa: PLR0912, PLR0915  # one walk
+    frames, until, actors, inputs, outputs, edges, tables, fire, offered, written, read, why_fire,
+    why_written, why_read,
+):  # fmt: skip
+    """Walks back along what the last beat waited for.
+
+    Args:
+        until: cycle at which the walk ends.
+
+    Returns:
+        For each edge, how often the walk met its FIFO full.
+    """
+    met = np.zeros(edges.shape[0], np.int64)
+    last = -1
+    edge = -1
+    for e in range(edges.shape[0]):
+        if edges[e, E_SINK] < 0:
+            m = edges[e, E_BASE] + edges[e, E_BEATS] * frames - 1
+            if read[m] > last:
+                last, edge = read[m], e
+    # What is looked at: 0 a beat that is read, 1 one that is written, 2 a step.
+    kind, who, k = 0, edge, edges[edge, E_BEATS] * frames - 1
+    while k >= 0:
+        if kind == 0:
+            base = edges[who, E_BASE]
+            if read[base + k] <= until:
+                break
+            i = edges[who, E_INPUT]
+            a = edges[who, E_SINK]
+            if a >= 0 and inputs[i, I_BUFFER] < 0:
+                kind, who, k = 2, a, _at(fire, actors[a, A_FIRE], actors[a, A_STEPS] * frames,
+                                         read[base + k])  # fmt: skip
+                continue
+            why = why_read[base + k]
+            if why == PREVIOUS:
+                k -= 1
+            elif why == OFFERED:
+                if edges[who, E_WIRE] == 1:
+                    kind, who, k = _giver(edges, outputs, actors, fire, frames, who, offered, k)
+                else:
+                    kind = 1
+            else:
+                eo = outputs[actors[a, A_OUT0], O_EDGE]
+                if why == FRAME or inputs[i, I_BY_OUTPUT] == 1:
+                    release = 1 if why == FRAME else inputs[i, I_RELEASE]
+                    kind, k = 1, _at(written, edges[eo, E_BASE], edges[eo, E_BEATS] * frames,
+                                     read[base + k] - release)  # fmt: skip
+                    who = eo
+                else:
+                    kind, k = 2, _at(fire, actors[a, A_FIRE], actors[a, A_STEPS] * frames,
+                                     read[base + k] - inputs[i, I_RELEASE])  # fmt: skip
+                    who = a
+        elif kind == 1:
+            base = edges[who, E_BASE]
+            if edges[who, E_WIRE] == 1:
+                kind = 0
+            elif why_written[base + k] == PREVIOUS:
+                k -= 1
+            elif why_written[base + k] == ROOM:
+                met[who] += 1
+                kind, k = 0, k - edges[who, E_DEPTH]
+            elif edges[who, E_SOURCE] < 0:
+                break
+            else:
+                kind, who, k = _giver(edges, outputs, actors, fire, frames, who, offered, k)
+        else:
+            fire0 = actors[who, A_FIRE]
+            t, why = fire[fire0 + k], why_fire[fire0 + k]
+            if t <= until:
+                break
+            if why == PREVIOUS:
+                k -= 1
+            elif why == FRAME or why >= BY_OUTPUT:
+                o = actors[who, A_OUT0] + (0 if why == FRAME else why - BY_OUTPUT)
+                e = outputs[o, O_EDGE]
+                release = 1 if why == FRAME else outputs[o, O_RELEASE]
+                kind, k = 1, _at(written, edges[e, E_BASE], edges[e, E_BEATS] * frames, t - release)
+                who = e
+            else:
+                i = actors[who, A_IN0] + why
+                e = inputs[i, I_EDGE]
+                table = inputs[i, I_NEED]
+                length = inputs[i, I_NEED_LEN]
+                need = (k // length) * inputs[i, I_NEED_GROWTH] + tables[table + k % length]
+                if inputs[i, I_BUFFER] >= 0:
+                    kind, who, k = 0, e, need - 1
+                elif edges[e, E_WIRE] == 1:
+                    kind, who, k = _giver(edges, outputs, actors, fire, frames, e, offered,
+                                          need - 1)  # fmt: skip
+                else:
+                    kind, who, k = 1, e, need - 1
+    return met
+
+
+@numba.njit(cache=True)
+def _at(times, base, count, t):
+    """Index of the last of ``count`` ascending times that is not after t."""
+    low, high = -1, count - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if times[base + middle] <= t:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@numba.njit(cache=True)
+def _giver(edges, outputs, actors, fire, frames, e, offered, m):
+    """The step that gave beat m of an edge."""
+    a, o = edges[e, E_SOURCE], edges[e, E_OUTPUT]
+    given = offered[edges[e, E_BASE] + m] - outputs[o, O_LATENCY]
+    return 2, a, _at(fire, actors[a, A_FIRE], actors[a, A_STEPS] * frames, given)

@@ -22,7 +22,15 @@ Integers = npt.NDArray[np.int64]
 
 
 class StuckError(StageError):
-    """A network whose FIFOs are too shallow for anything to come out."""
+    """A network whose FIFOs are too shallow for anything to come out.
+
+    Attributes:
+        fifos: names of those that are full, each because its reader waits for another stream.
+    """
+
+    def __init__(self, fifos: tuple[str, ...]) -> None:
+        super().__init__(f"nothing moves any more: {', '.join(fifos)} full", "make them deeper")
+        self.fifos = fifos
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Schedule:
         interval: cycles between frames in steady state.
         latency: cycles from the first beat of the first frame's going in to its last output beat.
         peaks: greatest number of beats in each FIFO, by name.
+        full: the FIFOs that held the last frames up by being full, and how often.
         first_in: cycle in which the first beat of each frame goes in.
         last_out: cycle in which the last beat of each frame comes out.
     """
@@ -40,6 +49,7 @@ class Schedule:
     interval: float
     latency: int
     peaks: Mapping[str, int]
+    full: Mapping[str, int]
     first_in: tuple[int, ...]
     last_out: tuple[int, ...]
 
@@ -51,8 +61,10 @@ class _Edge:
     source: int = -1
     sink: int = -1
     input: int = -1
+    output: int = -1
     wire: bool = True
     depth: int = 0
+    bits: int = 0
     width: int = 0
     ram_style: str = "auto"
 
@@ -104,6 +116,7 @@ class Pipeline:
             edge.wire = False
             edge.depth = fifo.integer("depth")
             bits = fifo.integers("folded_shape")[-1] * fifo.bits("dataType")
+            edge.bits = bits
             edge.width = bits + -bits % 8  # FINN's wrapper has whole bytes
             edge.ram_style = fifo.text("ram_style")
             self._edge_of[fifo.outputs[0]] = len(self._edges)
@@ -120,7 +133,9 @@ class Pipeline:
         return self._table_at[key], len(counts.table), counts.growth
 
     def _lay_out(self, nodes: list[HardwareNode]) -> None:
-        actors, inputs, outputs = [], [], []
+        actors: list[tuple[Actor, int, int, int, int]] = []
+        inputs: list[tuple[int, ...]] = []
+        outputs: list[tuple[int, ...]] = []
         for index, (node, actor) in enumerate(zip(nodes, self.actors, strict=True)):
             in0, out0 = len(inputs), len(outputs)
             for stream, taken in zip(node.inputs, actor.inputs, strict=True):
@@ -147,6 +162,7 @@ class Pipeline:
             for stream, given in zip(node.outputs, actor.outputs, strict=True):
                 edge = self._edge_of[stream]
                 self._edges[edge].source = index
+                self._edges[edge].output = len(outputs)
                 match given.pressure:
                     case Places(count, release):
                         pressure = count, release, 0, 0
@@ -176,6 +192,10 @@ class Pipeline:
         """Depths of the FIFOs as the graph has them, by name."""
         return {name: self._edges[edge].depth for name, edge in self.fifos.items()}
 
+    def widths(self) -> dict[str, int]:
+        """Bits of a word of each FIFO, by name."""
+        return {name: self._edges[edge].bits for name, edge in self.fifos.items()}
+
     def beats(self) -> dict[str, int]:
         """Beats of a frame through each FIFO, by name."""
         return {name: self._edges[edge].beats for name, edge in self.fifos.items()}
@@ -202,15 +222,50 @@ class Pipeline:
             np.int64,
         )
         beats = frames * sum(edge.beats for edge in self._edges)
-        fire = np.zeros(frames * sum(actor.steps for actor in self.actors), np.int32)
-        offered, written, read = (np.zeros(beats, np.int32) for _ in range(3))
-        state = engine.run(
-            frames, gap, actors, self._inputs, self._outputs, edges, self._counts, fire, offered,
-            written, read,
-        )  # fmt: skip
-        if state == engine.DEADLOCK:
-            raise StuckError("nothing moves any more", "make the FIFOs deeper")
-        return self._schedule(frames, edges, written, read)
+        steps = frames * sum(actor.steps for actor in self.actors)
+        shape = actors, self._inputs, self._outputs, edges, self._counts
+        times = [np.zeros(size, np.int32) for size in (steps, beats, beats, beats)]
+        whys = [np.zeros(size, np.int8) for size in (steps, beats, beats)]
+        waits = np.zeros(len(actors), np.int64)
+        if engine.run(frames, gap, *shape, *times, *whys, waits) == engine.DEADLOCK:
+            raise StuckError(self._stuck(waits))
+        _, _, written, read = times
+        first = np.full(frames, np.iinfo(np.int64).max)
+        last = np.zeros(frames, np.int64)
+        for edge, row in zip(self._edges, edges, strict=True):
+            here = slice(int(row[engine.E_BASE]), int(row[engine.E_BASE]) + edge.beats * frames)
+            if edge.source < 0:
+                first = np.minimum(first, written[here].reshape(frames, -1)[:, 0])
+            if edge.sink < 0:
+                last = np.maximum(last, read[here].reshape(frames, -1)[:, -1])
+        peaks = engine.peaks(frames, edges, written, read)
+        half = frames // 2
+        met = engine.full_fifos(frames, last[half - 1], *shape, *times, *whys)
+        return Schedule(
+            interval=float(last[-1] - last[half - 1]) / (frames - half),
+            latency=int(last[0] - first[0]) + 1,
+            peaks={name: int(peaks[edge]) for name, edge in self.fifos.items()},
+            full={name: int(met[edge]) for name, edge in self.fifos.items() if met[edge]},
+            first_in=tuple(int(each) for each in first),
+            last_out=tuple(int(each) for each in last),
+        )
+
+    def _stuck(self, waits: Integers) -> tuple[str, ...]:
+        """Follows who waits for whom, from a stuck actor until one comes again."""
+        names = {edge: name for name, edge in self.fifos.items()}
+        actor = int(np.flatnonzero(waits < len(self._edges))[0])
+        seen: dict[int, int] = {}
+        path: list[str | None] = []
+        while actor not in seen:
+            seen[actor] = len(path)
+            wait = int(waits[actor])
+            if wait >= 0:
+                path.append(None)
+                actor = self._edges[wait].source
+            else:
+                path.append(names.get(-1 - wait))
+                actor = self._edges[-1 - wait].sink
+        return tuple(name for name in path[seen[actor] :] if name is not None)
 
     def _edge_rows(self, depths: Mapping[str, int], frames: int) -> Integers:
         given = {self.fifos[name]: depth for name, depth in depths.items()}
@@ -218,7 +273,16 @@ class Pipeline:
         for index, edge in enumerate(self._edges):
             memory = self._memory(edge, given.get(index, edge.depth))
             rows.append(
-                (base, edge.beats, *memory, edge.source, edge.sink, edge.wire, edge.input)
+                (
+                    base,
+                    edge.beats,
+                    *memory,
+                    edge.source,
+                    edge.sink,
+                    edge.wire,
+                    edge.input,
+                    edge.output,
+                )
             )
             base += edge.beats * frames
         return np.array(rows, np.int64)
@@ -234,25 +298,3 @@ class Pipeline:
     def _fire_bases(self, frames: int) -> list[int]:
         steps = [actor.steps * frames for actor in self.actors]
         return [0, *np.cumsum(steps)[:-1].tolist()]
-
-    def _schedule(
-        self, frames: int, edges: Integers, written: npt.NDArray[np.int32],
-        read: npt.NDArray[np.int32],
-    ) -> Schedule:  # fmt: skip
-        first = np.full(frames, np.iinfo(np.int64).max)
-        last = np.zeros(frames, np.int64)
-        for edge, row in zip(self._edges, edges, strict=True):
-            here = slice(int(row[engine.E_BASE]), int(row[engine.E_BASE]) + edge.beats * frames)
-            if edge.source < 0:
-                first = np.minimum(first, written[here].reshape(frames, -1)[:, 0])
-            if edge.sink < 0:
-                last = np.maximum(last, read[here].reshape(frames, -1)[:, -1])
-        peaks = engine.peaks(frames, edges, written, read)
-        half = frames // 2
-        return Schedule(
-            interval=float(last[-1] - last[half - 1]) / (frames - half),
-            latency=int(last[0] - first[0]) + 1,
-            peaks={name: int(peaks[edge]) for name, edge in self.fifos.items()},
-            first_in=tuple(int(each) for each in first),
-            last_out=tuple(int(each) for each in last),
-        )
