@@ -18,6 +18,7 @@ from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.ops import DOMAIN
 from sdq_fpga.ops.operator import Operator, StreamPort
 from sdq_fpga.rtl.design import Stream
+from sdq_fpga.rtl.generate import generate
 from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
 from sdq_fpga.sim.bench import Drive, compile_bench, run_bench
 
@@ -184,6 +185,73 @@ class Farm:
                 np.testing.assert_array_equal(
                     found, expected, err_msg=f"{case.op} {case.attributes} output {k}"
                 )
+
+
+class Stitched:
+    """A hardware graph of nodes beside each other, generated and stitched as a build does it.
+
+    For nodes of FINN, and for what a build makes of an operation; ``Farm`` takes our operators
+    one by one.
+
+    Args:
+        model: the graph. Every input leads to one output, through one node or a few.
+        inputs: by input, integers [N, *shape without the batch].
+        expected: by output, the same, from an independent reference.
+        work: an empty directory.
+        said: by output, what to say of it if it is wrong.
+    """
+
+    def __init__(
+        self,
+        model: ModelWrapper,
+        inputs: Mapping[str, Integers],
+        expected: Mapping[str, Integers],
+        work: Path,
+        said: Mapping[str, Any],
+        part: str = "xczu7ev-ffvc1156-2-e",
+    ) -> None:
+        self.inputs, self.expected, self.work, self.said = inputs, expected, work, said
+        self.rtl = work / "rtl"
+        self.rtl.mkdir()
+        (work / "scratch").mkdir()
+        self.design = generate(model, part, 200.0, work / "scratch", self.rtl, work / "finn.log")
+        self.executable = compile_bench(
+            [self.rtl / name for name in self.design.sources],
+            self.design.top,
+            work / "build",
+            **compile_options(),
+        )
+
+    def run(self, **drive: Any) -> None:
+        """Runs all nodes, and compares every output."""
+        sources = {
+            port.prefix: (port.stream, self.inputs[port.tensor]) for port in self.design.inputs
+        }
+        sinks = {
+            port.prefix: (port.stream, len(self.expected[port.tensor]))
+            for port in self.design.outputs
+        }
+        ran = run_bench(
+            self.executable,
+            sources,
+            sinks,
+            covered(Drive(**drive)),
+            scratch=self.work,
+            memories=self.rtl,
+        )
+        for port in self.design.outputs:
+            np.testing.assert_array_equal(
+                ran.outputs[port.prefix],
+                self.expected[port.tensor],
+                err_msg=f"{port.tensor}: {self.said[port.tensor]}",
+            )
+
+    def check(self, seed: int) -> None:
+        """Back to back, with gaps, with long gaps, and with a reset in the middle of a frame."""
+        self.run(stall=0.0, seed=seed)
+        self.run(stall=0.4, seed=seed)
+        self.run(stall=0.5, burst=30, seed=seed)
+        self.run(stall=0.2, seed=seed, reset=9 + seed % 60)
 
 
 def _model(case: Case, number: int) -> tuple[ModelWrapper, Any]:
