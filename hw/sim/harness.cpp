@@ -15,6 +15,7 @@
  *                 independently, that a sink is not ready in it; the same in AXI-Lite
  *   burst N       each of these decisions of a stream holds for 1 to 2 N - 1 cycles instead of one:
  *                 long refusals after long runs fill a pipeline and then stop it
+ *   late N        no sink is ready before cycle N
  *   seed N        of the stalls, and of registers that have no reset
  *   alone N       how many of the first frames go through with nothing else in the pipeline: the
  *                 next frame enters after their last beat has left
@@ -145,9 +146,9 @@ struct Plan {
 	std::vector<std::pair<uint32_t, uint32_t>> writes;
 	std::string coverage;
 	std::vector<uint32_t> reads;
-	std::map<std::string, Count> numbers{{"stall", 0}, {"burst", 0}, {"seed", 0},
-	                                     {"alone", 0}, {"gap", 0},   {"reset", 0},
-	                                     {"patience", 100000}};
+	std::map<std::string, Count> numbers{{"stall", 0}, {"burst", 0}, {"late", 0},
+	                                     {"seed", 0},  {"alone", 0}, {"gap", 0},
+	                                     {"reset", 0}, {"patience", 100000}};
 };
 
 Plan read_plan(const char* path) {
@@ -406,7 +407,8 @@ private:
 			}
 			*source.tvalid = source.waiting;
 		}
-		for (Stream& sink : sinks_) *sink.tready = !sink.finished() && !sink.stalls.next();
+		const bool late = now_ < plan_.numbers["late"];
+		for (Stream& sink : sinks_) *sink.tready = !late && !sink.finished() && !sink.stalls.next();
 		settle();
 		bool moved = false;
 		for (Stream& source : sources_) {

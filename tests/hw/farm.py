@@ -1,6 +1,6 @@
 """Many operators in one simulation: compiling once is what takes the time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.lower.finn_session import finn_session
+from sdq_fpga.lower.streams import _Inserter
 from sdq_fpga.ops import DOMAIN
 from sdq_fpga.ops.operator import Operator, StreamPort
 from sdq_fpga.rtl.design import Stream
 from sdq_fpga.rtl.generate import generate
 from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
-from sdq_fpga.sim.bench import Drive, compile_bench, run_bench
+from sdq_fpga.sim.bench import BenchRun, Drive, compile_bench, run_bench
 
 Integers = npt.NDArray[np.int64]
+Shape = tuple[int, ...]
 
 CACHE: Path | None = None
 """Where compiled simulations are kept, and what all of them are linked with."""
@@ -246,12 +248,54 @@ class Stitched:
                 err_msg=f"{port.tensor}: {self.said[port.tensor]}",
             )
 
+    def alone(self, index: int, **drive: Any) -> BenchRun:
+        """Runs what leads from one input to the output of the same index."""
+        source, sink = self.design.inputs[index], self.design.outputs[index]
+        frames = self.inputs[source.tensor]
+        return run_bench(
+            self.executable,
+            {source.prefix: (source.stream, frames)},
+            {sink.prefix: (sink.stream, len(frames))},
+            covered(Drive(**drive)),
+            scratch=self.work,
+            memories=self.rtl,
+        )
+
     def check(self, seed: int) -> None:
         """Back to back, with gaps, with long gaps, and with a reset in the middle of a frame."""
         self.run(stall=0.0, seed=seed)
         self.run(stall=0.4, seed=seed)
         self.run(stall=0.5, burst=30, seed=seed)
         self.run(stall=0.2, seed=seed, reset=9 + seed % 60)
+
+
+class Edges:
+    """What the lowering puts on the edges of a graph, without the graph.
+
+    Attributes:
+        model: the converters and FIFOs; their inputs are "x0", "x1" and so on.
+    """
+
+    def __init__(self) -> None:
+        empty = helper.make_graph([], "edges", [], [])
+        self.model = ModelWrapper(helper.make_model(empty))
+        self._inserter = _Inserter(self.model)
+
+    def converter(self, have: Shape, wanted: Shape, datatype: str) -> tuple[str, str]:
+        """Adds a width converter between two folded shapes: names of its input and output."""
+        return self._add(self._inserter._converter, have, wanted, datatype)
+
+    def fifo(self, folded: Shape, datatype: str) -> tuple[str, str]:
+        """Adds a FIFO: names of its input and output."""
+        return self._add(self._inserter._fifo, folded, datatype)
+
+    def _add(self, add: Callable[..., str], *given: Any) -> tuple[str, str]:
+        graph = self.model.graph
+        ends = f"x{len(graph.input)}", add(f"x{len(graph.input)}", *given, "a layer")
+        for values, name in zip((graph.input, graph.output), ends, strict=True):
+            values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        graph.node.append(self._inserter.nodes[-1])
+        return ends
 
 
 def _model(case: Case, number: int) -> tuple[ModelWrapper, Any]:
