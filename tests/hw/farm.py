@@ -88,7 +88,22 @@ def stream_of(port: StreamPort) -> Stream:
     )
 
 
-class Farm:
+class Checked:
+    """What can be run in several ways, and compares its outputs every time."""
+
+    def run(self, **drive: Any) -> None:
+        """Runs once, with the options of ``Drive``."""
+        raise NotImplementedError
+
+    def check(self, seed: int) -> None:
+        """Back to back, with gaps, with long gaps, and with a reset in the middle of a frame."""
+        self.run(stall=0.0, seed=seed)
+        self.run(stall=0.4, seed=seed)
+        self.run(stall=0.5, burst=20, seed=seed)
+        self.run(stall=0.2, seed=seed, reset=9 + seed % 30)
+
+
+class Farm(Checked):
     """Cases side by side in one module, compiled."""
 
     def __init__(
@@ -189,7 +204,7 @@ class Farm:
                 )
 
 
-class Stitched:
+class Stitched(Checked):
     """A hardware graph of nodes beside each other, generated and stitched as a build does it.
 
     For nodes of FINN, and for what a build makes of an operation; ``Farm`` takes our operators
@@ -260,13 +275,6 @@ class Stitched:
             scratch=self.work,
             memories=self.rtl,
         )
-
-    def check(self, seed: int) -> None:
-        """Back to back, with gaps, with long gaps, and with a reset in the middle of a frame."""
-        self.run(stall=0.0, seed=seed)
-        self.run(stall=0.4, seed=seed)
-        self.run(stall=0.5, burst=30, seed=seed)
-        self.run(stall=0.2, seed=seed, reset=9 + seed % 60)
 
 
 class Edges:
