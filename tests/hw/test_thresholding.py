@@ -13,10 +13,10 @@ from tests.hw.farm import Stitched, farms, one_farm
 
 @st.composite
 def sources(draw, name, shape):
-    """Inputs of 1 to 28 bits: all of a type, or a range inside it."""
+    """Inputs of 1 to 40 bits: all of a type, or a range inside it."""
     if draw(st.integers(0, 9)) == 0:
         return Tensor(name, shape, -1, 1, bipolar=True)
-    bits = draw(st.integers(1, 8) | st.integers(9, 28))
+    bits = draw(st.integers(1, 8) | st.integers(9, 40))
     low = draw(st.sampled_from([0, -(2**bits)]))
     if draw(st.booleans()):
         low += draw(st.integers(0, 2**bits - 2))
@@ -64,10 +64,26 @@ def cases(draw):
     frames = np.where(rng.integers(0, 2, frames.shape), edges, frames)
     if source.bipolar:
         frames = np.where(frames > 0, 1, -1)
-    expected = np.full(frames.shape, sink.low)
-    for step in range(steps):
-        expected += (frames >= thresholds[channel, step]) * (2 if sink.bipolar else 1)
-    return source, sink, thresholds, pe, frames, expected
+    return source, sink, thresholds, pe, frames
+
+
+def reference(sink, thresholds, frames):
+    channel = np.broadcast_to(np.arange(sink.channels) % len(thresholds), frames.shape)
+    outputs = np.full(frames.shape, sink.low)
+    for step in range(thresholds.shape[1]):
+        outputs += (frames >= thresholds[channel, step]) * (2 if sink.bipolar else 1)
+    return outputs
+
+
+def beyond_float32(bits):
+    """Thresholds of more than 24 bits, next to each other, and inputs on all of them."""
+    source = Tensor("x", (1, 16, 1), -(2**bits), 2**bits - 1)
+    sink = Tensor("y", (1, 16, 1), -4, 3)
+    around = 2**bits - 17 + np.arange(16)
+    return source, sink, around[None, 3:10], 1, np.stack([around, -around]).reshape(2, 1, 16, 1)
+
+
+WIDE = [beyond_float32(bits) for bits in (24, 25, 31, 39)]
 
 
 def named(tensor, number):
@@ -78,7 +94,7 @@ def named(tensor, number):
 
 def stitched(drawn, work):
     operations, foldings, inputs, expected, said = [], [], {}, {}, {}
-    for number, (source, sink, thresholds, pe, frames, outputs) in enumerate(drawn):
+    for number, (source, sink, thresholds, pe, frames) in enumerate(drawn):
         ends = named(source, number), named(sink, number)
         step = 2 if sink.bipolar else 1
         operations.append(
@@ -87,7 +103,7 @@ def stitched(drawn, work):
         foldings.append(pe)
         # The node takes a bipolar input for the bit that it is.
         inputs[ends[0].name] = (frames + 1) // 2 if source.bipolar else frames
-        expected[ends[1].name] = outputs
+        expected[ends[1].name] = reference(sink, thresholds, frames)
         said[ends[1].name] = (*ends, pe, thresholds.tolist())
     network = IntegerGraph(
         tuple(each.source for each in operations),
@@ -104,4 +120,4 @@ def stitched(drawn, work):
 @one_farm
 @given(farms(cases(), 12), st.integers(0, 2**31))
 def test_staircases(tmp_path_factory, drawn, seed):
-    stitched(drawn, tmp_path_factory.mktemp("farm")).check(seed)
+    stitched([*drawn, *WIDE], tmp_path_factory.mktemp("farm")).check(seed)
