@@ -13,6 +13,9 @@
  *   read ADDRESS                             an AXI-Lite read, after all writes
  *   stall N       probability, in 1/65536, that a source holds a beat back in a cycle, and,
  *                 independently, that a sink is not ready in it; the same in AXI-Lite
+ *   burst N       each of these decisions of a stream holds for 1 to 2 N - 1 cycles instead of one:
+ *                 long refusals after long runs fill a pipeline and then stop it
+ *   late N        no sink is ready before cycle N
  *   seed N        of the stalls, and of registers that have no reset
  *   alone N       how many of the first frames go through with nothing else in the pipeline: the
  *                 next frame enters after their last beat has left
@@ -83,19 +86,30 @@ struct Port {
 // xorshift64*, so that the stalls do not depend on the C++ library.
 class Stalls {
 public:
-	Stalls(uint64_t seed, uint32_t threshold)
-	    : state_((seed + 1) * 0x9E3779B97F4A7C15ULL | 1), threshold_(threshold) {}
+	Stalls(uint64_t seed, uint32_t threshold, uint64_t burst = 0)
+	    : state_((seed + 1) * 0x9E3779B97F4A7C15ULL | 1), threshold_(threshold), burst_(burst) {}
 	bool next() {
 		if (threshold_ == 0) return false;
-		state_ ^= state_ >> 12;
-		state_ ^= state_ << 25;
-		state_ ^= state_ >> 27;
-		return ((state_ * 0x2545F4914F6CDD1DULL) >> 48) < threshold_;
+		if (left_ > 0) {
+			--left_;
+			return stalled_;
+		}
+		stalled_ = draw() < threshold_;
+		if (burst_ > 1) left_ = draw() % (2 * burst_ - 1);
+		return stalled_;
 	}
 
 private:
+	uint64_t draw() {
+		state_ ^= state_ >> 12;
+		state_ ^= state_ << 25;
+		state_ ^= state_ >> 27;
+		return (state_ * 0x2545F4914F6CDD1DULL) >> 48;
+	}
 	uint64_t state_;
 	uint32_t threshold_;
+	uint64_t burst_, left_ = 0;
+	bool stalled_ = false;
 };
 
 struct Stream {
@@ -132,8 +146,9 @@ struct Plan {
 	std::vector<std::pair<uint32_t, uint32_t>> writes;
 	std::string coverage;
 	std::vector<uint32_t> reads;
-	std::map<std::string, Count> numbers{{"stall", 0}, {"seed", 0},  {"alone", 0},
-	                                     {"gap", 0},   {"reset", 0}, {"patience", 100000}};
+	std::map<std::string, Count> numbers{{"stall", 0}, {"burst", 0}, {"late", 0},
+	                                     {"seed", 0},  {"alone", 0}, {"gap", 0},
+	                                     {"reset", 0}, {"patience", 100000}};
 };
 
 Plan read_plan(const char* path) {
@@ -237,7 +252,8 @@ private:
 		stream.tdata = port(stream.prefix + "_tdata");
 		stream.tvalid = port(stream.prefix + "_tvalid").bytes;
 		stream.tready = port(stream.prefix + "_tready").bytes;
-		stream.stalls = Stalls(seed, static_cast<uint32_t>(plan_.numbers["stall"]));
+		stream.stalls = Stalls(seed, static_cast<uint32_t>(plan_.numbers["stall"]),
+		                       plan_.numbers["burst"]);
 		stream.data.resize(stream.total() * stream.bytes);
 		stream.first.resize(stream.frames);
 		stream.last.resize(stream.frames);
@@ -391,7 +407,8 @@ private:
 			}
 			*source.tvalid = source.waiting;
 		}
-		for (Stream& sink : sinks_) *sink.tready = !sink.finished() && !sink.stalls.next();
+		const bool late = now_ < plan_.numbers["late"];
+		for (Stream& sink : sinks_) *sink.tready = !late && !sink.finished() && !sink.stalls.next();
 		settle();
 		bool moved = false;
 		for (Stream& source : sources_) {

@@ -53,7 +53,7 @@ class _Mapper:
     nodes: list[Any] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
-    constants: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    constants: dict[str, npt.NDArray[np.float32 | np.float64]] = field(default_factory=dict)
     streams: dict[str, list[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -117,7 +117,9 @@ class _Mapper:
 
     def _constant(self, stem: str, values: npt.NDArray[Any], datatype: str) -> str:
         name = f"{stem}_{len(self.constants)}"
-        self.constants[name] = values.astype(np.float32)
+        stored = values.astype(np.float32)
+        exact = np.array_equal(stored, values)
+        self.constants[name] = stored if exact else values.astype(np.float64)
         self.types[name] = datatype
         return name
 

@@ -1,4 +1,4 @@
-"""Our operators as FINN custom ops: one file each, around one module of hw/ops.
+"""Our operators as FINN custom ops: one file each, around one module of hw/ops; and one of FINN's.
 
 Importing this package registers them in FINN's domain of RTL nodes, so that FINN's own passes
 take them for such.
@@ -18,6 +18,7 @@ from sdq_fpga.ops.pad import SdqPad_rtl
 from sdq_fpga.ops.pool import SdqPool_rtl
 from sdq_fpga.ops.requant import SdqRequant_rtl
 from sdq_fpga.ops.split import SdqSplit_rtl
+from sdq_fpga.ops.thresholding import Thresholding_rtl
 from sdq_fpga.ops.upsample import SdqUpsample_rtl
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "SdqRequant_rtl",
     "SdqSplit_rtl",
     "SdqUpsample_rtl",
+    "Thresholding_rtl",
 ]

@@ -31,6 +31,8 @@ class Drive:
     Attributes:
         stall: probability that a source holds back a beat in a cycle, and that a sink is not
             ready in it.
+        burst: mean number of cycles for which such a decision holds; 0 for one.
+        late: cycle before which no sink is ready.
         seed: of the stalls and of registers without a reset.
         alone: how many of the first frames go through an empty pipeline.
         gap: least cycles between the starts of two frames.
@@ -45,6 +47,8 @@ class Drive:
     """
 
     stall: float = 0.0
+    burst: int = 0
+    late: int = 0
     seed: int = 0
     alone: int = 0
     gap: int = 0
@@ -182,6 +186,8 @@ def run_bench(
 def _numbers(drive: Drive) -> dict[str, int]:
     return {
         "stall": round(drive.stall * _STALL_ONE),
+        "burst": drive.burst,
+        "late": drive.late,
         "seed": drive.seed,
         "alone": drive.alone,
         "gap": drive.gap,

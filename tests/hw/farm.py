@@ -1,6 +1,6 @@
 """Many operators in one simulation: compiling once is what takes the time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.lower.finn_session import finn_session
+from sdq_fpga.lower.streams import _Inserter
 from sdq_fpga.ops import DOMAIN
 from sdq_fpga.ops.operator import Operator, StreamPort
 from sdq_fpga.rtl.design import Stream
+from sdq_fpga.rtl.generate import generate
 from sdq_fpga.rtl.rewrites import read_corrected, rtllib_dir
-from sdq_fpga.sim.bench import Drive, compile_bench, run_bench
+from sdq_fpga.sim.bench import BenchRun, Drive, compile_bench, run_bench
 
 Integers = npt.NDArray[np.int64]
+Shape = tuple[int, ...]
 
 CACHE: Path | None = None
 """Where compiled simulations are kept, and what all of them are linked with."""
@@ -85,7 +88,22 @@ def stream_of(port: StreamPort) -> Stream:
     )
 
 
-class Farm:
+class Checked:
+    """What can be run in several ways, and compares its outputs every time."""
+
+    def run(self, **drive: Any) -> None:
+        """Runs once, with the options of ``Drive``."""
+        raise NotImplementedError
+
+    def check(self, seed: int) -> None:
+        """Back to back, with gaps, with long gaps, and with a reset in the middle of a frame."""
+        self.run(stall=0.0, seed=seed)
+        self.run(stall=0.4, seed=seed)
+        self.run(stall=0.5, burst=20, seed=seed)
+        self.run(stall=0.2, seed=seed, reset=9 + seed % 30)
+
+
+class Farm(Checked):
     """Cases side by side in one module, compiled."""
 
     def __init__(
@@ -184,6 +202,108 @@ class Farm:
                 np.testing.assert_array_equal(
                     found, expected, err_msg=f"{case.op} {case.attributes} output {k}"
                 )
+
+
+class Stitched(Checked):
+    """A hardware graph of nodes beside each other, generated and stitched as a build does it.
+
+    For nodes of FINN, and for what a build makes of an operation; ``Farm`` takes our operators
+    one by one.
+
+    Args:
+        model: the graph. Every input leads to one output, through one node or a few.
+        inputs: by input, integers [N, *shape without the batch].
+        expected: by output, the same, from an independent reference.
+        work: an empty directory.
+        said: by output, what to say of it if it is wrong.
+    """
+
+    def __init__(
+        self,
+        model: ModelWrapper,
+        inputs: Mapping[str, Integers],
+        expected: Mapping[str, Integers],
+        work: Path,
+        said: Mapping[str, Any],
+        part: str = "xczu7ev-ffvc1156-2-e",
+    ) -> None:
+        self.inputs, self.expected, self.work, self.said = inputs, expected, work, said
+        self.rtl = work / "rtl"
+        self.rtl.mkdir()
+        (work / "scratch").mkdir()
+        self.design = generate(model, part, 200.0, work / "scratch", self.rtl, work / "finn.log")
+        self.executable = compile_bench(
+            [self.rtl / name for name in self.design.sources],
+            self.design.top,
+            work / "build",
+            **compile_options(),
+        )
+
+    def run(self, **drive: Any) -> None:
+        """Runs all nodes, and compares every output."""
+        sources = {
+            port.prefix: (port.stream, self.inputs[port.tensor]) for port in self.design.inputs
+        }
+        sinks = {
+            port.prefix: (port.stream, len(self.expected[port.tensor]))
+            for port in self.design.outputs
+        }
+        ran = run_bench(
+            self.executable,
+            sources,
+            sinks,
+            covered(Drive(**drive)),
+            scratch=self.work,
+            memories=self.rtl,
+        )
+        for port in self.design.outputs:
+            np.testing.assert_array_equal(
+                ran.outputs[port.prefix],
+                self.expected[port.tensor],
+                err_msg=f"{port.tensor}: {self.said[port.tensor]}",
+            )
+
+    def alone(self, index: int, **drive: Any) -> BenchRun:
+        """Runs what leads from one input to the output of the same index."""
+        source, sink = self.design.inputs[index], self.design.outputs[index]
+        frames = self.inputs[source.tensor]
+        return run_bench(
+            self.executable,
+            {source.prefix: (source.stream, frames)},
+            {sink.prefix: (sink.stream, len(frames))},
+            covered(Drive(**drive)),
+            scratch=self.work,
+            memories=self.rtl,
+        )
+
+
+class Edges:
+    """What the lowering puts on the edges of a graph, without the graph.
+
+    Attributes:
+        model: the converters and FIFOs; their inputs are "x0", "x1" and so on.
+    """
+
+    def __init__(self) -> None:
+        empty = helper.make_graph([], "edges", [], [])
+        self.model = ModelWrapper(helper.make_model(empty))
+        self._inserter = _Inserter(self.model)
+
+    def converter(self, have: Shape, wanted: Shape, datatype: str) -> tuple[str, str]:
+        """Adds a width converter between two folded shapes: names of its input and output."""
+        return self._add(self._inserter._converter, have, wanted, datatype)
+
+    def fifo(self, folded: Shape, datatype: str) -> tuple[str, str]:
+        """Adds a FIFO: names of its input and output."""
+        return self._add(self._inserter._fifo, folded, datatype)
+
+    def _add(self, add: Callable[..., str], *given: Any) -> tuple[str, str]:
+        graph = self.model.graph
+        ends = f"x{len(graph.input)}", add(f"x{len(graph.input)}", *given, "a layer")
+        for values, name in zip((graph.input, graph.output), ends, strict=True):
+            values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        graph.node.append(self._inserter.nodes[-1])
+        return ends
 
 
 def _model(case: Case, number: int) -> tuple[ModelWrapper, Any]:

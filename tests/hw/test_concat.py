@@ -62,9 +62,7 @@ def cases(draw):
 @given(farms(cases(), 20), st.integers(0, 2**31))
 def test_channels_are_side_by_side(tmp_path_factory, drawn, seed):
     farm = Farm(drawn, tmp_path_factory.mktemp("farm"))
-    farm.run(stall=0.0, seed=seed)
-    farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
+    farm.check(seed)
     assert intervals(farm) == [op.cycles() for op in farm.ops]
     for one in drawn:
         (found,) = execute(one)

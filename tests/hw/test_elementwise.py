@@ -130,9 +130,7 @@ def check_execute(drawn):
 @given(farms(cases(), 16), st.integers(0, 2**31))
 def test_examples_and_random_cases(tmp_path_factory, drawn, seed):
     farm = Farm([*EXAMPLES, *WIDE, *drawn], tmp_path_factory.mktemp("farm"))
-    farm.run(stall=0.0, seed=seed)
-    farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
+    farm.check(seed)
     assert intervals(farm) == [op.cycles() for op in farm.ops]
     check_execute([*EXAMPLES, *drawn])
 

@@ -68,9 +68,7 @@ def cases(draw):
 @given(farms(cases(), 16), st.integers(0, 2**31))
 def test_windows(tmp_path_factory, drawn, seed):
     farm = Farm([stream for stream, _ in drawn], tmp_path_factory.mktemp("farm"))
-    farm.run(stall=0.0, seed=seed)
-    farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
+    farm.check(seed)
     assert intervals(farm) == [op.cycles() for op in farm.ops]
     for _, case in drawn:
         np.testing.assert_array_equal(execute(case)[0], case.expected[0])

@@ -118,9 +118,7 @@ def every_x():
 def test_examples_and_random_cases(tmp_path_factory, drawn, seed):
     drawn = [*drawn, *every_x()]
     farm = Farm([*EXAMPLES.values(), *drawn], tmp_path_factory.mktemp("farm"))
-    farm.run(stall=0.0, seed=seed)
-    farm.run(stall=0.4, seed=seed)
-    farm.run(stall=0.2, seed=seed, reset=9 + seed % 20)
+    farm.check(seed)
     assert intervals(farm) == [op.cycles() for op in farm.ops]
     check_execute(drawn)
     # x of 26 bits is too wide for the float32 that execute takes.

@@ -85,6 +85,16 @@ def test_a_product_that_no_unit_can_make_is_refused():
         to_hardware(IntegerGraph((wide,), (sink,), (dense,)), DspGeneration.DSP48E2)
 
 
+def test_constants_beyond_24_bits_are_not_rounded():
+    wide = Tensor("x", (4,), 0, 2**30)
+    offset = np.array([2**30 + 1, -(2**30) - 1, 2**24 + 1, 0])
+    sink = Tensor("y", (4,), -(2**31), 2**32)
+    one = Affine("one", (wide,), (sink,), np.ones(1, np.int64), offset)
+    model = to_hardware(IntegerGraph((wide,), (sink,), (one,)), DspGeneration.DSP48E2)
+    (node,) = model.graph.node
+    assert np.array_equal(model.get_initializer(node.input[2]), offset)
+
+
 def test_every_reader_of_a_tensor_gets_a_stream_of_its_own():
     flat = Reshape("flat", (X,), (Tensor("f", (4,), 0, 3),))
     one, other = affine(flat.sink, "one"), affine(flat.sink, "other")
