@@ -58,18 +58,25 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
             settings = ModelSettings(name="model.onnx", target=target)
             try:
                 made = ModelBuild(settings, model, run, None, SilentProgress())
-                figures = made.everything(None).accelerator.simulation
+                figures = made.everything(None).accelerator
             except Exception as error:
                 if "frames/s" not in str(error):  # a rate that is out of reach
                     raise
                 fastest = target.model_copy(update={"target_fps": None})
                 settings = ModelSettings(name="model.onnx", target=fastest)
                 made = ModelBuild(settings, model, run, None, SilentProgress())
-                figures = made.everything(None).accelerator.simulation
+                figures = made.everything(None).accelerator
     except Exception as error:  # whatever it is, it is a finding
         return f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
-    if not figures.verdict.bit_exact:
-        return f"not bit-exact: {figures.verdict}"
+    simulated = figures.simulation
+    if not simulated.verdict.bit_exact:
+        return f"not bit-exact: {simulated.verdict}"
+    predicted = figures.predicted_interval, figures.predicted_latency
+    if predicted != (simulated.interval, simulated.latency):
+        return (
+            f"mistimed: interval {predicted[0]:g} predicted, {simulated.interval:g} simulated; "
+            f"latency {predicted[1]} predicted, {simulated.latency} simulated"
+        )
     return None
 
 

@@ -100,13 +100,13 @@ class SimulateSpec(Plain):
     Attributes:
         images: how many test images go through the RTL; the interval takes four at least.
         stall: probability that the source holds back a beat, and the sink too, in each cycle.
-        fifo_trials: simulations of a few frames that look for the smallest FIFOs; 0 for FIFOs
-            that hold two frames, without looking.
+        fifo_trials: how often the timing model looks for smaller FIFOs; 0 for those that are found
+            to be enough at first.
     """
 
     images: int = Field(default=100, ge=4)
     stall: float = Field(default=0.3, ge=0, lt=1)
-    fifo_trials: int = Field(default=24, ge=0)
+    fifo_trials: int = Field(default=40, ge=0)
 
 
 class Flow(Plain):

@@ -35,7 +35,8 @@ class AcceleratorFigures(Plain):
 
     Attributes:
         nodes: nodes of the hardware graph, with converters and FIFOs.
-        estimated_interval: cycles between frames of the slowest node, before simulation.
+        predicted_interval: cycles between frames by the timing model, before simulation.
+        predicted_latency: cycles of a frame by the timing model.
         target_fps: what the user asked for; None for the fastest that fits.
         frames_per_second: at the board's clock and the simulated interval.
         fifo_bits: memory of all FIFOs.
@@ -50,7 +51,8 @@ class AcceleratorFigures(Plain):
     seed: int
     target_fps: float | None
     nodes: int
-    estimated_interval: int
+    predicted_interval: float
+    predicted_latency: int
     simulation: SimulationFigures
     frames_per_second: float
     latency_us: float

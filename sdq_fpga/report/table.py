@@ -33,7 +33,11 @@ def report_table(report: Report) -> Table:
         f"{figures.frames_per_second:,.0f} at {figures.clock_mhz:g} MHz{_against_target(figures)}",
     )
     table.add_row("latency", f"{figures.latency_us:.2f} us at {figures.clock_mhz:g} MHz")
-    table.add_row("estimated interval", f"{figures.estimated_interval} cycles (slowest node)")
+    table.add_row(
+        "predicted",
+        f"interval {figures.predicted_interval:,.0f}, latency {figures.predicted_latency:,} cycles "
+        "(timing model, before simulation)",
+    )
     table.add_row("nodes", f"{figures.nodes}, FIFOs and width converters included")
     table.add_row(
         "FIFO memory",

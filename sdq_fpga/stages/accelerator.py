@@ -11,8 +11,11 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import Folding
+from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.cost.timing.sizing import FifoSizes, size_fifos
 from sdq_fpga.deploy.package import write_package
 from sdq_fpga.flow import SimulateSpec
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold, folded_figures
 from sdq_fpga.lower.hardware import to_hardware
@@ -22,11 +25,9 @@ from sdq_fpga.lower.weights import WeightMemory, set_weight_memory
 from sdq_fpga.plain import Plain
 from sdq_fpga.report.summary import AcceleratorFigures, BitstreamStatus, resource_rows
 from sdq_fpga.rtl.design import RtlDesign
-from sdq_fpga.rtl.generate import fifo_probes, generate
+from sdq_fpga.rtl.generate import generate
 from sdq_fpga.run import RunDirectory
 from sdq_fpga.sim.figures import SimulationFigures
-from sdq_fpga.sim.simulate import build_simulation
-from sdq_fpga.sim.sizing import FifoSizes, size_fifos, whole_frames
 from sdq_fpga.sim.verify import Comparison, Model, Vectors, verify
 from sdq_fpga.stages.context import Workspace
 from sdq_fpga.stages.settings import read_plain
@@ -134,7 +135,8 @@ class Accelerator:
             seed=target.seed,
             target_fps=target.target_fps,
             nodes=len(folding.nodes),
-            estimated_interval=folding.interval,
+            predicted_interval=fifos.interval,
+            predicted_latency=fifos.latency,
             simulation=simulation,
             frames_per_second=target.clock_mhz * 1e6 / simulation.interval,
             latency_us=simulation.latency / target.clock_mhz,
@@ -198,13 +200,9 @@ class Accelerator:
         """Finds the depths of FIFOs: folded.onnx, folding.json and fifos.json."""
         target = self.target
         model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
-        folding = read_plain(Folding, self.work.output("fold", "folding.json"))
-        if target.simulate.fifo_trials:
-            sizes = self._sized(model, folding)
-        else:
-            sizes = whole_frames(fifo_probes(model), folding.interval)
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
-            model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
+            pipeline = Pipeline(describe(model))
+            sizes = size_fifos(pipeline, target.simulate.fifo_trials, self.work.progress)
             set_depths(model, sizes.depths, target.board)
             figures = folded_figures(model, target.board)
         over = figures.over_budget(target.board)
@@ -216,34 +214,6 @@ class Accelerator:
         model.save(str(out / "folded.onnx"))
         _write(out / "folding.json", figures)
         _write(out / "fifos.json", sizes)
-
-    def _sized(self, model: ModelWrapper, folding: Folding) -> FifoSizes:
-        target, progress = self.target, self.work.progress
-        trials = target.simulate.fifo_trials
-        with self.work.scratch() as scratch:
-            rtl = scratch / "rtl"
-            rtl.mkdir()
-            (scratch / "finn").mkdir()
-            design = generate(
-                model,
-                target.board.part,
-                target.clock_mhz,
-                scratch / "finn",
-                rtl,
-                self.work.log,
-                probed=True,
-            )
-            simulation = build_simulation(
-                design,
-                rtl,
-                scratch / "build",
-                cycles=4 * trials * folding.interval,
-                cache=self.work.cache,
-                progress=progress,
-            )
-            return size_fifos(
-                simulation, folding.interval, trials=trials, scratch=scratch, progress=progress
-            )
 
     def _generate(self, out: Path) -> None:
         """Generates and stitches the RTL: rtl/, design.json."""

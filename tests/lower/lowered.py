@@ -9,6 +9,9 @@ from qonnx.util.cleanup import cleanup_model
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import Folding
+from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.cost.timing.sizing import size_fifos
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
@@ -18,8 +21,7 @@ from sdq_fpga.lower.reference import qonnx_outputs
 from sdq_fpga.lower.streams import set_depths
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.rtl.design import RtlDesign
-from sdq_fpga.rtl.generate import fifo_probes, generate
-from sdq_fpga.sim.sizing import whole_frames
+from sdq_fpga.rtl.generate import generate
 from sdq_fpga.sim.verify import Comparison, Model, Vectors, qonnx_differing, verify
 from sdq_fpga.stages.model_build import random_vectors
 
@@ -61,13 +63,13 @@ def folded(
 def generated(
     model: Model, directory: Path, board: Board, target_fps: float | None
 ) -> tuple[RtlDesign, Folding]:
-    """Generates the RTL of a network in ``directory``/rtl, with FIFOs of two frames."""
+    """Generates the RTL of a network in ``directory``/rtl, with FIFOs that are deep enough."""
     for name in ("work", "rtl"):
         (directory / name).mkdir()
     graph, folding = folded(model, directory, board, target_fps)
     with finn_session(directory, directory / "log"):
-        depths = whole_frames(fifo_probes(graph), folding.interval).depths
-        set_depths(graph, depths, board)
+        sizes = size_fifos(Pipeline(describe(graph)), 0, SilentProgress())
+        set_depths(graph, sizes.depths, board)
     design = generate(
         graph, board.part, CLOCK_MHZ, directory / "work", directory / "rtl", directory / "log"
     )

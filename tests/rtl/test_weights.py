@@ -12,7 +12,10 @@ from qonnx.util.cleanup import cleanup_model
 
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.memory import memory_resources
+from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.cost.timing.sizing import size_fifos
 from sdq_fpga.errors import StageError, UserError
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.graph import Convolution, Dense, Depthwise
@@ -23,7 +26,7 @@ from sdq_fpga.lower.streams import set_depths
 from sdq_fpga.lower.weights import WeightMemory, set_weight_memory
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.rtl.design import RtlDesign, WeightLayout
-from sdq_fpga.rtl.generate import fifo_probes, generate
+from sdq_fpga.rtl.generate import generate
 from sdq_fpga.rtl.weights import (
     WEIGHT_OPS,
     matrix_of,
@@ -36,7 +39,6 @@ from sdq_fpga.rtl.weights import (
 )
 from sdq_fpga.sim.bench import Drive
 from sdq_fpga.sim.simulate import Simulation, build_simulation
-from sdq_fpga.sim.sizing import whole_frames
 from sdq_fpga.sim.verify import Model, verify
 from sdq_fpga.sim.verilator import lint
 from sdq_fpga.stages.model_build import random_vectors
@@ -129,7 +131,8 @@ def built(directory, cache, memory, *, writable, fps=600_000.0, board_name="zcu1
         graph = to_hardware(model.network, board.dsp)
         set_weight_memory(graph, board, memory, writable=writable)
         graph, folding = fold(graph, board, 100.0, fps, SilentProgress())
-        set_depths(graph, whole_frames(fifo_probes(graph), folding.interval).depths, board)
+        sizes = size_fifos(Pipeline(describe(graph)), 0, SilentProgress())
+        set_depths(graph, sizes.depths, board)
     design = generate(
         graph, board.part, 100.0, directory / "work", directory / "rtl", directory / "log"
     )

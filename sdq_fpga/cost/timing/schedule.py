@@ -9,7 +9,8 @@ import numpy.typing as npt
 from sdq_fpga.cost.fifo import fifo_memory
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.timing import engine
-from sdq_fpga.cost.timing.actor import Cumulative, Lock, Places
+from sdq_fpga.cost.timing.actor import Actor, Cumulative, Lock, Places
+from sdq_fpga.cost.timing.critical import full_fifos
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
 
@@ -240,7 +241,7 @@ class Pipeline:
                 last = np.maximum(last, read[here].reshape(frames, -1)[:, -1])
         peaks = engine.peaks(frames, edges, written, read)
         half = frames // 2
-        met = engine.full_fifos(frames, last[half - 1], *shape, *times, *whys)
+        met = full_fifos(frames, last[half - 1], *shape, *times, *whys)
         return Schedule(
             interval=float(last[-1] - last[half - 1]) / (frames - half),
             latency=int(last[0] - first[0]) + 1,

@@ -2,8 +2,8 @@
 
 FIFOs start shallow. What holds the network up then names the FIFO to make deeper: the one that is
 full on the path of waits that ends with the last beat, or that closes a circle of waits in which
-nothing moves. When the interval is that of unlimited FIFOs, those that grew are shrunk again, each
-as far as the interval allows.
+nothing moves. When the interval is that of unlimited FIFOs, those that were named get the depth
+that they then use, and are shrunk as far as the interval allows.
 """
 
 import math
@@ -21,6 +21,7 @@ SHIFT_DEPTH = 32
 """Up to here, a shift register takes one LUT for a bit, whatever its depth."""
 
 _TOLERANCE = 1.001  # of the interval
+_FRAMES = 3
 _FINENESS = 16  # shrinking stops when what is left to gain is less than this part of the depth
 
 
@@ -29,7 +30,8 @@ class FifoSizes(Plain):
 
     Attributes:
         depths: words of each FIFO, by name.
-        interval: cycles between frames with FIFOs of any depth.
+        unlimited_interval: cycles between frames with FIFOs of any depth.
+        interval: the same with these depths.
         latency: cycles of the first frame, with these depths.
         bits: memory of all FIFOs.
         occupancy_bits: memory if each FIFO were as deep as its greatest occupancy, with frames
@@ -38,6 +40,7 @@ class FifoSizes(Plain):
     """
 
     depths: dict[str, int]
+    unlimited_interval: float
     interval: float
     latency: int
     bits: int = Field(ge=0)
@@ -55,23 +58,29 @@ def fifo_bits(widths: Mapping[str, int], depths: Mapping[str, int]) -> int:
     return sum(widths[name] * max(depth, SHIFT_DEPTH) for name, depth in depths.items())
 
 
-def size_fifos(pipeline: Pipeline, progress: Progress) -> FifoSizes:
+def size_fifos(pipeline: Pipeline, trials: int, progress: Progress) -> FifoSizes:
     """Finds depths that keep the interval of unlimited FIFOs.
+
+    Args:
+        pipeline: the network.
+        trials: how often it may be timed to shrink FIFOs; finding depths that are enough takes what
+            it takes.
+        progress: told after each trial.
 
     Raises:
         StuckError: the network does not work even with unlimited FIFOs.
     """
-    total = len(pipeline.fifos)
-    with progress.task("size FIFOs", total) as advance:
-        sizing = _Sizing(pipeline, lambda trials: advance(int(trials <= total)))
+    with progress.task("size FIFOs", trials) as advance:
+        sizing = _Sizing(pipeline, trials, lambda made: advance(int(made <= trials)))
         sizes = sizing.run()
-        advance(max(0, total - sizing.trials))
+        advance(max(0, trials - sizing.trials))
     return sizes
 
 
 class _Sizing:
-    def __init__(self, pipeline: Pipeline, tell: Callable[[int], None]) -> None:
+    def __init__(self, pipeline: Pipeline, most: int, tell: Callable[[int], None]) -> None:
         self.pipeline = pipeline
+        self.most = most
         self.tell = tell
         self.trials = 0
         self.target = math.inf
@@ -84,17 +93,21 @@ class _Sizing:
         self.target = max(free.interval, paced.interval) * _TOLERANCE
         enough = {name: max(SHIFT_DEPTH, peak) for name, peak in paced.peaks.items()}
         depths = self._shrink(self._grow(enough))
+        found = self.pipeline.time(depths)
         return FifoSizes(
             depths=depths,
-            interval=free.interval,
-            latency=self._time(depths).latency,
+            unlimited_interval=free.interval,
+            interval=found.interval,
+            latency=found.latency,
             bits=fifo_bits(widths, depths),
             occupancy_bits=fifo_bits(widths, paced.peaks),
             trials=self.trials,
         )
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
-        """Makes shallow FIFOs deeper, one by one, until the interval is kept.
+        """Gives the limit of shallow FIFOs up, one by one, until the interval is kept.
+
+        With all others shallow, the occupancy of those without a limit is what they need.
 
         Args:
             enough: depths that keep the interval, all together.
@@ -105,18 +118,21 @@ class _Sizing:
             try:
                 found = self._time(depths)
                 if found.interval <= self.target:
-                    return depths
-                full = found.full
+                    break
+                full = {name: float(times) for name, times in found.full.items()}
             except StuckError as stuck:
                 full = {name: 1 / widths[name] for name in stuck.fifos}
-            full = {name: weight for name, weight in full.items() if depths[name] < enough[name]}
+            full = {name: weight for name, weight in full.items() if depths[name]}
             if not full:
                 return dict(enough)
-            name = max(full, key=lambda each: full[each])
-            depths[name] = min(2 * depths[name], enough[name])
+            depths[max(full, key=lambda each: full[each])] = 0
+        needed = {
+            name: depth or max(SHIFT_DEPTH, found.peaks[name]) for name, depth in depths.items()
+        }
+        return needed if self._keeps(needed) else dict(enough)
 
     def _shrink(self, depths: dict[str, int]) -> dict[str, int]:
-        """Bisects the depth of each FIFO that is deep, the largest first."""
+        """Bisects the depths of FIFOs that are deep, the largest first, as trials allow."""
         widths = self.pipeline.widths()
         deep = [name for name, depth in depths.items() if depth > SHIFT_DEPTH]
         for name in sorted(deep, key=lambda each: -widths[each] * depths[each]):
@@ -124,7 +140,7 @@ class _Sizing:
                 SHIFT_DEPTH - 1,
                 depths[name],
             )  # the one is taken to fail, the other does not
-            while high - low > max(1, high // _FINENESS):
+            while high - low > max(1, high // _FINENESS) and self.trials < self.most:
                 middle = (low + high) // 2
                 if self._keeps(depths | {name: middle}):
                     high = middle
@@ -142,4 +158,4 @@ class _Sizing:
     def _time(self, depths: Mapping[str, int], gap: int = 0) -> Schedule:
         self.trials += 1
         self.tell(self.trials)
-        return self.pipeline.time(depths, gap=gap)
+        return self.pipeline.time(depths, frames=_FRAMES, gap=gap)
