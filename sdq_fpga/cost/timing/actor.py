@@ -123,6 +123,7 @@ class Actor:
         outputs: likewise.
         whole_frames: whether the first step of a frame waits for the last output beat of the frame
             before to leave.
+        ready: first cycle in which a step can be made, after a reset; inputs give from cycle 0 on.
     """
 
     name: str
@@ -130,3 +131,4 @@ class Actor:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     whole_frames: bool = False
+    ready: int = 0

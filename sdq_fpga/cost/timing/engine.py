@@ -19,7 +19,7 @@ PREVIOUS, OFFERED, ROOM, FRAME = -1, -2, -3, -4
 BY_OUTPUT = 64
 
 # Columns of the tables of integers that describe actors, inputs, outputs and edges.
-A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE = range(7)
+A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE, A_READY = range(8)
 (
     I_EDGE, I_BEATS, I_NEED, I_NEED_LEN, I_NEED_GROWTH, I_BUFFER, I_FREE, I_FREE_LEN,
     I_FREE_GROWTH, I_WAIT, I_RELEASE, I_WHOLE, I_BY_OUTPUT, I_ACTOR,
@@ -43,7 +43,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
     Args:
         frames: how many go through.
         gap: least cycles between the first beats of two frames at the network's inputs.
-        actors: [actors, 7] in order of the data; columns A_*.
+        actors: [actors, 8] in order of the data; columns A_*.
         inputs: [inputs, 14], columns I_*.
         outputs: [outputs, 10], columns O_*.
         edges: [edges, 9], columns E_*.
@@ -117,7 +117,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
             blocked = False
             while fired[a] < total:
                 k = fired[a]
-                t = np.int64(0)
+                t = actors[a, A_READY]
                 why = PREVIOUS
                 if k > 0:
                     t = fire[fire0 + k - 1] + 1

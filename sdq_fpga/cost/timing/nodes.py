@@ -25,6 +25,7 @@ from sdq_fpga.errors import StageError
 
 __all__ = ["actor_of"]
 
+_WEIGHTS_READY = 3  # cycles from a reset to the first word of finn-rtllib/memstream
 _PIPELINE = Lock(behind=0, lag=0, release=0)
 """A pipeline that stands still as long as its last stage is full and not taken."""
 
@@ -74,7 +75,7 @@ def _mvu_dsp(node: HardwareNode) -> Actor:
         depth + 2,
         Lock(behind=1, lag=0, release=1),
     )
-    return Actor(node.name, steps, (taken,), (sums,))
+    return Actor(node.name, steps, (taken,), (sums,), ready=_WEIGHTS_READY)
 
 
 def _replayed(beats: int, length: int, times: int, words: int) -> Input:
@@ -126,7 +127,7 @@ def _sums(node: HardwareNode, beats: int, length: int, taken: Input, latency: in
         latency + (1 if places == 2 else 2),
         Places(places, 1),
     )
-    return Actor(node.name, beats * length, (taken,), (sums,))
+    return Actor(node.name, beats * length, (taken,), (sums,), ready=_WEIGHTS_READY + 2)
 
 
 def _depthwise(node: HardwareNode) -> Actor:

@@ -215,7 +215,7 @@ class Pipeline:
         edges = self._edge_rows(depths, frames)
         actors = np.array(
             [
-                (actor.steps, in0, in1, out0, out1, actor.whole_frames, fire)
+                (actor.steps, in0, in1, out0, out1, actor.whole_frames, fire, actor.ready)
                 for (actor, in0, in1, out0, out1), fire in zip(
                     self._actor_rows, self._fire_bases(frames), strict=True
                 )
@@ -228,7 +228,7 @@ class Pipeline:
         times = [np.zeros(size, np.int32) for size in (steps, beats, beats, beats)]
         whys = [np.zeros(size, np.int8) for size in (steps, beats, beats)]
         waits = np.zeros(len(actors), np.int64)
-        if engine.run(frames, gap, *shape, *times, *whys, waits) == engine.DEADLOCK:
+        if engine.run(frames, gap, *shape, *times, *whys, waits) == engine.DEADLOCK:  # type: ignore[call-arg]
             raise StuckError(self._stuck(waits))
         _, _, written, read = times
         first = np.full(frames, np.iinfo(np.int64).max)
@@ -272,7 +272,11 @@ class Pipeline:
         given = {self.fifos[name]: depth for name, depth in depths.items()}
         rows, base = [], 0
         for index, edge in enumerate(self._edges):
-            memory = self._memory(edge, given.get(index, edge.depth))
+            # A wire to a port is like a FIFO without a limit that delays nothing.
+            port = edge.source < 0 or edge.sink < 0
+            memory = (0, 0)
+            if not edge.wire:
+                memory = self._memory(edge, given.get(index, edge.depth))
             rows.append(
                 (
                     base,
@@ -280,7 +284,7 @@ class Pipeline:
                     *memory,
                     edge.source,
                     edge.sink,
-                    edge.wire,
+                    edge.wire and not port,
                     edge.input,
                     edge.output,
                 )
