@@ -1,6 +1,7 @@
 """The hardware graph as plain data, for the hardware model."""
 
 import numpy as np
+import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
@@ -23,15 +24,21 @@ def describe(model: ModelWrapper) -> HardwareGraph:
 
 
 def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
-    """Describes one node of ``model``."""
+    """Describes one node of ``model``.
+
+    Thresholds have one more attribute, ``equal_channels``: whether they are the same in all.
+    """
     inst = getHWCustomOp(node)
-    attributes = {}
+    attributes: dict[str, Value] = {}
     for name, (kind, *_) in inst.get_nodeattr_types().items():
         if kind in _OF_FLOATS:
             continue
         value = _plain(inst.get_nodeattr(name))
         if value is not None:
             attributes[name] = value
+    if node.op_type == "Thresholding_rtl":
+        thresholds = model.get_initializer(node.input[_WEIGHT_INPUT])
+        attributes["equal_channels"] = int(thresholds is not None and _equal_rows(thresholds))
     return HardwareNode(
         name=node.name,
         op=node.op_type,
@@ -41,6 +48,10 @@ def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
         outputs=tuple(node.output),
         narrow=_narrow(model, node),
     )
+
+
+def _equal_rows(values: npt.NDArray[np.float32]) -> bool:
+    return bool((values == values[:1]).all())
 
 
 def _plain(value: object) -> Value | None:

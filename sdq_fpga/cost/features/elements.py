@@ -1,0 +1,291 @@
+"""Operators that compute on elements: thresholds, pooling, sums, products, choices."""
+
+import math
+
+from sdq_fpga.cost.features.parts import Amount, Part, Terms, clog2
+from sdq_fpga.cost.features.streams import our_buffer
+from sdq_fpga.cost.node import HardwareNode, bits_of, is_signed
+from sdq_fpga.cost.placement import Access, Kind, distinct_bits, place
+
+__all__ = ["affine", "elementwise", "global_pool", "label_select", "pool", "requant", "threshold"]
+
+_DSP_FROM = 64  # product of the operands' bits from which "auto" takes a slice
+_MULTIPLIERS = {"xc7": (25, 18), "xcup": (27, 18)}  # signed bits of the two inputs of a slice
+_SRL = 32  # stages of a shift register in one LUT
+_TABLE_WORDS = 64  # of one bit, which a LUT holds
+
+
+def _limits(datatype: str) -> tuple[int, int]:
+    """Least and greatest value of a type."""
+    if datatype in {"BIPOLAR", "TERNARY"}:
+        return -1, 1
+    bits = bits_of(datatype)
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if is_signed(datatype) else (0, 2**bits - 1)
+
+
+def _signed_bits(low: int, high: int) -> int:
+    return 1 + max(
+        (~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()
+    )
+
+
+def _slices(part: Part, left: int, right: int) -> int:
+    """DSP slices of a signed product: every slice but the last leaves out the sign bit."""
+    long, short = _MULTIPLIERS[part]
+    return min(
+        -(-max(a - 1, 1) // (long - 1)) * -(-max(b - 1, 1) // (short - 1))
+        for a, b in ((left, right), (right, left))
+    )
+
+
+def threshold(node: HardwareNode, part: Part) -> Terms:
+    """A binary search of the thresholds, a stage for each bit (finn-rtllib/thresholding)."""
+    pe, channels = node.integer("PE"), node.integer("NumChannels")
+    steps, bits = node.integer("numSteps"), node.bits("inputDataType")
+    kept_bits = max(bits, node.bits("weightDataType"))
+    stages, folds = clog2(steps + 1), channels // pe
+    deep = 1 + bool(node.integer("deep_pipeline", 1))
+    # The same in all channels, as where an image is quantised
+    equal = bool(node.integer("equal_channels", 0))
+    small = large = constants = found = 0.0
+    bram18 = 0
+    for stage in range(stages):
+        words = (1 if equal else folds) << stage
+        if words == 1:
+            constants += pe * kept_bits
+            continue
+        where = place(words, kept_bits, part, access=Access.READ)
+        bram18 += pe * where.bram18
+        if where.kind is not Kind.BLOCK:
+            distinct = distinct_bits(words, kept_bits)
+            found += pe * distinct
+            small += pe * distinct * min(words, _TABLE_WORDS) / _TABLE_WORDS
+            large += pe * distinct * max(0, words - _TABLE_WORDS) / _TABLE_WORDS
+    pending = deep * stages + 3
+    compared = pe * kept_bits * stages - constants
+    results = pe * stages * (stages + 1) / 2
+    fold = clog2(folds)
+    bias = node.integer("ActVal") != 0
+    lut: Amount = {
+        "constant": 1.0,
+        "folds": fold,
+        "compared": compared,
+        "compared with constants": constants,
+        "found": found,
+        "small tables": small,
+        "large tables": large,
+        "results": results,
+        "queue": pe * stages * math.ceil(pending / _SRL),
+        "pending": clog2(pending),
+        "bias": pe * node.bits("outputDataType") * bias,
+        "scope": float(steps + 1 < 1 << stages) * pe * stages,
+        "stages": stages,
+        "fold stages": fold * stages,
+    }
+    ff: Amount = {
+        "constant": 1.0,
+        "folds": fold,
+        "values": pe * kept_bits * (deep * stages - 1),
+        "found": found,
+        "results": results * deep,
+        "queue": pe * stages,
+        "stages": stages,
+        "fold stages": fold * stages * deep,
+        "pending": clog2(pending),
+    }
+    return Terms(lut, ff, bram18=bram18)
+
+
+def _reduced_bits(node: HardwareNode, simd: int) -> tuple[Amount, float]:
+    """Amounts of a tree over the taps of a beat, and bits of its registers."""
+    into, out = node.bits("in_type"), node.bits("out_type")
+    summed = node.text("operation") == "sum"
+    nodes = adders = registers = 0
+    count, width = simd, into
+    while count > 1:
+        width = min(width + summed, out)
+        adders += count // 2 * width
+        nodes += count // 2
+        count = -(-count // 2)
+        registers += count * width
+    name = "sums" if summed else "maxima"
+    return {name: adders, f"{name}: nodes": nodes}, registers
+
+
+def pool(node: HardwareNode, part: Part) -> Terms:
+    """A reduction over windows (hw/ops/pool.sv)."""
+    del part
+    pe, simd, out = node.integer("PE"), node.integer("SIMD"), node.bits("out_type")
+    summed = node.text("operation") == "sum"
+    counter = clog2(node.integer("taps") // simd)
+    tree, registers = _reduced_bits(node, simd)
+    lut: Amount = {"constant": 1.0, "counter": counter}
+    lut |= {name: pe * amount for name, amount in tree.items()}
+    lut["accumulated sums" if summed else "accumulated maxima"] = pe * out
+    if not summed:
+        lut["maxima: channels"] = pe
+    levels = clog2(simd)
+    ff: Amount = {
+        "constant": 1.0,
+        "counter": counter,
+        "levels": levels,
+        "registers": pe * registers,
+        "accumulators": pe * out,
+    }
+    return Terms(lut, ff)
+
+
+def global_pool(node: HardwareNode, part: Part) -> Terms:
+    """A reduction over frames (hw/ops/global_pool.sv): partial results are in a memory."""
+    _, height, width, channels = node.integers("shape")
+    pe, out = node.integer("PE"), node.bits("out_type")
+    folds, bits = channels // pe, pe * out
+    buffer = our_buffer(folds, bits, node.text("memory"), part)
+    name = "sums" if node.text("operation") == "sum" else "maxima"
+    positions, address = clog2(height * width), clog2(folds)
+    lut: Amount = {
+        "constant": 1.0,
+        "positions": positions,
+        "address": address,
+        name: bits,
+        "memory": buffer.lut,
+        "columns": buffer.mux_bits,
+    }
+    if name == "maxima":
+        lut["maxima: channels"] = pe
+    ff: Amount = {
+        "constant": 1.0,
+        "positions": positions,
+        "address": address,
+        "bits": bits,
+        "bits read from LUTs": bits * (buffer.kind is not Kind.BLOCK),
+    }
+    return Terms(lut, ff, bram18=buffer.bram18)
+
+
+def label_select(node: HardwareNode, part: Part) -> Terms:
+    """The indices of the greatest values (hw/ops/label_select.sv)."""
+    del part
+    labels, k, pe = node.integer("labels"), node.integer("k"), node.integer("PE")
+    bits, index = node.bits("in_type"), max(1, clog2(labels))
+    lane = clog2(pe)
+    nodes = pe - 1 if k == 1 else 0
+    lut: Amount = {
+        "constant": 1.0,
+        "cells": k,
+        "cells: bits": k * bits,
+        "cells: indices": (k - 1) * index,
+        "index": index,
+        "tree: bits": nodes * bits,
+        "tree: lanes": nodes * lane,
+    }
+    ff: Amount = {
+        "constant": 1.0,
+        "cells": k,
+        "cells: bits": k * bits,
+        "cells: indices": k * index,
+        "index": index,
+        "tree: bits": nodes * bits,
+        "tree: lanes": nodes * lane,
+        "beat": pe * bits * (k > 1),
+    }
+    return Terms(lut, ff)
+
+
+def elementwise(node: HardwareNode, part: Part) -> Terms:
+    """Sum, difference or product of two streams (hw/ops/elementwise.sv)."""
+    pe, out = node.integer("PE"), node.bits("out_type")
+    kinds = node.text("left_type"), node.text("right_type")
+    left, right = (bits_of(kind) + (not is_signed(kind) or kind == "BIPOLAR") for kind in kinds)
+    multiplies = node.text("operation") == "mul" and "BIPOLAR" not in kinds
+    wanted = node.text("resType")
+    in_slices = multiplies and (wanted == "dsp" or (wanted == "auto" and left * right >= _DSP_FROM))
+    lut: Amount = {"constant": 1.0}
+    ff: Amount = {"constant": 1.0}
+    if in_slices:
+        dsp = pe * _slices(part, left, right)
+        lut["in slices"] = ff["in slices"] = 1.0
+        return Terms(lut, ff, dsp=dsp)
+    if multiplies:
+        lut["products"] = pe * left * right
+        ff["bits"] = pe * out
+        return Terms(lut, ff)
+    factors = [node.integer("left_factor"), node.integer("right_factor")]
+    scaled = any(each & (each - 1) for each in factors)
+    lut["sums"] = pe * out
+    lut["scaled"] = pe * out * sum(each.bit_count() - 1 for each in factors)
+    ff["bits"] = pe * out
+    ff["scaled"] = 2 * pe * out * scaled
+    return Terms(lut, ff)
+
+
+def affine(node: HardwareNode, part: Part) -> Terms:
+    """``gain*x + offset`` (hw/ops/affine.sv)."""
+    return _linear(node, part, node.bits("out_type"), 0)
+
+
+def requant(node: HardwareNode, part: Part) -> Terms:
+    """``gain*x + offset``, rounded and clipped (hw/ops/requant.sv)."""
+    shift = node.integer("shift")
+    halves = node.text("rounding") == "half_even" and shift > 0
+    half = 1 << (shift - 1) if halves else 0
+    gains, xs = _limits(node.text("gain_type")), _limits(node.text("in_type"))
+    low, high = (value + half for value in _limits(node.text("offset_type")))
+    products = [x * gain for x in xs for gain in gains]
+    bits = max(_signed_bits(min(products) + low, max(products) + high), shift + 1)
+    linear = _linear(node, part, bits, half)
+    pe, out = node.integer("PE"), node.bits("out_type")
+    lut = dict(linear.lut) | {
+        "rounded bits": pe * (bits - shift),
+        "halves": pe * math.ceil(shift / 5) * halves,
+        "clipped bits": pe * out,
+        "elements": pe,
+    }
+    ff = dict(linear.ff) | {"rounded bits": pe * (bits - shift), "clipped bits": pe * out}
+    return Terms(lut, ff, dsp=linear.dsp, bram18=linear.bram18)
+
+
+def _linear(node: HardwareNode, part: Part, bits: int, half: int) -> Terms:
+    pe = node.integer("PE")
+    folds = node.integers("shape")[-1] // pe
+    x = _signed_bits(*_limits(node.text("in_type")))
+    gain = min(_signed_bits(*_limits(node.text("gain_type"))), bits)
+    low, high = _limits(node.text("offset_type"))
+    offset = min(_signed_bits(low + half, high + half), bits)
+    form, added = node.text("gain_form"), node.text("offset_form")
+    gains = 2 if len(node.inputs) > 1 else 1
+    wanted = node.text("resType")
+    # Yosys makes a product by a constant of LUTs, whatever is asked for.
+    in_slices = (form == "channels" and folds > 1) and (
+        wanted == "dsp" or (wanted == "auto" and x * gain >= _DSP_FROM)
+    )
+    lut: Amount = {"constant": 1.0}
+    ff: Amount = {"constant": 1.0}
+    bram18 = 0
+    for is_many, name, width in (
+        (form == "channels", "gains", pe * gain * gains),
+        (added == "channels", "offsets", pe * offset),
+    ):
+        if is_many and folds > 1:
+            where = place(folds, width, part, access=Access.READ)
+            lut["tables"] = lut.get("tables", 0.0) + where.lut
+            lut["address"] = ff["address"] = clog2(folds)
+            kept = distinct_bits(folds, width) * (where.kind is not Kind.BLOCK)
+            ff[name] = kept
+            bram18 += where.bram18
+    dsp = 0
+    if in_slices:
+        dsp = pe * _slices(part, x, gain)
+        lut["in slices"] = ff["in slices"] = 1.0
+        ff["slices: offsets"] = pe * offset * (added != "none")
+    else:
+        ff["inputs"] = pe * x
+        ff["sums"] = pe * bits
+        if form in {"channels", "scalar"}:
+            constant = form == "scalar" or folds == 1
+            lut["products by constants" if constant else "products"] = pe * x * gain * gains
+        elif form == "shifts":
+            lut["shifted"] = pe * (x + gain)
+        if added != "none":
+            lut["sums"] = pe * bits
+    return Terms(lut, ff, dsp=dsp, bram18=bram18)
