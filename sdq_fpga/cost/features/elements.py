@@ -5,7 +5,7 @@ import math
 from sdq_fpga.cost.features.parts import Amount, Part, Terms, clog2
 from sdq_fpga.cost.features.streams import our_buffer
 from sdq_fpga.cost.node import HardwareNode, bits_of, is_signed
-from sdq_fpga.cost.placement import Access, Kind, distinct_bits, place
+from sdq_fpga.cost.placement import Access, Kind, distinct_bits, place, rom_luts
 
 __all__ = ["affine", "elementwise", "global_pool", "label_select", "pool", "requant", "threshold"]
 
@@ -204,7 +204,6 @@ def elementwise(node: HardwareNode, part: Part) -> Terms:
     ff: Amount = {"constant": 1.0}
     if in_slices:
         dsp = pe * _slices(part, left, right)
-        lut["in slices"] = ff["in slices"] = 1.0
         return Terms(lut, ff, dsp=dsp)
     if multiplies:
         lut["products"] = pe * left * right
@@ -234,18 +233,25 @@ def requant(node: HardwareNode, part: Part) -> Terms:
     products = [x * gain for x in xs for gain in gains]
     bits = max(_signed_bits(min(products) + low, max(products) + high), shift + 1)
     linear = _linear(node, part, bits, half)
-    pe, out = node.integer("PE"), node.bits("out_type")
+    pe, out, kept = node.integer("PE"), node.bits("out_type"), bits - shift
+    most = (1 << (kept - 1)) - 1
+    clips = (-most - 1 < node.integer("low")) + (most > node.integer("high"))
     lut = dict(linear.lut) | {
-        "rounded bits": pe * (bits - shift),
+        "compared bits": pe * kept * clips,
         "halves": pe * math.ceil(shift / 5) * halves,
-        "clipped bits": pe * out,
-        "elements": pe,
+        "rounded bits": pe * out,
+        "clipped bits": pe * out * (clips > 0),
     }
-    ff = dict(linear.ff) | {"rounded bits": pe * (bits - shift), "clipped bits": pe * out}
+    ff = dict(linear.ff) | {
+        "rounded bits": pe * out,
+        "clipped bits": pe * (out * (clips > 0) + clips),
+        "clipped": float(clips > 0),
+    }
     return Terms(lut, ff, dsp=linear.dsp, bram18=linear.bram18)
 
 
 def _linear(node: HardwareNode, part: Part, bits: int, half: int) -> Terms:
+    """A product and a sum, of ``bits`` bits, after ``half`` has been added to all offsets."""
     pe = node.integer("PE")
     folds = node.integers("shape")[-1] // pe
     x = _signed_bits(*_limits(node.text("in_type")))
@@ -253,39 +259,37 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int) -> Terms:
     low, high = _limits(node.text("offset_type"))
     offset = min(_signed_bits(low + half, high + half), bits)
     form, added = node.text("gain_form"), node.text("offset_form")
-    gains = 2 if len(node.inputs) > 1 else 1
     wanted = node.text("resType")
+    multiplies, varies = form != "shift", form == "channels" and folds > 1
     # Yosys makes a product by a constant of LUTs, whatever is asked for.
-    in_slices = (form == "channels" and folds > 1) and (
-        wanted == "dsp" or (wanted == "auto" and x * gain >= _DSP_FROM)
-    )
+    in_slices = varies and (wanted == "dsp" or (wanted == "auto" and x * gain >= _DSP_FROM))
     lut: Amount = {"constant": 1.0}
     ff: Amount = {"constant": 1.0}
-    bram18 = 0
-    for is_many, name, width in (
-        (form == "channels", "gains", pe * gain * gains),
-        (added == "channels", "offsets", pe * offset),
+    fold = clog2(folds)
+    for is_table, width, name in (
+        (varies, pe * gain, "gains"),
+        (added == "channels" and folds > 1, pe * offset, "offsets"),
     ):
-        if is_many and folds > 1:
-            where = place(folds, width, part, access=Access.READ)
-            lut["tables"] = lut.get("tables", 0.0) + where.lut
-            lut["address"] = ff["address"] = clog2(folds)
-            kept = distinct_bits(folds, width) * (where.kind is not Kind.BLOCK)
-            ff[name] = kept
-            bram18 += where.bram18
-    dsp = 0
+        if is_table:
+            tables = rom_luts(folds, width)
+            lut["tables"] = lut.get("tables", 0.0) + tables
+            lut["fold"] = ff["fold"] = fold
+            ff[name if not in_slices else f"slices: {name}"] = distinct_bits(folds, width)
+            if name == "offsets" and multiplies:
+                ff["pointers"] = fold
+    product = pe * min(x + gain, bits)
     if in_slices:
-        dsp = pe * _slices(part, x, gain)
-        lut["in slices"] = ff["in slices"] = 1.0
-        ff["slices: offsets"] = pe * offset * (added != "none")
-    else:
-        ff["inputs"] = pe * x
+        lut["slices: sums"] = ff["slices: sums"] = pe * bits * (added != "none")
+        return Terms(lut, ff, dsp=pe * _slices(part, x, gain))
+    if form in {"channels", "scalar"}:
+        lut["products" if varies else "products by constants"] = pe * x * gain
+    elif form == "shifts":
+        lut["shifted bits"] = pe * (x + gain)
+    if multiplies:
+        ff["inputs"] = pe * node.bits("in_type")
+        ff["products"] = product
+    if added != "none":
+        lut["sums"] = pe * bits
+    if added != "none" or not multiplies:
         ff["sums"] = pe * bits
-        if form in {"channels", "scalar"}:
-            constant = form == "scalar" or folds == 1
-            lut["products by constants" if constant else "products"] = pe * x * gain * gains
-        elif form == "shifts":
-            lut["shifted"] = pe * (x + gain)
-        if added != "none":
-            lut["sums"] = pe * bits
-    return Terms(lut, ff, dsp=dsp, bram18=bram18)
+    return Terms(lut, ff)

@@ -96,22 +96,27 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
     low, high = _lane_widths(generation, weight, bits, acc, simd, count, narrow=node.narrow)
     # The lanes of the last, incomplete slice are its uppermost.
     used = [range(count)] * (pipes - 1) + [range(count * pipes - pe, count)]
-    lows = sum(_sum_bits(simd, low[lane]) for each in used for lane in each)
-    highs = sum(_sum_bits(simd, 2) for each in used for lane in each if simd > 1 and high[lane] > 0)
+    levels = clog2(simd)
+    lows = [_adder_tree(simd, low[lane], levels) for each in used for lane in each]
+    highs = [
+        _adder_tree(simd, 2, max(levels - 1, 0), signed=True)
+        for each in used
+        for lane in each
+        if high[lane] > 0
+    ]
     high_acc = sum(high[lane] for each in used for lane in each)
     corrections = simd * (pe - pipes)  # of a lane by what its right neighbour has overflown
     buffer = memory(1 << max(1, clog2(length)), simd * bits, part) if times > 1 else None
     counters = clog2(length) + clog2(times)
     pointers = 3 * (max(1, clog2(length)) + 1) if times > 1 else 0
-    levels = clog2(simd) + (simd == 1)
     lut: Amount = {
         "constant": 1.0,
         "counters": counters,
         "pointers": pointers,
         "corrections": corrections,
         "slices": simd * pipes,
-        "low sums": lows,
-        "high sums": highs,
+        "low sums": sum(adders for adders, _ in lows),
+        "high sums": sum(adders for adders, _ in highs),
         "high accumulators": high_acc,
         "sums": pe * acc,
         "lanes": pe,
@@ -122,11 +127,12 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
         "constant": 1.0,
         "counters": counters,
         "pointers": pointers,
-        "levels": levels,
+        "levels": levels + (simd == 1),
         "corrections": corrections,
         "slices": simd * pipes,
-        "low sums": lows + (sum(low[lane] for e in used for lane in e) if simd == 1 else 0),
-        "high sums": highs,
+        "low sums": sum(registers for _, registers in lows)
+        + (sum(low[lane] for each in used for lane in each) if simd == 1 else 0),
+        "high sums": sum(registers for _, registers in highs),
         "high accumulators": high_acc,
         "sums": pe * acc,
         "replay": simd * bits if buffer and buffer.kind is not Kind.BLOCK else 0.0,
@@ -135,14 +141,31 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
     return Terms(lut, ff, dsp=dsp, bram18=buffer.bram18 if buffer else 0)
 
 
-def _sum_bits(count: int, width: int) -> int:
-    """Bits of all adders of a tree that sums ``count`` numbers."""
-    total = 0
-    while count > 1:
-        width += 1
-        total += count // 2 * width
-        count = -(-count // 2)
-    return total
+def _adder_tree(count: int, width: int, stages: int, *, signed: bool = False) -> tuple[int, int]:
+    """Bits of the adders of a tree (add_multi.sv), and of its registers.
+
+    Args:
+        count: numbers that are summed.
+        width: bits of a number.
+        stages: of registers.
+        signed: whether the numbers are -1, 0 and 1.
+    """
+    levels = clog2(count)
+    if levels == 0:
+        return 0, 0
+    nodes = 2 * count - 1
+    loads = [1] * nodes
+    for node in reversed(range(count - 1)):
+        loads[node] = loads[2 * node + 1] + loads[2 * node + 2]
+    adders = registers = 0
+    for node, load in enumerate(loads):
+        bits = 1 + clog2(load + 1) if signed else (load * ((1 << width) - 1)).bit_length()
+        level = clog2(node + 2) - 1
+        step = levels - level
+        adders += bits if node < count - 1 else 0
+        if level < levels and step * stages // levels < (step + 1) * stages // levels:
+            registers += bits
+    return adders, registers
 
 
 def _lane_widths(
@@ -214,17 +237,13 @@ def depthwise(node: HardwareNode, part: Part) -> Terms:
         out, latency = node.bits("out_type"), _DSP_STAGES + clog2(simd)
         lut, ff = _queue(length, latency, pe * out)
         lut |= {
-            "in slices": 1.0,
             "slices: sums": pe * (simd - 1) * out,
             "slices: signs": pe * simd * ("BIPOLAR" in _types(node)),
         }
         ff |= {
-            "in slices": 1.0,
-            "slices: sums": pe * (simd - 1) * out,
-            "slices: stages": latency,
-            "slices: delayed": pe * sum(
-                (node.bits("in_type") + node.bits("weight_type")) * each for each in range(simd)
-            ),
+            "slices: sums": pe * sum(-(-simd // 2**level) for level in range(1, clog2(simd) + 1))
+            * out,
+            "slices: stages": 2 * latency,
         }  # fmt: skip
         dsp = pe * simd
     lut["counters"] = ff["counters"] = clog2(length)
