@@ -25,16 +25,22 @@ from sdq_fpga.synth.figures import Resources as Synthesised
 from sdq_fpga.synth.figures import SynthesisFigures
 from sdq_fpga.synth.yosys import Family, family_of, synthesise_nodes
 
-PARTS = {"xcup": "xczu7ev-ffvc1156-2-e", "xc7": "xc7z020clg400-1"}
+PARTS: dict[Family, str] = {"xcup": "xczu7ev-ffvc1156-2-e", "xc7": "xc7z020clg400-1"}
 CLOCK_MHZ = 200
-# What one design has: more of what networks have more of, and of what has more shapes.
-MIX = (
-    ("MVAU_rtl", 4), ("SdqMvuLut_rtl", 4), ("Thresholding_rtl", 4),
-    ("ConvolutionInputGenerator_rtl", 4), ("StreamingFIFO_rtl", 3),
-    ("StreamingDataWidthConverter_rtl", 3), ("SdqDepthwise_rtl", 2), ("SdqPad_rtl", 1),
-    ("SdqCrop_rtl", 1), ("SdqPool_rtl", 2), ("SdqGlobalPool_rtl", 1), ("SdqDuplicate_rtl", 1),
-    ("SdqElementwise_rtl", 2), ("SdqConcat_rtl", 1), ("SdqSplit_rtl", 1), ("SdqUpsample_rtl", 1),
-    ("SdqLabelSelect_rtl", 1), ("SdqAffine_rtl", 2), ("SdqRequant_rtl", 2),
+# What designs have, in turn: nodes that take long to synthesise, and many of the others.
+MIXES = (
+    (
+        ("MVAU_rtl", 4), ("SdqMvuLut_rtl", 4), ("Thresholding_rtl", 4), ("SdqDepthwise_rtl", 3),
+        ("ConvolutionInputGenerator_rtl", 6), ("StreamingFIFO_rtl", 4),
+        ("StreamingDataWidthConverter_rtl", 4),
+    ),
+    (
+        ("SdqPad_rtl", 4), ("SdqCrop_rtl", 4), ("SdqPool_rtl", 6), ("SdqGlobalPool_rtl", 5),
+        ("SdqDuplicate_rtl", 3), ("SdqElementwise_rtl", 6), ("SdqConcat_rtl", 5),
+        ("SdqSplit_rtl", 4), ("SdqUpsample_rtl", 5), ("SdqLabelSelect_rtl", 4),
+        ("SdqAffine_rtl", 7), ("SdqRequant_rtl", 7), ("StreamingFIFO_rtl", 4),
+        ("StreamingDataWidthConverter_rtl", 4),
+    ),
 )  # fmt: skip
 MEMORY = "_memstream_wrapper"  # end of the name of the module that streams weights
 DRAWN = "drawn-"  # designs of random nodes
@@ -52,7 +58,9 @@ def drawn_design(number: int, seed: int, family: Family) -> list[DrawnNode]:
     rng = np.random.default_rng([seed, number])
     with TemporaryDirectory() as folder, finn_session(Path(folder), Path(folder) / "finn.log"):
         return [
-            draw_node(op, rng, narrow=family == "xc7") for op, count in MIX for _ in range(count)
+            draw_node(op, rng, narrow=family == "xc7")
+            for op, count in MIXES[number % len(MIXES)]
+            for _ in range(count)
         ]
 
 
@@ -124,7 +132,7 @@ def networks(family: Family, folders: Path, work: Path) -> list[MeasuredNode]:
     done = {node.origin for node in found}
     for row in sorted(folders.glob("*/row.json")):
         data = json.loads(row.read_text(encoding="utf-8"))
-        name, run = f"{data['network']}-{data['board']}", row.parent / "run"
+        name, run = f"{data['network']}:{data['board']}", row.parent / "run"
         if name in done or family_of(load_board(data["board"]).part) != family:
             continue
         if data["synthesis"] is not None:
@@ -150,14 +158,20 @@ def by_origin(nodes: list[MeasuredNode]) -> dict[str, list[MeasuredNode]]:
     return found
 
 
-def fitted(nodes: list[MeasuredNode], family: Family, tool: str, seed: int) -> ResourceModel:
-    """Fits the model, and predicts each network with a fit that has not seen any of its nodes."""
-    model = fit_model(nodes, family, tool, seed)
+def fitted(nodes: dict[Family, list[MeasuredNode]], family: Family, tool: str) -> ResourceModel:
+    """Fits the model, and predicts each network with a fit that has not seen that network."""
+    origins = {node.origin for kept in nodes.values() for node in kept}
+    seeds = {int(origin.split("-")[1]) for origin in origins if origin.startswith(DRAWN)}
+    model = fit_model(nodes, family, tool, sorted(seeds))
     totals = {}
-    for origin, own in by_origin(nodes).items():
+    for origin, own in by_origin(nodes[family]).items():
         if not origin.startswith(DRAWN):
-            others = [node for node in nodes if node.origin != origin]
-            without = fit_model(others, family, tool, seed)
+            network = origin.split(":")[0]
+            others = {
+                each: [node for node in kept if node.origin.split(":")[0] != network]
+                for each, kept in nodes.items()
+            }
+            without = fit_model(others, family, tool)
             totals[origin] = network_totals(own, without, fitted=False)
     return model.model_copy(update={"networks": totals})
 
@@ -172,7 +186,7 @@ def document(models: list[ResourceModel]) -> str:
         "slices, block RAMs and UltraRAMs follow from the RTL and from the rules by which Yosys",
         "places memories. LUTs and flip-flops are sums over the structures of the RTL (bits of",
         "adders, of queues, of counters, ...), with non-negative coefficients that are fitted to",
-        "the synthesis of single nodes: random ones, and those of networks.",
+        "the synthesis of single nodes, of both families: random ones, and those of networks.",
         "",
         "An error is the mean of abs(predicted - found) / found over nodes. One node in five,",
         "chosen by a hash of its attributes, is held out of the fit. *exact* is the share of all",
@@ -186,8 +200,10 @@ def document(models: list[ResourceModel]) -> str:
     for model in models:
         lines += ["", f"## {model.family}", ""]
         lines += [
-            f"{model.tool}, seed {model.seed}, fitted on {model.nodes} nodes. In bold what is",
-            f"above {LUT_TARGET:.0%} of LUTs or {FF_TARGET:.0%} of flip-flops on held-out nodes.",
+            f"{model.tool}, random nodes of seeds {', '.join(map(str, model.seeds))}, fitted on "
+            f"{model.nodes} nodes. In bold",
+            f"what is above {LUT_TARGET:.0%} of LUTs or {FF_TARGET:.0%} of flip-flops on held-out "
+            "nodes.",
             "",
             "| node | fitted on | held out | LUT | LUT held out | FF | FF held out | DSP exact "
             "| RAM exact |",
@@ -262,8 +278,10 @@ def main(
         collect(family, count, seed, work)
         for folder in folders:
             networks(family, folder, work)
-    nodes = read_measured(work / f"{family}.jsonl")
-    model = fitted(nodes, family, f"Yosys {version(YOSYS)}", seed)
+    nodes: dict[Family, list[MeasuredNode]] = {
+        each: read_measured(work / f"{each}.jsonl") for each in PARTS
+    }
+    model = fitted(nodes, family, f"Yosys {version(YOSYS)}")
     (out / f"yosys-{family}.json").write_bytes(model.to_bytes())
     made = [path for each in PARTS if (path := out / f"yosys-{each}.json").is_file()]
     text = document([ResourceModel.from_data(json.loads(p.read_text()), str(p)) for p in made])

@@ -33,23 +33,33 @@ class _Sample:
     held_out: bool
 
 
-def fit_model(nodes: Iterable[MeasuredNode], family: Part, tool: str, seed: int) -> ResourceModel:
+def fit_model(
+    nodes: Mapping[Part, Iterable[MeasuredNode]], family: Part, tool: str, seeds: Sequence[int] = ()
+) -> ResourceModel:
     """Fits a model.
 
+    A LUT or a flip-flop is the same in all families, so the nodes of one are of use for the other;
+    what differs is in the terms. Errors are those of the nodes of ``family`` only.
+
     Args:
-        nodes: what a synthesis found; every fifth, by its hash, is held out.
+        nodes: what a synthesis found, by family; every fifth, by its hash, is held out.
         family: of the parts.
         tool: the synthesis, with its version.
-        seed: of the random nodes.
+        seeds: of the random nodes.
     """
-    samples = _samples(nodes, family)
-    parts = {name: _fit_part(each) for name, each in sorted(samples.items())}
+    own = _samples(nodes.get(family, ()), family)
+    parts = {name: list(each) for name, each in own.items()}
+    for other, measured in nodes.items():
+        if other != family:
+            for name, samples in _samples(measured, other).items():
+                parts.setdefault(name, []).extend(samples)
+    fits = {name: _fit_part(each, own.get(name, [])) for name, each in sorted(parts.items())}
     return ResourceModel(
         tool=tool,
         family=family,
-        seed=seed,
-        nodes=sum(fit.nodes for name, fit in parts.items() if name != MEMORY),
-        parts=parts,
+        seeds=tuple(seeds),
+        nodes=sum(fit.nodes for name, fit in fits.items() if name != MEMORY),
+        parts=fits,
     )
 
 
@@ -86,25 +96,26 @@ def _samples(nodes: Iterable[MeasuredNode], family: Part) -> dict[str, list[_Sam
     return {name: list(each.values()) for name, each in found.items()}
 
 
-def _fit_part(samples: Sequence[_Sample]) -> PartFit:
-    kept = [each for each in samples if not each.held_out] or list(samples)
-    others = [each for each in samples if each.held_out]
-    lut = _fit([each.terms.lut for each in kept], [each.found.lut for each in kept])
-    ff = _fit([each.terms.ff for each in kept], [each.found.ff for each in kept])
+def _fit_part(samples: Sequence[_Sample], own: Sequence[_Sample]) -> PartFit:
+    """Fits a part on samples of all families, and judges by those of its own."""
+    fitted = [each for each in samples if not each.held_out] or list(samples)
+    lut = _fit([each.terms.lut for each in fitted], [each.found.lut for each in fitted])
+    ff = _fit([each.terms.ff for each in fitted], [each.found.ff for each in fitted])
+    seen = [each for each in own if not each.held_out]
+    unseen = [each for each in own if each.held_out]
     rams = [
-        (each.terms.bram18, each.terms.uram) == (each.found.bram18, each.found.uram)
-        for each in samples
+        (each.terms.bram18, each.terms.uram) == (each.found.bram18, each.found.uram) for each in own
     ]
     return PartFit(
         lut=lut,
         ff=ff,
-        nodes=len(kept),
-        held_out=len(others),
-        lut_error=_error(lut, kept, "lut"),
-        lut_error_held_out=_error(lut, others, "lut"),
-        ff_error=_error(ff, kept, "ff"),
-        ff_error_held_out=_error(ff, others, "ff"),
-        dsp_exact=_share([each.terms.dsp == each.found.dsp for each in samples]),
+        nodes=len(fitted),
+        held_out=len(unseen),
+        lut_error=_error(lut, seen, "lut"),
+        lut_error_held_out=_error(lut, unseen, "lut"),
+        ff_error=_error(ff, seen, "ff"),
+        ff_error_held_out=_error(ff, unseen, "ff"),
+        dsp_exact=_share([each.terms.dsp == each.found.dsp for each in own]),
         ram_exact=_share(rams),
     )
 
@@ -135,4 +146,4 @@ def _error(coefficients: Coefficients, samples: Sequence[_Sample], name: str) ->
 
 
 def _share(flags: Sequence[bool]) -> float:
-    return round(float(np.mean(flags)), 4)
+    return round(float(np.mean(flags)), 4) if flags else 1.0

@@ -22,13 +22,13 @@ Coefficients = dict[str, float]
 class PartFit(Plain):
     """What was fitted for one type of node, or for the memory beside one.
 
-    An error is the mean of abs(predicted - found) / found over nodes.
+    An error is the mean of abs(predicted - found) / found over nodes of the model's family.
 
     Attributes:
         lut: coefficients of LUTs.
         ff: coefficients of flip-flops.
-        nodes: nodes that it was fitted on.
-        held_out: nodes that it was not fitted on.
+        nodes: nodes that it was fitted on, of all families.
+        held_out: nodes of the model's family that it was not fitted on.
         lut_error: of the nodes that it was fitted on.
         lut_error_held_out: of the others.
         ff_error: of flip-flops.
@@ -76,8 +76,8 @@ class ResourceModel(Plain):
         schema_version: of this file.
         tool: the synthesis that it was fitted on, with its version.
         family: of the parts.
-        seed: of the random nodes.
-        nodes: how many it was fitted on, of all types.
+        seeds: of the random nodes.
+        nodes: how many it was fitted on, of all types and families.
         parts: what was fitted, by type of node.
         networks: how well it predicts whole networks.
     """
@@ -85,7 +85,7 @@ class ResourceModel(Plain):
     schema_version: Literal[1] = 1
     tool: str
     family: Part
-    seed: int
+    seeds: tuple[int, ...]
     nodes: int
     parts: dict[str, PartFit]
     networks: dict[str, NetworkTotals] = Field(default_factory=dict)

@@ -64,7 +64,7 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
     pending = deep * stages + 3
     compared = pe * kept_bits * stages - constants
     results = pe * stages * (stages + 1) / 2
-    fold = clog2(folds)
+    fold = 0 if equal else clog2(folds)
     bias = node.integer("ActVal") != 0
     lut: Amount = {
         "constant": 1.0,
@@ -80,17 +80,17 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
         "bias": pe * node.bits("outputDataType") * bias,
         "scope": float(steps + 1 < 1 << stages) * pe * stages,
         "stages": stages,
-        "fold stages": fold * stages,
+        "fold stages": fold * (stages - 1),
     }
     ff: Amount = {
         "constant": 1.0,
         "folds": fold,
         "values": pe * kept_bits * (deep * stages - 1),
         "found": found,
-        "results": results * deep,
+        "results": results * deep - pe * stages,
         "queue": pe * stages,
         "stages": stages,
-        "fold stages": fold * stages * deep,
+        "fold stages": fold * (stages - 1) * deep,
         "pending": clog2(pending),
     }
     return Terms(lut, ff, bram18=bram18)
@@ -108,8 +108,10 @@ def _reduced_bits(node: HardwareNode, simd: int) -> tuple[Amount, float]:
         nodes += count // 2
         count = -(-count // 2)
         registers += count * width
-    name = "sums" if summed else "maxima"
-    return {name: adders, f"{name}: nodes": nodes}, registers
+    if summed:
+        return {"sums": adders}, registers
+    # The greatest of numbers of a bit is their disjunction.
+    return {"maxima": nodes, "maxima: further bits": adders - nodes}, registers
 
 
 def pool(node: HardwareNode, part: Part) -> Terms:
@@ -121,9 +123,10 @@ def pool(node: HardwareNode, part: Part) -> Terms:
     tree, registers = _reduced_bits(node, simd)
     lut: Amount = {"constant": 1.0, "counter": counter}
     lut |= {name: pe * amount for name, amount in tree.items()}
-    lut["accumulated sums" if summed else "accumulated maxima"] = pe * out
-    if not summed:
-        lut["maxima: channels"] = pe
+    if summed:
+        lut["accumulated sums"] = pe * out
+    else:
+        lut |= {"accumulated maxima": pe, "accumulated maxima: further bits": pe * (out - 1)}
     levels = clog2(simd)
     ff: Amount = {
         "constant": 1.0,
@@ -141,18 +144,18 @@ def global_pool(node: HardwareNode, part: Part) -> Terms:
     pe, out = node.integer("PE"), node.bits("out_type")
     folds, bits = channels // pe, pe * out
     buffer = our_buffer(folds, bits, node.text("memory"), part)
-    name = "sums" if node.text("operation") == "sum" else "maxima"
     positions, address = clog2(height * width), clog2(folds)
     lut: Amount = {
         "constant": 1.0,
         "positions": positions,
         "address": address,
-        name: bits,
         "memory": buffer.lut,
         "columns": buffer.mux_bits,
     }
-    if name == "maxima":
-        lut["maxima: channels"] = pe
+    if node.text("operation") == "sum":
+        lut["sums"] = bits
+    else:
+        lut |= {"maxima": pe, "maxima: further bits": bits - pe}
     ff: Amount = {
         "constant": 1.0,
         "positions": positions,

@@ -124,7 +124,7 @@ def converter(node: HardwareNode, part: Part) -> Terms:
     else:
         # Which word goes where depends on the beat.
         lut["turn"] = ff["turn"] = (clog2(ins) + 1) * turning
-        lut["aligned bits"] = ins * common * multiplexer(ins) * turning
+        lut["aligned bits"] = ins * common * (ins - 1) / 2 * turning
         lut["placed bits"] = places * common
     return Terms(lut, ff)
 
@@ -179,7 +179,8 @@ def duplicate(node: HardwareNode, part: Part) -> Terms:
     copies = node.integer("copies")
     bits = node.integer("PE") * node.bits("data_type")
     return Terms(
-        {"constant": 1.0, "copies": copies}, {"constant": 1.0, "copies": copies, "bits": bits}
+        {"constant": 1.0, "further copies": copies - 2},
+        {"constant": 1.0, "copies": copies, "bits": bits},
     )
 
 
