@@ -121,7 +121,10 @@ _OF_EVERY_OP = frozenset(
 
 
 def append_measured(path: Path, nodes: Iterable[MeasuredNode]) -> None:
-    """Adds nodes to a file that has one JSON object a line."""
+    """Adds nodes to a file that has one JSON object a line, in place of a line that was cut off."""
+    kept = path.read_bytes() if path.is_file() else b""
+    if not kept.endswith(b"\n"):
+        path.write_bytes(kept[: kept.rfind(b"\n") + 1])
     with path.open("a", encoding="utf-8") as file:
         for node in nodes:
             file.write(json.dumps(node.model_dump(mode="json"), sort_keys=True) + "\n")
