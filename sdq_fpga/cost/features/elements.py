@@ -54,7 +54,8 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
         if words == 1:
             constants += pe * kept_bits
             continue
-        where = place(words, kept_bits, part, access=Access.READ)
+        style = _threshold_style(node, words)
+        where = place(words, kept_bits, part, style=style, access=Access.READ)
         bram18 += pe * where.bram18
         if where.kind is not Kind.BLOCK:
             distinct = distinct_bits(words, kept_bits)
@@ -94,6 +95,14 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
         "pending": clog2(pending),
     }
     return Terms(lut, ff, bram18=bram18)
+
+
+def _threshold_style(node: HardwareNode, words: int) -> str:
+    """What thresholding.sv asks for (RAM_STYLE); UltraRAM has no initial contents."""
+    trigger = node.integer("depth_trigger_bram", 0)
+    if not trigger:
+        return "auto"
+    return "block" if words >= trigger else "distributed"
 
 
 def _reduced_bits(node: HardwareNode, simd: int) -> tuple[Amount, float]:
