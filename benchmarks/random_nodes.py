@@ -203,7 +203,7 @@ def _matrix_dsp(draw: _Draw) -> DrawnNode:
         "weightDataType": f"INT{bits}", "outputDataType": out, "accDataType": out,
         "noActivation": 1, "numInputVectors": [1, draw.number(1, 32), draw.number(1, 32)],
         "mem_mode": "internal_decoupled", "ram_style": draw.of("auto", "auto", "auto", "block"),
-        "resType": "dsp", "runtime_writeable_weights": int(draw.chance(0.1)),
+        "resType": "dsp", "runtime_writeable_weights": int(draw.chance(0.25)),
     }  # fmt: skip
     return DrawnNode("MVAU_rtl", attributes, [(weights, f"INT{bits}")])
 

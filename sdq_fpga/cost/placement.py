@@ -124,9 +124,10 @@ def place(
         cost, found = words * stored * _ROM_BIT, Placement(Kind.TABLE, lut=rom_luts(words, width))
     else:
         cost, found = _lut_ram(words, width, padding, part, access)
-        if style == "auto" and words * stored * _RAM_BIT <= min(cost, block_cost):
+        if style == "auto" and int(words * stored * _RAM_BIT) <= min(cost, block_cost):
             return Placement(Kind.REGISTERS)
-    return found if style == "distributed" or cost <= block_cost else block
+    # What comes first is kept unless the other is cheaper than its whole cost.
+    return found if style == "distributed" or int(cost) <= block_cost else block
 
 
 def _block(words: int, width: int, padding: int, *, written: bool) -> tuple[float, Placement]:
@@ -135,6 +136,7 @@ def _block(words: int, width: int, padding: int, *, written: bool) -> tuple[floa
         (1, _HALF_BLOCK, _HALF_WIDTHS, _HALF_BITS),
         (2, _BLOCK, _WIDTHS, _ADDRESS_BITS),
     ):
+        own, geometry = math.inf, (0, 0, 0)
         for step, wide in enumerate(widths):
             columns = math.ceil(words / (1 << (bits - step)))
             byte = min(_BYTE, wide) if written else 1
@@ -143,11 +145,19 @@ def _block(words: int, width: int, padding: int, *, written: bool) -> tuple[floa
             cost: float = price * math.ceil(columns * stride / wide)
             cost += _MUX * (columns - 1) * (width + padding)
             cost += _MUX * columns * (written and columns > 1)
-            if cost < best:
-                best = cost
-                blocks = halves * _units(columns, stride, width, wide)
-                found = Placement(Kind.BLOCK, bram18=blocks, mux_bits=(columns - 1) * width)
+            if cost < _whole(own):
+                own, geometry = cost, (columns, stride, wide)
+        if own < best:
+            columns, stride, wide = geometry
+            blocks = halves * _units(columns, stride, width, wide)
+            best = own
+            found = Placement(Kind.BLOCK, bram18=blocks, mux_bits=(columns - 1) * width)
     return best, found
+
+
+def _whole(cost: float) -> float:
+    """The cost as Yosys keeps the least so far: without its fraction."""
+    return cost if math.isinf(cost) else int(cost)
 
 
 def _units(columns: int, stride: int, width: int, wide: int) -> int:

@@ -118,7 +118,7 @@ def _reduced_bits(node: HardwareNode, simd: int) -> tuple[Amount, float]:
         count = -(-count // 2)
         registers += count * width
     if summed:
-        return {"sums": adders}, registers
+        return {"sums" if into > 1 else "counts": adders}, registers
     # The greatest of numbers of a bit is their disjunction.
     return {"maxima": nodes, "maxima: further bits": adders - nodes}, registers
 

@@ -11,7 +11,8 @@ __all__ = ["windows"]
 
 def windows(node: HardwareNode, part: Part) -> Terms:
     """A sliding window, of a cyclic buffer or with all its pixels at once."""
-    return _parallel(node, part) if node.integer("parallel_window") else _cyclic(node, part)
+    whole = node.integer("parallel_window") or node.integers("ConvKernelDim") == (1, 1)
+    return _parallel(node, part) if whole else _cyclic(node, part)
 
 
 def _counter(iterations: int) -> int:
@@ -32,7 +33,7 @@ def _cyclic(node: HardwareNode, part: Part) -> Terms:
     depth += max(0, ((stride_h - 1) * width - k_h * k_w) * folds)
     buffer = memory(depth, bits, part, node.text("ram_style"))
     # Steps of the address; their greatest decides on the adders' width.
-    span_h, span_w = (k_h - 1) * far_h + 1, (k_w - 1) * far_w + 1
+    span_w = (k_w - 1) * far_w + 1
     row = abs(-window + span_w * folds + (stride_h - 1) * width * folds + 1)
     step = 1 + math.ceil(math.log2(max(window, row, 1) + 1))
     depthwise = node.integer("depthwise") and folds > 1
@@ -44,24 +45,19 @@ def _cyclic(node: HardwareNode, part: Part) -> Terms:
     last = clog2(height * width * folds) + 1
     place = clog2(k_h * k_w * (1 if depthwise else folds))
     address = clog2(depth)
-    del span_h
+    # Three numbers of elements: the newest, the current, and the first of the next window; the
+    # sums and comparisons of each. The buffer's two addresses, that of reading a sum.
     lut: Amount = {
         "constant": 1.0,
-        "elements": last,
-        "address": address,
-        "steps": step,
-        "counters": counters,
-        "position": place,
-        "depthwise": float(bool(depthwise)),
+        "positions": 6 * last + 4 * address,
+        "loops": 1.5 * counters + place + step,
         "memory": buffer.lut,
         "columns": buffer.mux_bits,
     }
     ff: Amount = {
         "constant": 1.0,
-        "elements": last,
-        "address": address,
-        "counters": counters,
-        "position": place,
+        "positions": 3 * last + 2 * address,
+        "loops": counters + place,
         "bits read from LUTs": bits * (buffer.kind is not Kind.BLOCK),
     }
     return Terms(lut, ff, bram18=buffer.bram18, uram=buffer.uram)
@@ -88,17 +84,13 @@ def _parallel(node: HardwareNode, part: Part) -> Terms:
     registers = bits * k_h * ((k_w - 1) * far_w + 1)
     lut: Amount = {
         "whole": 1.0,
-        "whole: elements": last,
-        "whole: counters": counters,
-        "whole: address": address,
+        "whole: positions": 4 * (last + address) + 1.5 * counters,
         "memory": rows * buffer.lut,
         "columns": rows * buffer.mux_bits,
     }
     ff: Amount = {
         "whole": 1.0,
-        "whole: elements": last,
-        "whole: counters": counters,
-        "whole: address": address,
+        "whole: positions": 2 * (last + address) + counters,
         "whole: registers": registers,
         "bits read from LUTs": rows * bits * (buffer.kind is not Kind.BLOCK),
     }
