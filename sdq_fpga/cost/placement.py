@@ -9,6 +9,7 @@ lutrams_xc5v.txt (the 7 series) and brams_xc4v.txt. A memory that asks for a kin
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Literal
 
 __all__ = ["Access", "Kind", "Part", "Placement", "distinct_bits", "place", "rom_luts"]
@@ -91,6 +92,7 @@ class Placement:
     uram: int = 0
 
 
+@cache
 def place(
     words: int,
     width: int,
@@ -162,11 +164,13 @@ def _whole(cost: float) -> float:
 
 def _units(columns: int, stride: int, width: int, wide: int) -> int:
     """Of memories ``wide`` bits wide, those that hold any of the first ``width`` of a column."""
-    held: set[int] = set()
+    held, last = 0, -1
     for column in range(columns):
         begin = column * stride
-        held.update(range(begin // wide, (begin + width - 1) // wide + 1))
-    return len(held)
+        first, end = begin // wide, (begin + width - 1) // wide
+        held += end - max(first, last + 1) + 1
+        last = end
+    return held
 
 
 def _lut_ram(

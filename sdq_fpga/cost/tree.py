@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import cached_property
 
 from sdq_fpga.cost.node import bits_of, is_signed
 
@@ -80,7 +81,7 @@ class Tree:
     x: NumberFormat
     w: NumberFormat
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """How products are built."""
         formats = {self.x.format, self.w.format}
@@ -92,7 +93,7 @@ class Tree:
             return Structure.MASK
         return Structure.BOOTH
 
-    @property
+    @cached_property
     def swapped(self) -> bool:
         """Whether x is the multiplier."""
         match self.structure:
@@ -117,7 +118,7 @@ class Tree:
         """The operand that decides how."""
         return self.x if self.swapped else self.w
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """Rows of a product."""
         return self.multiplier.booth_digits if self.structure is Structure.BOOTH else 1
@@ -127,7 +128,7 @@ class Tree:
         """Products, or counts of up to four."""
         return -(-self.simd // 4) if self.structure is Structure.XNOR else self.simd
 
-    @property
+    @cached_property
     def below(self) -> int:
         """Levels within a product."""
         return (self.digits - 1).bit_length()

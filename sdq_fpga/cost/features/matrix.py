@@ -1,6 +1,8 @@
 """Matrix-vector units, depthwise units, and the memories that stream their weights."""
 
 import math
+from dataclasses import dataclass
+from functools import cache
 
 from sdq_fpga.board import DspGeneration
 from sdq_fpga.cost.dsp import lanes, mvu_dsps
@@ -141,6 +143,7 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
     return Terms(lut, ff, dsp=dsp, bram18=buffer.bram18 if buffer else 0)
 
 
+@cache
 def _adder_tree(count: int, width: int, stages: int, *, signed: bool = False) -> tuple[int, int]:
     """Bits of the adders of a tree (add_multi.sv), and of its registers.
 
@@ -255,6 +258,28 @@ def _types(node: HardwareNode) -> tuple[str, str]:
     return node.text("in_type"), node.text("weight_type")
 
 
+@dataclass(frozen=True)
+class _TreeSize:
+    """LUTs, bits of registers and levels of a tree, and whether it counts equal bits."""
+
+    luts: int
+    registers: int
+    levels: int
+    counts: bool
+
+
+@cache
+def _tree(simd: int, in_type: str, weight_type: str) -> _TreeSize:
+    x, w = NumberFormat.of(in_type), NumberFormat.of(weight_type)
+    if x is None or w is None:
+        raise ValueError(f"there are no products of {in_type} and {weight_type} in LUTs")
+    tree = Tree(simd, x, w)
+    registers = sum(
+        tree.nodes(level) * (tree.width(level) + 1) for level in range(1, tree.levels + 1)
+    )
+    return _TreeSize(tree.luts(), registers, tree.levels, tree.structure is Structure.XNOR)
+
+
 def _sums(node: HardwareNode, length: int, *, shared: bool) -> Terms:
     """Trees of adders, accumulators and the queue of results (hw/ops/mac_lut.sv).
 
@@ -264,30 +289,25 @@ def _sums(node: HardwareNode, length: int, *, shared: bool) -> Terms:
         shared: whether all sums are of the same activations.
     """
     pe, simd, out = node.integer("PE"), node.integer("SIMD"), node.bits("out_type")
-    formats = [NumberFormat.of(each) for each in _types(node)]
-    assert formats[0] is not None and formats[1] is not None  # noqa: S101  # checked by the op
-    tree = Tree(simd, formats[0], formats[1])
+    tree = _tree(simd, *_types(node))
     _, words = _weight_word(node)
     # With a single word of weights, they are constants, by which products cost less.
     constant = words == 1 and streams_weights(node)
     prefix = "constant weights: " if constant else ""
-    row = 0 if tree.levels else -tree.luts()
-    accumulator = out - (tree.structure is Structure.XNOR)
-    registers = sum(
-        tree.nodes(level) * (tree.width(level) + 1) for level in range(1, tree.levels + 1)
-    )
+    row = 0 if tree.levels else -tree.luts
+    accumulator = out - tree.counts
     latency = tree.levels // node.integer("adder_step", 1)
     lut, ff = _queue(length, latency, pe * out)
     lut |= {
         "constant": 1.0,
-        f"{prefix}trees": pe * (tree.luts() + row),
+        f"{prefix}trees": pe * (tree.luts + row),
         "accumulators": pe * accumulator,
         "stages": latency,
         "sums": pe,
     }
     ff |= {
         "constant": 1.0,
-        f"{prefix}trees": pe * registers / max(1, node.integer("adder_step", 1)),
+        f"{prefix}trees": pe * tree.registers / max(1, node.integer("adder_step", 1)),
         "accumulators": pe * accumulator * (length > 1),
         "stages": latency,
     }

@@ -114,6 +114,8 @@ def converter(node: HardwareNode, part: Part) -> Terms:
         lut: Amount = {kind: 1.0, f"{kind}: counter": counter}
         if into > 1:
             lut["to one bit: bits"] = into
+        elif out & (out - 1):
+            lut["from one bit: reload"] = 1.0  # of a counter that does not just wrap
         return Terms(lut, {"one bit": 1.0, "one bit: counter": counter, "bits": places})
     turning = float(ins > 1 and outs % ins != 0)
     kind = "up" if ins == 1 else "down" if outs == 1 else "other"
@@ -124,7 +126,8 @@ def converter(node: HardwareNode, part: Part) -> Terms:
     else:
         # Which word goes where depends on the beat.
         lut["turn"] = ff["turn"] = (clog2(ins) + 1) * turning
-        lut["aligned bits"] = ins * common * (ins - 1) / 2 * turning
+        lut["aligned bits"] = ins * common * (ins > 2) * turning
+        lut["aligned bits: choices"] = ins * ins * common * turning
         lut["placed bits"] = places * common
     return Terms(lut, ff)
 
