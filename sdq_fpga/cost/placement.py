@@ -23,6 +23,7 @@ _HALF_BITS, _ADDRESS_BITS = 14, 15  # address bits at a width of 1
 _BYTE = 9  # bits that have a write enable of their own
 _ROM_BIT = 1 / 64  # cost of a bit that is never written
 _RAM_BIT = 1.0  # cost of a bit in registers
+_READ_PORT = 2  # cost of a read port that is not shared with a write port
 _MUX = 0.5  # cost of a bit of a multiplexer, and of a write enable
 _MOST_LUT_WORDS = 256  # of a single address, see netlist
 _ULTRA_WORDS, _ULTRA_BITS = 4096, 72
@@ -118,7 +119,9 @@ def place(
     if style == "ultra":
         blocks = math.ceil(width / _ULTRA_BITS) * math.ceil(words / _ULTRA_WORDS)
         return Placement(Kind.ULTRA, uram=blocks)
+    port = 0 if access is Access.ONE else _READ_PORT
     block_cost, block = _block(words, width, padding, written=access is not Access.READ)
+    block_cost += port
     if style == "block" or (access is Access.ONE and words > _MOST_LUT_WORDS and style == "auto"):
         return block
     stored = width + padding
@@ -126,6 +129,7 @@ def place(
         cost, found = words * stored * _ROM_BIT, Placement(Kind.TABLE, lut=rom_luts(words, width))
     else:
         cost, found = _lut_ram(words, width, padding, part, access)
+        cost += port
         if style == "auto" and int(words * stored * _RAM_BIT) <= min(cost, block_cost):
             return Placement(Kind.REGISTERS)
     # What comes first is kept unless the other is cheaper than its whole cost.
