@@ -196,6 +196,14 @@ def document(models: list[ResourceModel]) -> str:
         "that Yosys does not, and places memories by other rules. A report of Vivado",
         "(`report_utilization -hierarchical`) gives the same records for a fit of your own, see",
         "`sdq_fpga/synth/utilization.py`.",
+        "",
+        "What the model can't know, as it does not see constants: products by constants of",
+        "SdqAffine_rtl and SdqRequant_rtl take what their values make them take, and tables of",
+        "thresholds less where these are regular. Where any memory of a design asks for UltraRAM,",
+        "Yosys may put others there too, which the model does not follow. More bits cost more, but",
+        "for a few cases in which the RTL itself comes out smaller: a product in LUTs of 2 x 5 bits",
+        "has more rows than one of 3 x 5, and a deep FIFO of up to 4 bits is made of LUTs, one of 5",
+        "bits of block RAM.",
     ]
     for model in models:
         lines += ["", f"## {model.family}", ""]

@@ -17,8 +17,10 @@ from tests.cost import nodes
 
 FAMILIES = ("xcup", "xc7")
 FOLDER = Path(__file__).parent / "measured"
-# The least that docs/resources.md says of each type of node, and what few samples leave open.
-LUT_ERROR, FF_ERROR, FEW = 0.10, 0.15, 8
+LUT_ERROR, FF_ERROR = 0.10, 0.15
+FEW = 8  # nodes of which a mean says little
+# Products by constants take what their values make them take.
+BY_CONSTANTS = {"SdqAffine_rtl", "SdqRequant_rtl"}
 # Products in LUTs of 2 x 5 bits have three rows, those of 3 x 5 two (Tree.swapped).
 FALLS_OF_PRODUCTS = 0.20
 STORED = [
@@ -42,11 +44,17 @@ def test_stored_figures_have_slices_and_every_kind_of_memory():
         assert sum(getattr(total, name) > 0 for total in totals) >= 5, name
 
 
-@pytest.mark.parametrize(("family", "measured"), STORED)
-def test_stored_figures_are_predicted_within_a_third(family, measured):
-    found, total = node_resources(measured.node, family), measured.total
-    assert abs(found.lut - total.lut) <= max(12, total.lut / 3)
-    assert abs(found.ff - total.ff) <= max(12, total.ff / 3)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stored_figures_are_predicted(family):
+    """On the whole; single nodes, and those whose constants decide, may be far off."""
+    stored = [each.values[1] for each in STORED if each.values[0] == family]
+    for name in ("lut", "ff"):
+        errors = [
+            abs(getattr(node_resources(each.node, family), name) - getattr(each.total, name))
+            / getattr(each.total, name)
+            for each in stored
+        ]
+        assert sum(errors) / len(errors) < 0.12, name
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -59,6 +67,43 @@ def test_every_type_of_node_is_fitted(family):
         assert min(fit.lut.values()) >= 0, name
         assert min(fit.ff.values()) >= 0, name
         assert fit.nodes > 0, name
+        assert (fit.dsp_exact, fit.ram_exact) == (1, 1), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_errors_are_within_the_targets(family):
+    for name, fit in read_model(family).parts.items():
+        if fit.held_out >= FEW and name not in BY_CONSTANTS:
+            assert fit.lut_error_held_out <= LUT_ERROR, name
+            assert fit.ff_error_held_out <= FF_ERROR, name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_errors_are_those_of_the_docs(family):
+    text = (Path(__file__).parents[2] / "docs" / "resources.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {family}\n")[1].split("\n## ")[0].replace("*", "")
+    for name, fit in read_model(family).parts.items():
+        held_out = [
+            f"{error:.1%}" if fit.held_out else "-"
+            for error in (fit.lut_error_held_out, fit.ff_error_held_out)
+        ]
+        row = (
+            f"| {name} | {fit.nodes} | {fit.held_out} | {fit.lut_error:.1%} | {held_out[0]} "
+            f"| {fit.ff_error:.1%} | {held_out[1]} |"
+        )
+        assert row in section
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_networks_are_predicted_by_a_fit_that_has_not_seen_them(family):
+    totals = read_model(family).networks
+    assert totals
+    for name, each in totals.items():
+        assert not each.fitted, name
+        assert each.dsp[0] == each.dsp[1], name
+        assert each.bram18[0] == pytest.approx(each.bram18[1], rel=0.05), name
+        assert each.lut[0] == pytest.approx(each.lut[1], rel=LUT_ERROR), name
+        assert each.ff[0] == pytest.approx(each.ff[1], rel=FF_ERROR), name
 
 
 # ---- more bits never cost less --------------------------------------------------------------
@@ -195,5 +240,3 @@ def test_a_model_of_another_family_is_refused(tmp_path):
     path.write_text("{")
     with pytest.raises(StageError, match="can't be read"):
         read_model("xcup", tmp_path / "none.json")
-    assert FEW
-    assert LUT_ERROR < FF_ERROR

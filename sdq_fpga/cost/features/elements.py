@@ -11,6 +11,7 @@ __all__ = ["affine", "elementwise", "global_pool", "label_select", "pool", "requ
 
 _DSP_FROM = 64  # product of the operands' bits from which "auto" takes a slice
 _MULTIPLIERS = {"xc7": (25, 18), "xcup": (27, 18)}  # signed bits of the two inputs of a slice
+_SHORT = 8  # bits that are compared without a carry chain
 _SRL = 32  # stages of a shift register in one LUT
 _TABLE_WORDS = 64  # of one bit, which a LUT holds
 
@@ -190,6 +191,7 @@ def label_select(node: HardwareNode, part: Part) -> Terms:
         "index": index,
         "tree: bits": nodes * bits,
         "tree: lanes": nodes * lane,
+        "long comparisons": (k + nodes) * max(0, bits - _SHORT),
     }
     ff: Amount = {
         "constant": 1.0,
@@ -218,13 +220,19 @@ def elementwise(node: HardwareNode, part: Part) -> Terms:
         dsp = pe * _slices(part, left, right)
         return Terms(lut, ff, dsp=dsp)
     if multiplies:
-        lut["products"] = pe * left * right
+        short, long = sorted(bits_of(kind) for kind in kinds)
+        lut["products"] = pe * long * short
+        # The more rows, the more signs to extend.
+        lut["products: further rows"] = pe * long * max(0, short - 2)
         ff["bits"] = pe * out
         return Terms(lut, ff)
     factors = [node.integer("left_factor"), node.integer("right_factor")]
     scaled = any(each & (each - 1) for each in factors)
+    widths = [out if is_signed(kind) else bits_of(kind) for kind in kinds]
     lut["sums"] = pe * out
-    lut["scaled"] = pe * out * sum(each.bit_count() - 1 for each in factors)
+    lut["scaled"] = pe * sum(
+        (factor.bit_count() - 1) * width for factor, width in zip(factors, widths, strict=True)
+    )
     ff["bits"] = pe * out
     ff["scaled"] = 2 * pe * out * scaled
     return Terms(lut, ff)

@@ -170,7 +170,8 @@ def crop(node: HardwareNode, part: Part) -> Terms:
     rows = left_over if gap else 1
     run = (width - left - right) * folds * (1 if gap else left_over)
     between = (bottom * width + right) * folds + head
-    count, row = max(1, clog2(max(between, run, gap))), max(1, clog2(rows))
+    # Where a gap lies between the last row and the next frame as well, rows are not counted.
+    count, row = max(1, clog2(max(between, run, gap))), clog2(rows) * (between != gap)
     lut = {"constant": 1.0, "counter": count, "rows": row}
     ff = {"constant": 1.0, "counter": count + row, "bits": pe * node.bits("data_type")}
     return Terms(lut, ff)
