@@ -202,7 +202,7 @@ def document(models: list[ResourceModel]) -> str:
         "thresholds less where these are regular. Where any memory of a design asks for UltraRAM,",
         "Yosys may put others there too, which the model does not follow. More bits cost more,",
         "but for a few cases in which the RTL itself comes out smaller: a product in LUTs of 2 x 5",
-        "bits has more rows than one of 3 x 5, and a deep FIFO of up to 4 bits is of LUTs, one of 5",
+        "bits has more rows than one of 3 x 5, and a deep FIFO of 4 bits is made of LUTs, one of 5",
         "bits of block RAM.",
     ]
     for model in models:
