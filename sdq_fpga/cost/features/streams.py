@@ -11,6 +11,7 @@ __all__ = ["concat", "converter", "crop", "duplicate", "fifo", "pad", "split", "
 _SHIFT_WORDS, _NARROW_SHIFT_WORDS, _NARROW = 33, 64, 12  # finn-rtllib/fifo: RAM_STYLE_EFF
 _LUT_RAM_WORDS, _THIN, _BLOCK_WORDS = 257, 5, 2028
 _ULTRA_QUEUE = 16  # words of the output queue behind UltraRAM
+_MANY_WORDS = 4  # of a beat, where it takes more than a LUT to choose one
 _SRL = 32  # stages of a shift register in one LUT
 _BLOCKS_FROM, _ULTRA_FROM = 9, 12  # address bits of the smallest memories
 
@@ -33,8 +34,10 @@ def fifo_style(depth: int, width: int, wanted: str) -> str:
 def fifo(node: HardwareNode, part: Part) -> Terms:
     """A FIFO, of the memory that finn-rtllib/fifo chooses."""
     width = node.bits("dataType") * node.integers("folded_shape")[-1]
+    # Its ports are whole bytes, of which it knows no better; padding comes to nothing later.
+    padding = -width % 8
     depth = node.integer("depth")
-    style = fifo_style(depth, width, node.text("ram_style"))
+    style = fifo_style(depth, width + padding, node.text("ram_style"))
     if style == "shift":
         stages = max(depth - 1, 4)
         pointer = clog2(stages) + 1
@@ -56,10 +59,10 @@ def fifo(node: HardwareNode, part: Part) -> Terms:
         }
         ff = {"distributed": 1.0, "distributed: bits": width, "distributed: address": address}
         return Terms(lut, ff)
-    return _deep_fifo(depth, width, style, part)
+    return _deep_fifo(depth, width, padding, style, part)
 
 
-def _deep_fifo(depth: int, width: int, style: str, part: Part) -> Terms:
+def _deep_fifo(depth: int, width: int, padding: int, style: str, part: Part) -> Terms:
     ultra = style == "ultra"
     words = depth - 1 - (_ULTRA_QUEUE if ultra else 0)
     least = _ULTRA_FROM if ultra else _BLOCKS_FROM
@@ -68,9 +71,10 @@ def _deep_fifo(depth: int, width: int, style: str, part: Part) -> Terms:
         rest = clog2(words - (1 << (low - 1)))
         if rest < low - 1:
             low, high = low - 1, max(rest, 1)
-    memories = [place(1 << low, width, part, style=style)]
+    memories = [place(1 << low, width, part, style=style, padding=padding)]
     if high:
-        memories.append(place(1 << high, width, part, style=style if high >= least else "auto"))
+        asked = style if high >= least else "auto"
+        memories.append(place(1 << high, width, part, style=asked, padding=padding))
     address = low + (high > 0)
     lut_rams = [found for found in memories if found.kind is Kind.LUT_RAM]
     lut: Amount = {
@@ -126,8 +130,11 @@ def converter(node: HardwareNode, part: Part) -> Terms:
     else:
         # Which word goes where depends on the beat.
         lut["turn"] = ff["turn"] = (clog2(ins) + 1) * turning
-        lut["aligned bits"] = ins * common * (ins > 2) * turning
-        lut["aligned bits: choices"] = ins * ins * common * turning
+        aligned = ins * common * turning
+        if ins >= _MANY_WORDS:
+            lut["aligned bits"], lut["aligned bits: choices"] = aligned, ins * aligned
+        else:
+            lut["aligned bits of few words"] = aligned
         lut["placed bits"] = places * common
     return Terms(lut, ff)
 
