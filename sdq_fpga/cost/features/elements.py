@@ -61,8 +61,11 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
         if where.kind is not Kind.BLOCK:
             distinct = distinct_bits(words, kept_bits)
             found += pe * distinct
-            small += pe * distinct * min(words, _TABLE_WORDS) / _TABLE_WORDS
-            large += pe * distinct * max(0, words - _TABLE_WORDS) / _TABLE_WORDS
+            # Of thresholds beyond the last one, which are all the same, nothing is left.
+            step = 1 << (stages - stage)
+            used = words * ((steps - step // 2) // step + 1) / (1 << stage)
+            small += pe * distinct * min(used, _TABLE_WORDS) / _TABLE_WORDS
+            large += pe * distinct * max(0, used - _TABLE_WORDS) / _TABLE_WORDS
     pending = deep * stages + 3
     compared = pe * kept_bits * stages - constants
     results = pe * stages * (stages + 1) / 2
