@@ -129,7 +129,8 @@ def _fit(amounts: Sequence[Mapping[str, float]], found: Sequence[int]) -> Coeffi
     matrix, wanted = matrix * weight[:, None], wanted * weight
     counted = np.array([any(each.get(name, 0.0) > 1 for each in amounts) for name in names])
     # A structure that no node has keeps what is expected of it.
-    scale = np.maximum(_WEIGHT * counted * np.sqrt((matrix**2).mean(axis=0)), 1e-6)
+    having = np.maximum((matrix > 0).sum(axis=0), 1)
+    scale = np.maximum(_WEIGHT * counted * np.sqrt((matrix**2).sum(axis=0) / having), 1e-6)
     rows = np.vstack([matrix, np.diag(scale)])
     solution, _ = nnls(rows, np.concatenate([wanted, scale * _EXPECTED]))
     return {name: round(float(each), 4) for name, each in zip(names, solution, strict=True)}
