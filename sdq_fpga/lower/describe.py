@@ -26,7 +26,8 @@ def describe(model: ModelWrapper) -> HardwareGraph:
 def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
     """Describes one node of ``model``.
 
-    Thresholds have one more attribute, ``equal_channels``: whether they are the same in all.
+    Thresholds have two more attributes: ``equal_channels``, whether they are the same in all, and
+    ``distinct_bits``, how many bits of their type differ from each other in any of them.
     """
     inst = getHWCustomOp(node)
     attributes: dict[str, Value] = {}
@@ -38,7 +39,10 @@ def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
             attributes[name] = value
     if node.op_type == "Thresholding_rtl":
         thresholds = model.get_initializer(node.input[_WEIGHT_INPUT])
-        attributes["equal_channels"] = int(thresholds is not None and _equal_rows(thresholds))
+        if thresholds is not None:
+            kind = model.get_tensor_datatype(node.input[_WEIGHT_INPUT])
+            attributes["equal_channels"] = int(_equal_rows(thresholds))
+            attributes["distinct_bits"] = _distinct_bits(thresholds, int(kind.bitwidth()))
     return HardwareNode(
         name=node.name,
         op=node.op_type,
@@ -52,6 +56,13 @@ def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
 
 def _equal_rows(values: npt.NDArray[np.float32]) -> bool:
     return bool((values == values[:1]).all())
+
+
+def _distinct_bits(values: npt.NDArray[np.float32], bits: int) -> int:
+    """Bits of a table that are neither constant nor the copy of another one."""
+    codes = np.rint(values).astype(np.int64).reshape(-1, 1)
+    columns = np.unique((codes >> np.arange(bits)) & 1, axis=1)
+    return int((columns != columns[:1]).any(axis=0).sum())
 
 
 def _plain(value: object) -> Value | None:

@@ -19,8 +19,8 @@ FAMILIES = ("xcup", "xc7")
 FOLDER = Path(__file__).parent / "measured"
 LUT_ERROR, FF_ERROR = 0.10, 0.15
 FEW = 8  # nodes of which a mean says little
-# Products by constants take what their values make them take.
-BY_CONSTANTS = {"SdqAffine_rtl", "SdqRequant_rtl"}
+# Products by constants, and tables, take what their values make them take.
+BY_CONSTANTS = {"SdqAffine_rtl", "SdqRequant_rtl", "Thresholding_rtl"}
 # Products in LUTs of 2 x 5 bits have three rows, those of 3 x 5 two (Tree.swapped).
 FALLS_OF_PRODUCTS = 0.20
 # The second, shallow memory of a deep FIFO is one block RAM of 32 bits, or LUTs of 40.

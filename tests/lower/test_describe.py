@@ -38,6 +38,15 @@ def test_thresholds_say_whether_they_are_the_same_in_all_channels(step, equal):
     assert node.narrow
 
 
+def test_bits_that_are_copies_are_not_counted():
+    """-5 to 5 have 4 bits, -5 to 127 have 4 and what all the others are."""
+    small = np.arange(-5, 6)[None, :]
+    assert describe(graph(small)).nodes[0].integer("distinct_bits") == 4
+    wide = np.array([[*range(-5, 6), 127]])
+    assert describe(graph(wide)).nodes[0].integer("distinct_bits") == 5
+    assert describe(graph(np.zeros((2, 3)))).nodes[0].integer("distinct_bits") == 0
+
+
 def test_equal_channels_need_smaller_tables():
     same, different = (
         node_resources(describe(graph(values)).nodes[0], "xcup")

@@ -48,6 +48,8 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
     deep = 1 + bool(node.integer("deep_pipeline", 1))
     # The same in all channels, as where an image is quantised
     equal = bool(node.integer("equal_channels", 0))
+    # Of a type that is wider than the thresholds, the upper bits are copies of one another.
+    known = node.integer("distinct_bits", kept_bits)
     small = large = constants = found = 0.0
     bram18 = 0
     for stage in range(stages):
@@ -59,7 +61,7 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
         where = place(words, kept_bits, part, style=style, access=Access.READ)
         bram18 += pe * where.bram18
         if where.kind is not Kind.BLOCK:
-            distinct = distinct_bits(words, kept_bits)
+            distinct = min(distinct_bits(words, kept_bits), known)
             found += pe * distinct
             # Of thresholds beyond the last one, which are all the same, nothing is left.
             step = 1 << (stages - stage)
