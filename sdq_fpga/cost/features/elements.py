@@ -11,6 +11,7 @@ __all__ = ["affine", "elementwise", "global_pool", "label_select", "pool", "requ
 
 _DSP_FROM = 64  # product of the operands' bits from which "auto" takes a slice
 _MULTIPLIERS = {"xc7": (25, 18), "xcup": (27, 18)}  # signed bits of the two inputs of a slice
+_LEAST_SLICE_BITS = 9  # DSP_Y_MINWIDTH of synth_xilinx
 _SHORT = 8  # bits that are compared without a carry chain
 _SRL = 32  # stages of a shift register in one LUT
 _TABLE_WORDS = 64  # of one bit, which a LUT holds
@@ -188,6 +189,8 @@ def label_select(node: HardwareNode, part: Part) -> Terms:
     bits, index = node.bits("in_type"), max(1, clog2(labels))
     lane = clog2(pe)
     nodes = pe - 1 if k == 1 else 0
+    # The index is that of the beat times PE; Yosys puts a product of so many bits into a slice.
+    multiplied = k == 1 and pe & (pe - 1) and index >= _LEAST_SLICE_BITS
     lut: Amount = {
         "constant": 1.0,
         "cells": k,
@@ -208,7 +211,7 @@ def label_select(node: HardwareNode, part: Part) -> Terms:
         "tree: lanes": nodes * lane,
         "beat": pe * bits * (k > 1),
     }
-    return Terms(lut, ff)
+    return Terms(lut, ff, dsp=int(bool(multiplied)))
 
 
 def elementwise(node: HardwareNode, part: Part) -> Terms:
