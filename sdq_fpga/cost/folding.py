@@ -9,12 +9,21 @@ USABLE_SHARE = 0.8  # of each resource; the rest is for the shell and for routin
 
 
 class Resources(Plain):
-    """Resources of a node or a design."""
+    """Resources of a node or a design.
+
+    Attributes:
+        lut: look-up tables.
+        bram18: block RAMs of 18 kbit.
+        uram: UltraRAMs.
+        dsp: DSP slices.
+        ff: flip-flops; 0 also where nobody has estimated them.
+    """
 
     lut: int
     bram18: int
     uram: int
     dsp: int
+    ff: int = 0
 
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(
@@ -22,6 +31,7 @@ class Resources(Plain):
             bram18=self.bram18 + other.bram18,
             uram=self.uram + other.uram,
             dsp=self.dsp + other.dsp,
+            ff=self.ff + other.ff,
         )
 
 
@@ -59,5 +69,5 @@ class Folding(Plain):
         return [
             f"{name} ({getattr(self.resources, name)} of {int(budget * USABLE_SHARE)} usable)"
             for name, budget in board.budget.model_dump().items()
-            if name != "ff" and getattr(self.resources, name) > budget * USABLE_SHARE
+            if getattr(self.resources, name) > budget * USABLE_SHARE
         ]

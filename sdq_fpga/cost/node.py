@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-__all__ = ["HardwareGraph", "HardwareNode", "Value", "bits_of", "is_integer", "is_signed"]
+__all__ = ["HardwareGraph", "HardwareNode", "Value", "bits_of", "is_signed"]
 
 Value = int | str | tuple[int, ...]
 
@@ -25,11 +25,6 @@ def bits_of(datatype: str) -> int:
     if match is None:
         raise ValueError(f"'{datatype}' is not an integer type")
     return int(match[1])
-
-
-def is_integer(datatype: str) -> bool:
-    """Whether a QONNX type is one of ``bits_of``."""
-    return datatype in _NAMED_BITS or _TYPE.fullmatch(datatype) is not None
 
 
 def is_signed(datatype: str) -> bool:

@@ -1,6 +1,7 @@
 """The hardware graph as plain data, for the hardware model."""
 
 import numpy as np
+import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
@@ -24,7 +25,11 @@ def describe(model: ModelWrapper) -> HardwareGraph:
 
 
 def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
-    """Describes one node of ``model``."""
+    """Describes one node of ``model``.
+
+    Thresholds have two more attributes: ``equal_channels``, whether they are the same in all, and
+    ``distinct_bits``, how many bits of their type differ from each other in any of them.
+    """
     inst = getHWCustomOp(node)
     attributes: dict[str, Value] = {}
     for name, (kind, *_) in inst.get_nodeattr_types().items():
@@ -35,6 +40,12 @@ def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
             attributes[name] = value
     if isinstance(inst, Operator):
         attributes |= inst.derived()
+    if node.op_type == "Thresholding_rtl":
+        thresholds = model.get_initializer(node.input[_WEIGHT_INPUT])
+        if thresholds is not None:
+            kind = model.get_tensor_datatype(node.input[_WEIGHT_INPUT])
+            attributes["equal_channels"] = int(_equal_rows(thresholds))
+            attributes["distinct_bits"] = _distinct_bits(thresholds, int(kind.bitwidth()))
     return HardwareNode(
         name=node.name,
         op=node.op_type,
@@ -44,6 +55,17 @@ def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
         outputs=tuple(node.output),
         narrow=_narrow(model, node),
     )
+
+
+def _equal_rows(values: npt.NDArray[np.float32]) -> bool:
+    return bool((values == values[:1]).all())
+
+
+def _distinct_bits(values: npt.NDArray[np.float32], bits: int) -> int:
+    """Bits of a table that are neither constant nor the copy of another one."""
+    codes = np.rint(values).astype(np.int64).reshape(-1, 1)
+    columns = np.unique((codes >> np.arange(bits)) & 1, axis=1)
+    return int((columns != columns[:1]).any(axis=0).sum())
 
 
 def _plain(value: object) -> Value | None:

@@ -14,7 +14,7 @@ from onnx import GraphProto
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.cost.adder_tree import Format, NumberFormat, Structure, Tree, queue_places
+from sdq_fpga.cost.tree import Format, NumberFormat, Structure, Tree, queue_places
 from sdq_fpga.ops.operator import Attribute, Integers, Operator, WeightStream
 
 __all__ = ["MAC_ATTRIBUTES", "MacOperator"]

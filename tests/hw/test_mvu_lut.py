@@ -4,7 +4,7 @@ from finn.util.basic import getHWCustomOp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdq_fpga.cost.adder_tree import queue_places
+from sdq_fpga.cost.tree import queue_places
 from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.ops.mac import MacOperator
 from tests.hw.farm import Case, Farm, _model, execute, farms, one_farm

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sdq_fpga.cost.adder_tree import Format, NumberFormat, Tree, queue_places
 from sdq_fpga.cost.node import HardwareNode, bits_of
 from sdq_fpga.cost.timing.actor import (
     Actor,
@@ -21,6 +20,7 @@ from sdq_fpga.cost.timing.actor import (
     every_step,
 )
 from sdq_fpga.cost.timing.windows import window_actor
+from sdq_fpga.cost.tree import Format, NumberFormat, Tree, queue_places
 from sdq_fpga.errors import StageError
 
 __all__ = ["actor_of"]

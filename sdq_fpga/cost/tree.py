@@ -1,12 +1,10 @@
-"""The adder trees that sum products with constant weights, in LUTs.
-
-The structure, and with it the estimate of LUTs, mirrors hw/ops/mac_pkg.sv.
-"""
+"""How sums of products are built of LUTs: the structure of hw/ops/mac_pkg.sv and dot.sv."""
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import cached_property
 
-from sdq_fpga.cost.node import bits_of, is_integer, is_signed
+from sdq_fpga.cost.node import bits_of, is_signed
 
 __all__ = ["Format", "NumberFormat", "Structure", "Tree", "queue_places"]
 
@@ -46,10 +44,11 @@ class NumberFormat:
         """The format of a QONNX type; None if the datapath has none for it."""
         if datatype in ("BIPOLAR", "TERNARY"):
             return cls(Format[datatype], bits_of(datatype))
-        if not is_integer(datatype):
+        try:
+            bits = bits_of(datatype)
+        except ValueError:
             return None
-        kind = Format.SIGNED if is_signed(datatype) else Format.UNSIGNED
-        return cls(kind, bits_of(datatype))
+        return cls(Format.SIGNED if is_signed(datatype) else Format.UNSIGNED, bits)
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -82,7 +81,7 @@ class Tree:
     x: NumberFormat
     w: NumberFormat
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """How products are built."""
         formats = {self.x.format, self.w.format}
@@ -94,7 +93,7 @@ class Tree:
             return Structure.MASK
         return Structure.BOOTH
 
-    @property
+    @cached_property
     def swapped(self) -> bool:
         """Whether x is the multiplier."""
         match self.structure:
@@ -119,7 +118,7 @@ class Tree:
         """The operand that decides how."""
         return self.x if self.swapped else self.w
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """Rows of a product."""
         return self.multiplier.booth_digits if self.structure is Structure.BOOTH else 1
@@ -129,7 +128,7 @@ class Tree:
         """Products, or counts of up to four."""
         return -(-self.simd // 4) if self.structure is Structure.XNOR else self.simd
 
-    @property
+    @cached_property
     def below(self) -> int:
         """Levels within a product."""
         return (self.digits - 1).bit_length()

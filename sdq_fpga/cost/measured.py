@@ -1,0 +1,147 @@
+"""What a synthesis found for single nodes of the hardware graph: what a model is fitted on."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from sdq_fpga.cost.node import HardwareNode, Value
+from sdq_fpga.plain import Plain
+
+__all__ = ["Amounts", "MeasuredNode", "append_measured", "read_measured"]
+
+_HELD_OUT = 5  # one node of so many is held out
+
+
+class Amounts(Plain):
+    """What logic takes.
+
+    Attributes:
+        lut: look-up tables, those used as memory and as shift registers included.
+        ff: flip-flops.
+        dsp: DSP slices.
+        bram18: block RAMs of 18 kbit; one of 36 kbit is two.
+        uram: UltraRAMs.
+    """
+
+    lut: int
+    ff: int
+    dsp: int = 0
+    bram18: int = 0
+    uram: int = 0
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return Amounts(
+            lut=self.lut + other.lut,
+            ff=self.ff + other.ff,
+            dsp=self.dsp + other.dsp,
+            bram18=self.bram18 + other.bram18,
+            uram=self.uram + other.uram,
+        )
+
+
+class MeasuredNode(Plain):
+    """A node, and what a synthesis made of it.
+
+    Attributes:
+        origin: the design that it was synthesised in.
+        name: unique in that design.
+        op: type of the custom op.
+        attributes: those of the custom op that describe the hardware.
+        inputs: number of input streams.
+        outputs: number of output streams.
+        narrow: whether the weights never take the most negative value of their type.
+        found: what it takes, without ``memory``.
+        memory: what the memory takes that streams its weights, where that is a module of its own.
+    """
+
+    origin: str
+    name: str
+    op: str
+    attributes: dict[str, Value]
+    inputs: int
+    outputs: int
+    narrow: bool
+    found: Amounts
+    memory: Amounts | None = None
+
+    @classmethod
+    def of(
+        cls, origin: str, node: HardwareNode, found: Amounts, memory: Amounts | None = None
+    ) -> Self:
+        """Records what was found for a node."""
+        return cls(
+            origin=origin,
+            name=node.name,
+            op=node.op,
+            attributes={k: v for k, v in node.attributes.items() if k not in _OF_EVERY_OP},
+            inputs=len(node.inputs),
+            outputs=len(node.outputs),
+            narrow=node.narrow,
+            found=found,
+            memory=memory,
+        )
+
+    @property
+    def node(self) -> HardwareNode:
+        """The node as the hardware model knows it."""
+        return HardwareNode(
+            name=self.name,
+            op=self.op,
+            layer="",
+            attributes=self.attributes,
+            inputs=tuple(f"{self.name}_in{k}" for k in range(self.inputs)),
+            outputs=tuple(f"{self.name}_out{k}" for k in range(self.outputs)),
+            narrow=self.narrow,
+        )
+
+    @property
+    def total(self) -> Amounts:
+        """All that it takes."""
+        return self.found if self.memory is None else self.found + self.memory
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the fit must not see it: decided by what it is, not by where it stands."""
+        text = json.dumps([self.op, self.attributes, self.narrow], sort_keys=True)
+        return hashlib.sha256(text.encode()).digest()[0] % _HELD_OUT == 0
+
+
+# Attributes of every FINN node that say nothing of the hardware.
+_OF_EVERY_OP = frozenset(
+    {
+        "backend", "preferred_impl_style", "code_gen_dir_ipgen", "ipgen_path", "ip_path",
+        "ip_vlnv", "exec_mode", "cycles_rtlsim", "cycles_estimate", "rtlsim_trace", "res_estimate",
+        "res_synth", "rtlsim_so", "slr", "mem_port", "partition_id", "device_id", "inFIFODepths",
+        "outFIFODepths", "output_hook", "bodies", "mlo_max_iter", "address_offset",
+        "gen_top_module", "debug_log_path", "fifo_id",
+    }
+)  # fmt: skip
+
+
+def append_measured(path: Path, nodes: Iterable[MeasuredNode]) -> None:
+    """Adds nodes to a file that has one JSON object a line, in place of a line that was cut off."""
+    kept = path.read_bytes() if path.is_file() else b""
+    if not kept.endswith(b"\n"):
+        path.write_bytes(kept[: kept.rfind(b"\n") + 1])
+    with path.open("a", encoding="utf-8") as file:
+        for node in nodes:
+            file.write(json.dumps(node.model_dump(mode="json"), sort_keys=True) + "\n")
+
+
+def read_measured(path: Path) -> list[MeasuredNode]:
+    """Reads what ``append_measured`` has written; a last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError:
+            if number < len(lines):
+                raise
+            break
+        found.append(MeasuredNode.from_data(data, f"{path}, line {number}"))
+    return found
