@@ -29,6 +29,10 @@ __all__ = ["check_network"]
 _BOARDS = ("zcu104", "pynq-z2")
 _REGRESSIONS = Path(__file__).resolve().parent.parent / "tests" / "networks" / "regressions"
 _MOST_SHRINKS = 60
+# What the timing model may be off by.
+_INTERVAL_ERROR = 0.02
+_LATENCY_ERROR = 0.05
+_CYCLES_ERROR = 2  # of networks that take hardly any
 
 
 def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
@@ -71,12 +75,12 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
     simulated = figures.simulation
     if not simulated.verdict.bit_exact:
         return f"not bit-exact: {simulated.verdict}"
-    predicted = figures.predicted_interval, figures.predicted_latency
-    if predicted != (simulated.interval, simulated.latency):
-        return (
-            f"mistimed: interval {predicted[0]:g} predicted, {simulated.interval:g} simulated; "
-            f"latency {predicted[1]} predicted, {simulated.latency} simulated"
-        )
+    for what, predicted, seen, share in (
+        ("interval", figures.predicted_interval, simulated.interval, _INTERVAL_ERROR),
+        ("latency", figures.predicted_latency, simulated.latency, _LATENCY_ERROR),
+    ):
+        if abs(predicted - seen) > max(_CYCLES_ERROR, share * seen):
+            return f"mistimed: {what} {predicted:g} predicted, {seen:g} simulated"
     return None
 
 

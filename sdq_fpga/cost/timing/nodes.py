@@ -25,7 +25,7 @@ from sdq_fpga.errors import StageError
 
 __all__ = ["actor_of"]
 
-_WEIGHTS_READY = 3  # cycles from a reset to the first word of finn-rtllib/memstream
+_WEIGHTS_READY = 5  # cycles from a reset to the first product, with finn-rtllib/memstream
 _PIPELINE = Lock(behind=0, lag=0, release=0)
 """A pipeline that stands still as long as its last stage is full and not taken."""
 
@@ -75,7 +75,9 @@ def _mvu_dsp(node: HardwareNode) -> Actor:
         depth + 2,
         Lock(behind=1, lag=0, release=1),
     )
-    return Actor(node.name, steps, (taken,), (sums,), ready=_WEIGHTS_READY)
+    # A single word of weights is a constant.
+    ready = _WEIGHTS_READY if columns * rows > 1 else 0
+    return Actor(node.name, steps, (taken,), (sums,), ready=ready)
 
 
 def _replayed(beats: int, length: int, times: int, words: int) -> Input:
@@ -127,7 +129,7 @@ def _sums(node: HardwareNode, beats: int, length: int, taken: Input, latency: in
         latency + (1 if places == 2 else 2),
         Places(places, 1),
     )
-    return Actor(node.name, beats * length, (taken,), (sums,), ready=_WEIGHTS_READY + 2)
+    return Actor(node.name, beats * length, (taken,), (sums,), ready=_WEIGHTS_READY)
 
 
 def _depthwise(node: HardwareNode) -> Actor:
@@ -184,7 +186,8 @@ def _signed_bits(datatype: str) -> int:
 def _affine_stages(node: HardwareNode) -> int:
     """hw/ops/affine.sv: STAGES."""
     gain, offset = node.text("gain_form"), node.text("offset_form")
-    before = 1 if offset == "channels" else 0
+    folds = node.integers("shape")[-1] // node.integer("PE")
+    before = int(offset == "channels" and folds > 1)  # a ROM has a register
     if gain != "shift":
         before = 2
         if node.integer("dsp", 0):
