@@ -6,7 +6,7 @@ Mirrors finn-rtllib/fifo/hdl/fifo.sv.
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["FifoMemory", "FifoStyle", "fifo_memory"]
+__all__ = ["LEAST_ADDRESS_BITS", "FifoMemory", "FifoStyle", "fifo_memory"]
 
 _SHIFT_WORDS = 33
 _LEAST_SHIFT = 5
@@ -25,6 +25,10 @@ class FifoStyle(StrEnum):
     ULTRA = "ultra"
 
 
+LEAST_ADDRESS_BITS = {FifoStyle.BLOCK: 9, FifoStyle.ULTRA: 12}
+"""Address bits of the smallest memory of a kind; a smaller one is of any kind."""
+
+
 @dataclass(frozen=True)
 class FifoMemory:
     """A FIFO as it is built.
@@ -33,11 +37,13 @@ class FifoMemory:
         style: what keeps the words.
         capacity: words that it holds.
         forward: cycles from a word's going in to its being offered.
+        address_bits: of the one or two memories that a "block" or "ultra" one is made of.
     """
 
     style: FifoStyle
     capacity: int
     forward: int
+    address_bits: tuple[int, ...] = ()
 
 
 def fifo_memory(depth: int, width: int, ram_style: str = "auto") -> FifoMemory:
@@ -56,14 +62,15 @@ def fifo_memory(depth: int, width: int, ram_style: str = "auto") -> FifoMemory:
     ultra = style is FifoStyle.ULTRA
     queue = _ULTRA_QUEUE if ultra else 0
     wanted = depth - queue - 1
-    low, high = (wanted - 1).bit_length(), 0
-    if low > (12 if ultra else 9):
+    low = (wanted - 1).bit_length()
+    bits: tuple[int, ...] = (low,)
+    if low > LEAST_ADDRESS_BITS[style]:
         rest = (wanted - 2 ** (low - 1) - 1).bit_length()
         if rest < low - 1:
-            low, high = low - 1, max(1, rest)
-    words = 2**low + (2**high if high else 0)
-    stages = 3 + (2**low - 1) // 8192 if ultra else 2
-    return FifoMemory(style, words + stages + queue, 1 + stages + (2 if ultra else 0))
+            bits = low - 1, max(1, rest)
+    words = sum(2**each for each in bits)
+    stages = 3 + (2 ** bits[0] - 1) // 8192 if ultra else 2
+    return FifoMemory(style, words + stages + queue, 1 + stages + (2 if ultra else 0), bits)
 
 
 def _style(depth: int, width: int, ram_style: str) -> FifoStyle:

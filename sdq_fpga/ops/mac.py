@@ -1,6 +1,6 @@
 """What the operators that sum products with constant weights have in common.
 
-Their adder trees are those of ``sdq_fpga.cost.adder_tree``.
+Their adder trees are those of ``sdq_fpga.cost.tree``.
 """
 
 import math

@@ -77,12 +77,10 @@ class FifoProbe(Plain):
     Attributes:
         name: name of the FIFO; the inputs are ``limit_NAME``, the outputs ``peak_NAME``.
         width: bits of a word.
-        frame_words: words of one frame.
     """
 
     name: str
     width: int
-    frame_words: int
 
 
 class WeightLayout(Plain):

@@ -27,7 +27,7 @@ from sdq_fpga.rtl.stitch import NodeModule, stitch, window_bits
 from sdq_fpga.rtl.weights import WEIGHT_OPS, layout_of, weight_words, words_text
 from sdq_fpga.shipped import shipped_dir
 
-__all__ = ["TOP", "fifo_probes", "generate"]
+__all__ = ["TOP", "generate"]
 
 TOP = "sdq_fpga_top"
 
@@ -140,15 +140,9 @@ def _ports(model: ModelWrapper) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     return ends[0], ends[1]
 
 
-def fifo_probes(model: ModelWrapper) -> tuple[FifoProbe, ...]:
-    """The FIFOs of a folded graph."""
-    return tuple(_fifo_probe(node) for node in model.get_nodes_by_op_type(_FIFO))
-
-
 def _fifo_probe(node: NodeProto) -> FifoProbe:
     inst = getHWCustomOp(node)
-    words = math.prod(int(size) for size in inst.get_folded_input_shape()[:-1])
-    return FifoProbe(name=node.name, width=int(inst.get_instream_width()), frame_words=words)
+    return FifoProbe(name=node.name, width=int(inst.get_instream_width()))
 
 
 class _Writer:

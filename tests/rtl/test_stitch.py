@@ -332,7 +332,7 @@ def test_several_inputs_and_outputs():
 
 
 def test_probes_take_the_place_of_fifos():
-    probe = FifoProbe(name="b", width=8, frame_words=64)
+    probe = FifoProbe(name="b", width=8)
     nodes = (fifo("a", "in", "x"), replace(fifo("b", "x", "out", width=24), pins=(), probe=probe))
     top = read_back(*nodes)
     module, connections = top.instances["b_inst"]

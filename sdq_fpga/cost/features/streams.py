@@ -3,32 +3,16 @@
 import math
 
 from sdq_fpga.cost.features.parts import Amount, Part, Terms, clog2, memory, multiplexer
+from sdq_fpga.cost.fifo import LEAST_ADDRESS_BITS, FifoMemory, FifoStyle, fifo_memory
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.placement import Kind, Placement, place
 
 __all__ = ["concat", "converter", "crop", "duplicate", "fifo", "pad", "split", "upsample"]
 
-_SHIFT_WORDS, _NARROW_SHIFT_WORDS, _NARROW = 33, 64, 12  # finn-rtllib/fifo: RAM_STYLE_EFF
-_LUT_RAM_WORDS, _THIN, _BLOCK_WORDS = 257, 5, 2028
-_ULTRA_QUEUE = 16  # words of the output queue behind UltraRAM
 _MANY_WORDS = 4  # of a beat, where it takes more than a LUT to choose one
 _SRL = 32  # stages of a shift register in one LUT
-_BLOCKS_FROM, _ULTRA_FROM = 9, 12  # address bits of the smallest memories
 
 # ---- finn-rtllib/fifo -----------------------------------------------------------------------
-
-
-def fifo_style(depth: int, width: int, wanted: str) -> str:
-    """What a FIFO is made of (RAM_STYLE_EFF of fifo.sv)."""
-    if depth <= _SHIFT_WORDS:
-        return "shift"
-    if wanted != "auto":
-        return wanted
-    if depth <= _NARROW_SHIFT_WORDS and width < _NARROW:
-        return "shift"
-    if depth <= _LUT_RAM_WORDS or width < _THIN:
-        return "distributed"
-    return "block" if depth <= _BLOCK_WORDS else "ultra"
 
 
 def fifo(node: HardwareNode, part: Part) -> Terms:
@@ -37,8 +21,8 @@ def fifo(node: HardwareNode, part: Part) -> Terms:
     # Its ports are whole bytes, of which it knows no better; padding comes to nothing later.
     padding = -width % 8
     depth = node.integer("depth")
-    style = fifo_style(depth, width + padding, node.text("ram_style"))
-    if style == "shift":
+    made = fifo_memory(depth, width + padding, node.text("ram_style"))
+    if made.style is FifoStyle.SHIFT:
         stages = max(depth - 1, 4)
         pointer = clog2(stages) + 1
         lut = {
@@ -48,7 +32,7 @@ def fifo(node: HardwareNode, part: Part) -> Terms:
             "shift: pointer": pointer,
         }
         return Terms(lut, {"shift": 1.0, "shift: bits": width, "shift: pointer": pointer})
-    if style == "distributed":
+    if made.style is FifoStyle.DISTRIBUTED:
         address = clog2(depth - 1)
         found = place(1 << address, width, part, style="distributed")
         lut = {
@@ -59,21 +43,16 @@ def fifo(node: HardwareNode, part: Part) -> Terms:
         }
         ff = {"distributed": 1.0, "distributed: bits": width, "distributed: address": address}
         return Terms(lut, ff)
-    return _deep_fifo(depth, width, padding, style, part)
+    return _deep_fifo(made, width, padding, part)
 
 
-def _deep_fifo(depth: int, width: int, padding: int, style: str, part: Part) -> Terms:
-    ultra = style == "ultra"
-    words = depth - 1 - (_ULTRA_QUEUE if ultra else 0)
-    least = _ULTRA_FROM if ultra else _BLOCKS_FROM
-    low, high = clog2(words), 0
-    if low > least:
-        rest = clog2(words - (1 << (low - 1)))
-        if rest < low - 1:
-            low, high = low - 1, max(rest, 1)
+def _deep_fifo(made: FifoMemory, width: int, padding: int, part: Part) -> Terms:
+    style = made.style
+    ultra = style is FifoStyle.ULTRA
+    low, high = (*made.address_bits, 0)[:2]
     memories = [place(1 << low, width, part, style=style, padding=padding)]
     if high:
-        asked = style if high >= least else "auto"
+        asked = style if high >= LEAST_ADDRESS_BITS[style] else "auto"
         memories.append(place(1 << high, width, part, style=asked, padding=padding))
     address = low + (high > 0)
     lut_rams = [found for found in memories if found.kind is Kind.LUT_RAM]

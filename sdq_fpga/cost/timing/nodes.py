@@ -235,16 +235,11 @@ def _global_pool(node: HardwareNode) -> Actor:
 def _label_select(node: HardwareNode) -> Actor:
     """hw/ops/label_select.sv."""
     labels, pe, k = node.integer("labels"), node.integer("PE"), node.integer("k")
+    latency, steps = 2, labels
     if k == 1:
-        steps = labels // pe
-        taken = Input(steps, every_step())
-        latency = 2 + (pe - 1).bit_length()
-    elif pe == 1:
-        steps = labels
-        taken = Input(steps, every_step())
-        latency = 2
-    else:
-        steps = labels
+        latency, steps = 2 + (pe - 1).bit_length(), labels // pe
+    taken = Input(steps, every_step())
+    if k > 1 and pe > 1:  # one value after the other, from a register
         taken = Input(
             labels // pe,
             Cumulative.of([1] * pe, 1),
@@ -252,7 +247,6 @@ def _label_select(node: HardwareNode) -> Actor:
             free=Cumulative.of([*[0] * (pe - 1), 1], 1),
             wait=1,
         )
-        latency = 2
     gives = np.zeros(steps)
     gives[-1] = k
     out = Output(k, Cumulative.of(gives, k), latency, Places(2 * k, 1))
@@ -269,48 +263,37 @@ def _duplicate(node: HardwareNode) -> Actor:
     return Actor(node.name, beats, (Input(beats, every_step()),), outs)
 
 
-def _turns(node: HardwareNode) -> tuple[list[int], int]:
-    """Beats of each range of channels, and positions."""
+def _turns(node: HardwareNode) -> tuple[list[tuple[int, Cumulative]], int]:
+    """Streams that take turns: beats of a frame of each and its share of the steps; all steps."""
     pe = node.integer("PE")
     beats = [each // pe for each in node.integers("channels")]
-    return beats, node.product("shape")
+    positions, pixel = node.product("shape"), sum(beats)
+    step = np.arange(pixel) + 1
+    before = np.cumsum([0, *beats[:-1]])
+    streams = [
+        (positions * own, Cumulative.of(np.clip(step - start, 0, own), own))
+        for own, start in zip(beats, before, strict=True)
+    ]
+    return streams, positions * pixel
 
 
 def _concat(node: HardwareNode) -> Actor:
     """hw/ops/concat.sv."""
-    beats, positions = _turns(node)
-    pixel = sum(beats)
-    first = np.cumsum([0, *beats])
-    where = np.arange(pixel) + 1
-    inputs = tuple(
-        Input(
-            positions * own,
-            Cumulative.of(np.clip(where - start, 0, own), own),
-        )
-        for own, start in zip(beats, first, strict=False)
-    )
-    out = Output(positions * pixel, every_step(), 1, _PIPELINE)
-    return Actor(node.name, positions * pixel, inputs, (out,))
+    streams, steps = _turns(node)
+    inputs = tuple(Input(beats, share) for beats, share in streams)
+    return Actor(node.name, steps, inputs, (Output(steps, every_step(), 1, _PIPELINE),))
 
 
 def _split(node: HardwareNode) -> Actor:
     """hw/ops/split.sv."""
-    beats, positions = _turns(node)
-    pixel = sum(beats)
-    first = np.cumsum([0, *beats])
-    where = np.arange(pixel) + 1
-    keep = node.attributes.get("keep") or (1,) * len(beats)
+    streams, steps = _turns(node)
+    keep = node.integers("keep") or (1,) * len(streams)
     outs = tuple(
-        Output(
-            positions * own,
-            Cumulative.of(np.clip(where - start, 0, own), own),
-            1,
-            _PIPELINE,
-        )
-        for own, start, kept in zip(beats, first, keep, strict=False)  # type: ignore[arg-type]
+        Output(beats, share, 1, _PIPELINE)
+        for (beats, share), kept in zip(streams, keep, strict=True)
         if kept
     )
-    return Actor(node.name, positions * pixel, (Input(positions * pixel, every_step()),), outs)
+    return Actor(node.name, steps, (Input(steps, every_step()),), outs)
 
 
 def _crop(node: HardwareNode) -> Actor:
@@ -378,7 +361,7 @@ def _width_converter(node: HardwareNode) -> Actor:
     out = np.arange(came) + 1  # these many output beats are as much as ``goes`` input beats
     need = -(-out * goes // came)
     # After n output beats have left, input j may come if j * came - n * goes <= goes.
-    free = (out * goes + goes) // came + 1 - 1
+    free = (out * goes + goes) // came
     room = goes // came + 1
     return Actor(
         node.name,

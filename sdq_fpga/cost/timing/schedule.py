@@ -189,17 +189,9 @@ class Pipeline:
 
     # ---- timing -----------------------------------------------------------------------------
 
-    def depths(self) -> dict[str, int]:
-        """Depths of the FIFOs as the graph has them, by name."""
-        return {name: self._edges[edge].depth for name, edge in self.fifos.items()}
-
     def widths(self) -> dict[str, int]:
         """Bits of a word of each FIFO, by name."""
         return {name: self._edges[edge].bits for name, edge in self.fifos.items()}
-
-    def beats(self) -> dict[str, int]:
-        """Beats of a frame through each FIFO, by name."""
-        return {name: self._edges[edge].beats for name, edge in self.fifos.items()}
 
     def time(self, depths: Mapping[str, int], *, frames: int = 4, gap: int = 0) -> Schedule:
         """Times some frames.
