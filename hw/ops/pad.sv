@@ -54,7 +54,8 @@ module sdq_pad #(
 	localparam int unsigned  RUN  = WIDTH * FOLDS * (GAP != 0? 1 : HEIGHT);
 	localparam int unsigned  TAIL = BOTTOM * LINE + RIGHT * FOLDS;
 	localparam int unsigned  MOST1 = HEAD > TAIL? HEAD : TAIL;
-	localparam int unsigned  MOST  = MOST1 > RUN? MOST1 : RUN > GAP? RUN : GAP;
+	localparam int unsigned  MOST2 = RUN > GAP? RUN : GAP;
+	localparam int unsigned  MOST  = MOST1 > MOST2? MOST1 : MOST2;
 
 	if(OUT_BITS < IN_BITS) begin : genNoRange
 		$error("sdq_pad: OUT_BITS does not suit IN_BITS.");

@@ -69,6 +69,15 @@ def test_frames(tmp_path_factory, drawn, seed):
         np.testing.assert_array_equal(execute(case)[0], case.expected[0])
 
 
+def test_a_gap_between_rows_longer_than_any_other_run(tmp_path):
+    """The counter of runs must hold it: the right of a row and the left of the next."""
+    pads, frames = [0, 2, 0, 2], np.arange(1, 7).reshape(2, 3, 1, 1)
+    expected = np.stack([frame_by_loops(frame, pads, 7) for frame in frames])
+    given = {"shape": [1, 3, 1, 1], "pads": pads, "value": 7, "PE": 1}
+    given |= {"in_type": "UINT3", "out_type": "UINT3"}
+    Farm([Case("SdqPad_rtl", given, [frames], [expected])], tmp_path).check(1)
+
+
 @settings(max_examples=8, deadline=None)
 @given(cases())
 def test_lint(tmp_path_factory, drawn):
