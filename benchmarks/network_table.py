@@ -108,6 +108,8 @@ class Row(Plain):
     nodes: int
     interval: float
     latency: int
+    predicted_interval: float
+    predicted_latency: int
     cycles: int
     exact: bool
     fifo_bits: int = Field(ge=0)
@@ -131,7 +133,7 @@ def _build(name: str, network: Network, board_name: str, runs: Path) -> Row:
         clock_mhz=board.clock_mhz.default,
         target_fps=network.fps[board_name],
         seed=0,
-        simulate=SimulateSpec(images=4, stall=0.3, fifo_trials=12),
+        simulate=SimulateSpec(images=4, stall=0.3),
     )
     began = time.monotonic()
     with open_run(folder / "run") as run:
@@ -146,6 +148,8 @@ def _build(name: str, network: Network, board_name: str, runs: Path) -> Row:
         nodes=figures.nodes,
         interval=figures.simulation.interval,
         latency=figures.simulation.latency,
+        predicted_interval=figures.predicted_interval,
+        predicted_latency=figures.predicted_latency,
         cycles=figures.simulation.cycles,
         exact=figures.simulation.verdict.bit_exact,
         fifo_bits=figures.fifo_bits,
@@ -174,7 +178,8 @@ def _synthesis(name: str, board_name: str, runs: Path) -> SynthesisFigures:
 
 def _table(rows: list[Row]) -> str:
     heads = (
-        "network", "bits", "board", "nodes", "interval", "latency", "cycles simulated",
+        "network", "bits", "board", "nodes", "interval", "model", "latency", "model",
+        "cycles simulated",
         "bit-exact", "FIFO kbit", "by occupancy", "build s", "LUT", "FF", "DSP", "BRAM18",
         "synthesis s",
     )  # fmt: skip
@@ -183,12 +188,12 @@ def _table(rows: list[Row]) -> str:
         "",
         "Made by `python benchmarks/network_table.py`. Bit-exact: every output of the simulated",
         "RTL equals the integer network and QONNX's own execution, without stalls and with 30 %",
-        "stalls on every port, assertions on. Weights are random. FIFO memory is after sizing, and",
-        "as it would be by each FIFO's greatest occupancy. LUT, FF, DSP and BRAM18 are of Yosys",
-        "(out of context, before placement), not estimates. Times depend on the machine and on",
-        "what else it does; these were taken on 2 shared cores. Rows that are missing, and columns",
-        "that say so, have not been run. All rows here were built before the timing model sized",
-        "FIFOs: theirs were sized by simulation.",
+        "stalls on every port, assertions on. Weights are random. Interval and latency are cycles",
+        "of the RTL; right of each is what the timing model foretold. FIFO memory is after",
+        "sizing, and as it would be by each FIFO's greatest occupancy. LUT, FF, DSP and BRAM18 are",
+        "of Yosys (out of context, before placement), not estimates. Times depend on the",
+        "machine and on what else it does; these were taken on 2 shared cores. Rows that are",
+        "missing, and columns that say so, have not been run.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),
@@ -196,7 +201,8 @@ def _table(rows: list[Row]) -> str:
     for row in rows:
         cells = (
             row.title, row.bits, row.board, row.nodes, f"{row.interval:,.0f}",
-            f"{row.latency:,}", f"{row.cycles:,}", "yes" if row.exact else "**NO**",
+            f"{row.predicted_interval:,.0f}", f"{row.latency:,}", f"{row.predicted_latency:,}",
+            f"{row.cycles:,}", "yes" if row.exact else "**NO**",
             f"{row.fifo_bits / 1000:,.1f}", f"{row.occupancy_bits / 1000:,.1f}",
             f"{row.build_seconds:.0f}", *_synthesis_cells(row.synthesis),
         )  # fmt: skip
