@@ -1,0 +1,142 @@
+"""The ways to fold one node, with the cycles and resources of each."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from sdq_fpga.board import DspGeneration
+from sdq_fpga.cost.folding.cycles import node_cycles
+from sdq_fpga.cost.folding.figures import Resources
+from sdq_fpga.cost.folding.windows import can_generate
+from sdq_fpga.cost.node import HardwareNode, Value
+from sdq_fpga.cost.resources import node_resources
+
+__all__ = ["Choice", "choices", "divisors", "lut_unit", "parallel_axes"]
+
+WINDOWS = "ConvolutionInputGenerator_rtl"
+_LUT_UNIT_BITS = 4  # operands of matrix-vector units that are worth building of LUTs
+_WHOLE_PRODUCT = 12  # PE times SIMD of a matrix-vector unit, as a power of two, at the most
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One folding of one node.
+
+    Attributes:
+        op: type of the node; a matrix-vector unit may be of DSP slices or of LUTs.
+        attributes: its folding attributes.
+        cycles: cycles of a frame.
+        resources: what it takes.
+    """
+
+    op: str
+    attributes: Mapping[str, Value]
+    cycles: int
+    resources: Resources
+
+
+def divisors(number: int) -> list[int]:
+    """Divisors, ascending."""
+    small = [each for each in range(1, math.isqrt(number) + 1) if number % each == 0]
+    return sorted({*small, *(number // each for each in small)})
+
+
+def parallel_axes(node: HardwareNode) -> dict[str, int]:
+    """The folding attributes of a node, and the number that each must divide."""
+    match node.op:
+        case "MVAU_rtl" | "SdqMvuLut_rtl":
+            return {"PE": node.integer("MH"), "SIMD": node.integer("MW")}
+        case "ConvolutionInputGenerator_rtl":
+            return {"SIMD": node.integer("IFMChannels")}
+        case "Thresholding_rtl":
+            return {"PE": node.integer("NumChannels")}
+        case "SdqConcat_rtl" | "SdqSplit_rtl":
+            return {"PE": math.gcd(*node.integers("channels"))}
+        case "SdqLabelSelect_rtl":
+            return {"PE": node.integer("labels") if node.integer("k") == 1 else 1}
+        case _:
+            return {"PE": node.integers("shape")[-1]}
+
+
+def choices(node: HardwareNode, dsp: DspGeneration) -> Iterator[Choice]:
+    """Every folding of a node that is of some use.
+
+    Args:
+        node: the node, of any folding.
+        dsp: the DSP slices of the board, which also tell the family of its LUTs.
+    """
+    for unit in _units(node):
+        axes = parallel_axes(unit)
+        for values in itertools.product(*map(divisors, axes.values())):
+            if math.prod(values) > 1 << _WHOLE_PRODUCT:
+                continue
+            attributes: dict[str, Value] = dict(zip(axes, values, strict=True))
+            for more in _variants(unit, attributes):
+                folded = unit.with_attributes(attributes | more)
+                if node.op != WINDOWS or can_generate(folded):
+                    yield _choice(folded, attributes | more, dsp)
+
+
+def _units(node: HardwareNode) -> list[HardwareNode]:
+    """The node, and what else does the same."""
+    if node.op != "MVAU_rtl":
+        return [node]
+    if max(node.bits("inputDataType"), node.bits("weightDataType")) > _LUT_UNIT_BITS:
+        return [node]
+    return [node, lut_unit(node)]
+
+
+def _variants(node: HardwareNode, attributes: Mapping[str, Value]) -> list[dict[str, Value]]:
+    """Further attributes to try with some parallelism."""
+    if node.op != WINDOWS:
+        return [{}]
+    # With all channels in a beat, it may be a whole window.
+    whole = attributes["SIMD"] == node.integer("IFMChannels") and node.product("ConvKernelDim") > 1
+    return [{"parallel_window": 0}, {"parallel_window": 1}][: 1 + whole]
+
+
+def _choice(folded: HardwareNode, attributes: Mapping[str, Value], dsp: DspGeneration) -> Choice:
+    return Choice(folded.op, attributes, node_cycles(folded), node_resources(folded, dsp))
+
+
+def depthwise_choices(
+    windows: HardwareNode, reader: HardwareNode, dsp: DspGeneration
+) -> Iterator[tuple[Choice, Choice]]:
+    """Foldings of a depthwise window generator with the node that takes its windows.
+
+    No width converter may stand between them, as that would mix channels: the same channels go in
+    parallel in both; with all of them, also a whole window at a time.
+    """
+    channels, taps = windows.integer("IFMChannels"), reader.integer("taps")
+    for pe in divisors(channels):
+        # FINN's whole windows of a part of the channels came out wrong where windows are few.
+        for parallel in (0, 1) if taps > 1 and pe == channels else (0,):
+            of_windows: dict[str, Value] = {"SIMD": pe, "parallel_window": parallel}
+            of_reader: dict[str, Value] = {"PE": pe, "SIMD": taps if parallel else 1}
+            generator = windows.with_attributes(of_windows)
+            if can_generate(generator):
+                unit = reader.with_attributes(of_reader)
+                yield _choice(generator, of_windows, dsp), _choice(unit, of_reader, dsp)
+
+
+def lut_unit(node: HardwareNode) -> HardwareNode:
+    """The matrix-vector unit of LUTs that does the same as one of DSP slices (MVAU_rtl)."""
+    weight_type = node.text("weightDataType")
+    if weight_type == "INT2" and node.narrow:
+        weight_type = "TERNARY"  # which DSP slices have no use for
+    attributes: dict[str, Value] = {
+        "shape": node.integers("numInputVectors"),
+        "MW": node.integer("MW"),
+        "MH": node.integer("MH"),
+        "PE": node.integer("PE"),
+        "SIMD": node.integer("SIMD"),
+        "in_type": node.text("inputDataType"),
+        "weight_type": weight_type,
+        "out_type": node.text("outputDataType"),
+        "mem_mode": "external" if node.text("mem_mode") == "external" else "internal",
+        "ram_style": node.text("ram_style"),
+        "runtime_writeable_weights": node.integer("runtime_writeable_weights"),
+        "adder_step": 1,
+    }
+    return replace(node, op="SdqMvuLut_rtl", attributes=attributes)
