@@ -48,7 +48,7 @@ class MeasuredNode(Plain):
         origin: the design that it was synthesised in.
         name: unique in that design.
         op: type of the custom op.
-        attributes: those of the custom op that describe the hardware.
+        attributes: those of the node.
         inputs: number of input streams.
         outputs: number of output streams.
         narrow: whether the weights never take the most negative value of their type.
@@ -75,7 +75,7 @@ class MeasuredNode(Plain):
             origin=origin,
             name=node.name,
             op=node.op,
-            attributes={k: v for k, v in node.attributes.items() if k not in _OF_EVERY_OP},
+            attributes=dict(node.attributes),
             inputs=len(node.inputs),
             outputs=len(node.outputs),
             narrow=node.narrow,
@@ -106,18 +106,6 @@ class MeasuredNode(Plain):
         """Whether the fit must not see it: decided by what it is, not by where it stands."""
         text = json.dumps([self.op, self.attributes, self.narrow], sort_keys=True)
         return hashlib.sha256(text.encode()).digest()[0] % _HELD_OUT == 0
-
-
-# Attributes of every FINN node that say nothing of the hardware.
-_OF_EVERY_OP = frozenset(
-    {
-        "backend", "preferred_impl_style", "code_gen_dir_ipgen", "ipgen_path", "ip_path",
-        "ip_vlnv", "exec_mode", "cycles_rtlsim", "cycles_estimate", "rtlsim_trace", "res_estimate",
-        "res_synth", "rtlsim_so", "slr", "mem_port", "partition_id", "device_id", "inFIFODepths",
-        "outFIFODepths", "output_hook", "bodies", "mlo_max_iter", "address_offset",
-        "gen_top_module", "debug_log_path", "fifo_id",
-    }
-)  # fmt: skip
 
 
 def append_measured(path: Path, nodes: Iterable[MeasuredNode]) -> None:

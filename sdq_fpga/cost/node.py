@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 __all__ = ["HardwareGraph", "HardwareNode", "Value", "bits_of", "is_signed"]
 
-Value = int | str | tuple[int, ...]
+Value = int | str | tuple[int, ...] | tuple[str, ...]
 
 _TYPE = re.compile(r"U?INT(\d+)")
 _NAMED_BITS = {"BINARY": 1, "BIPOLAR": 1, "TERNARY": 2}
@@ -40,7 +40,8 @@ class HardwareNode:
         name: unique.
         op: type of the FINN custom op, such as "MVAU_rtl".
         layer: name of the node in the QONNX model that it comes from.
-        attributes: every attribute of the custom op, defaults included.
+        attributes: every attribute of the custom op that says something of the hardware, defaults
+            included.
         inputs: names of its input streams; weights that are not streamed have none.
         outputs: names of its output streams.
         narrow: whether the weights never take the most negative value of their type.
@@ -71,7 +72,10 @@ class HardwareNode:
         value = self.attributes[name]
         if not isinstance(value, tuple):
             raise TypeError(f"{self.op} '{self.name}': {name}={value!r} is not a list")
-        return value
+        numbers = tuple(each for each in value if isinstance(each, int))
+        if len(numbers) < len(value):
+            raise TypeError(f"{self.op} '{self.name}': {name}={value!r} are not integers")
+        return numbers
 
     def text(self, name: str) -> str:
         """An attribute that is a string; raises as ``integer``."""
@@ -79,6 +83,13 @@ class HardwareNode:
         if not isinstance(value, str):
             raise TypeError(f"{self.op} '{self.name}': {name}={value!r} is not a string")
         return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """An attribute that is a list of strings; raises as ``integer``."""
+        value = self.attributes[name]
+        if not isinstance(value, tuple):
+            raise TypeError(f"{self.op} '{self.name}': {name}={value!r} is not a list")
+        return tuple(map(str, value))
 
     def bits(self, name: str) -> int:
         """Bits of the type that an attribute names."""

@@ -13,6 +13,16 @@ __all__ = ["describe", "describe_node"]
 
 _WEIGHT_INPUT = 1
 _OF_FLOATS = {"float", "floats", "f", "t"}
+# Attributes of every FINN node that say nothing of the hardware.
+_OF_EVERY_OP = frozenset(
+    {
+        "backend", "preferred_impl_style", "code_gen_dir_ipgen", "ipgen_path", "ip_path",
+        "ip_vlnv", "exec_mode", "cycles_rtlsim", "cycles_estimate", "rtlsim_trace", "res_estimate",
+        "res_synth", "rtlsim_so", "slr", "mem_port", "partition_id", "device_id", "inFIFODepths",
+        "outFIFODepths", "output_hook", "bodies", "mlo_max_iter", "address_offset",
+        "gen_top_module", "debug_log_path", "fifo_id",
+    }
+)  # fmt: skip
 
 
 def describe(model: ModelWrapper) -> HardwareGraph:
@@ -33,7 +43,7 @@ def describe_node(model: ModelWrapper, node: NodeProto) -> HardwareNode:
     inst = getHWCustomOp(node)
     attributes: dict[str, Value] = {}
     for name, (kind, *_) in inst.get_nodeattr_types().items():
-        if kind in _OF_FLOATS:
+        if kind in _OF_FLOATS or name in _OF_EVERY_OP:
             continue
         value = _plain(inst.get_nodeattr(name))
         if value is not None:
@@ -79,6 +89,8 @@ def _plain(value: object) -> Value | None:
         isinstance(each, int | np.integer) for each in value
     ):
         return tuple(int(each) for each in value)
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return tuple(value)
     return None
 
 

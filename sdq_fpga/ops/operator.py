@@ -5,7 +5,6 @@ stitching and simulation ask for follows from that.
 """
 
 import functools
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import add_op_to_domain
 
+from sdq_fpga.cost.ports import Port
 from sdq_fpga.errors import UserError
 from sdq_fpga.shipped import shipped_dir
 
@@ -41,44 +41,13 @@ Attribute = tuple[Any, ...]
 Integers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class StreamPort:
-    """One stream of an operator.
-
-    Attributes:
-        datatype: name of the QONNX integer type, such as "INT4", "UINT8", "BIPOLAR", "TERNARY".
-        shape: shape of the tensor of one frame, batch 1 first and channels last.
-        elements: values in one beat, a divisor of the number of channels.
-    """
-
-    datatype: str
-    shape: tuple[int, ...]
-    elements: int
+class StreamPort(Port):
+    """One stream of an operator."""
 
     @property
     def type(self) -> BaseDataType:
         """The QONNX type."""
         return DataType[self.datatype]
-
-    @property
-    def bits(self) -> int:
-        """Bits of one value."""
-        return int(self.type.bitwidth())
-
-    @property
-    def width(self) -> int:
-        """Bits of one beat, without the padding to whole bytes."""
-        return self.elements * self.bits
-
-    @property
-    def folded(self) -> tuple[int, ...]:
-        """Shape with the last axis split into beats and elements."""
-        return (*self.shape[:-1], self.shape[-1] // self.elements, self.elements)
-
-    @property
-    def beats(self) -> int:
-        """Beats of one frame."""
-        return math.prod(self.shape) // self.elements
 
 
 @dataclass(frozen=True)

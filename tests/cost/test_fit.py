@@ -84,11 +84,3 @@ def test_a_file_that_was_cut_off_is_read_up_to_there(tmp_path):
     path.write_text("{\n" + text)
     with pytest.raises(ValueError, match="Expecting"):
         read_measured(path)
-
-
-def test_what_says_nothing_of_the_hardware_is_not_kept():
-    node = NODES[0].with_attributes({"ip_path": "/somewhere", "inFIFODepths": (2,)})
-    kept = measured(node)
-    assert kept == measured(NODES[0])
-    assert kept.held_out == measured(NODES[0]).held_out
-    assert kept.node.attributes == NODES[0].attributes

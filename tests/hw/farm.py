@@ -1,6 +1,6 @@
 """Many operators in one simulation: compiling once is what takes the time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
+from sdq_fpga.cost import streams
+from sdq_fpga.cost.node import HardwareNode
+from sdq_fpga.cost.ports import Port
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.streams import _Inserter
+from sdq_fpga.lower.streams import append_node
 from sdq_fpga.ops import DOMAIN
 from sdq_fpga.ops.operator import Operator, StreamPort
 from sdq_fpga.rtl.design import Stream
@@ -287,22 +290,30 @@ class Edges:
     def __init__(self) -> None:
         empty = helper.make_graph([], "edges", [], [])
         self.model = ModelWrapper(helper.make_model(empty))
-        self._inserter = _Inserter(self.model)
 
     def converter(self, have: Shape, wanted: Shape, datatype: str) -> tuple[str, str]:
         """Adds a width converter between two folded shapes: names of its input and output."""
-        return self._add(self._inserter._converter, have, wanted, datatype)
+        ports = (self._port(each, datatype) for each in (have, wanted))
+        return self._add(streams.converter(*self._names("dwc"), *ports, "a layer"))
 
     def fifo(self, folded: Shape, datatype: str) -> tuple[str, str]:
         """Adds a FIFO: names of its input and output."""
-        return self._add(self._inserter._fifo, folded, datatype)
+        return self._add(
+            streams.fifo(*self._names("fifo"), self._port(folded, datatype), "a layer")
+        )
 
-    def _add(self, add: Callable[..., str], *given: Any) -> tuple[str, str]:
-        graph = self.model.graph
-        ends = f"x{len(graph.input)}", add(f"x{len(graph.input)}", *given, "a layer")
+    def _port(self, folded: Shape, datatype: str) -> Port:
+        return Port(datatype, (*folded[:-2], folded[-2] * folded[-1]), folded[-1])
+
+    def _names(self, kind: str) -> tuple[str, str]:
+        number = len(self.model.graph.node)
+        return f"{kind}_{number}", f"x{number}"
+
+    def _add(self, node: HardwareNode) -> tuple[str, str]:
+        append_node(self.model, node)
+        graph, ends = self.model.graph, (*node.inputs, *node.outputs)
         for values, name in zip((graph.input, graph.output), ends, strict=True):
             values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-        graph.node.append(self._inserter.nodes[-1])
         return ends
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdq_fpga.board import load_board
-from sdq_fpga.lower.streams import LEAST_DEPTH, set_depths
+from sdq_fpga.cost.streams import LEAST_DEPTH
+from sdq_fpga.lower.streams import set_depths
 from tests.hw.farm import Edges, Stitched, farms, one_farm
 from tests.hw.test_pool import RANGE, draw_values
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from finn.util.basic import getHWCustomOp
 from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
@@ -36,6 +37,15 @@ def test_thresholds_say_whether_they_are_the_same_in_all_channels(step, equal):
     assert node.integer("equal_channels") == equal
     assert node.bits("inputDataType") == 8
     assert node.narrow
+
+
+def test_what_says_nothing_of_the_hardware_is_left_out():
+    model = graph(np.array([[-5, 0, 9]]))
+    before = describe(model)
+    inst = getHWCustomOp(model.graph.node[0])
+    inst.set_nodeattr("ip_path", "/somewhere")
+    inst.set_nodeattr("inFIFODepths", [7])
+    assert describe(model) == before
 
 
 def test_bits_that_are_copies_are_not_counted():

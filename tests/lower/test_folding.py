@@ -13,11 +13,12 @@ from qonnx.util.basic import get_by_name
 
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding import USABLE_SHARE
+from sdq_fpga.cost.streams import LEAST_DEPTH
 from sdq_fpga.errors import UserError
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.lower.parallelism import choices, divisors, parallel_axes
-from sdq_fpga.lower.streams import LEAST_DEPTH, set_depths
+from sdq_fpga.lower.streams import set_depths
 from sdq_fpga.zoo import GraphBuilder
 from sdq_fpga.zoo.random_net import random_network
 

@@ -8,15 +8,15 @@ import numpy.typing as npt
 
 from sdq_fpga.cost.fifo import fifo_memory
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing import engine
 from sdq_fpga.cost.timing.actor import Actor, Cumulative, Lock, Places
 from sdq_fpga.cost.timing.critical import full_fifos
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
 
-__all__ = ["FIFO", "Pipeline", "Schedule", "StuckError"]
+__all__ = ["Pipeline", "Schedule", "StuckError"]
 
-FIFO = "StreamingFIFO_rtl"
 _NO_LIMIT_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered
 
 Integers = npt.NDArray[np.int64]
@@ -74,7 +74,7 @@ class Pipeline:
     """A network, ready to be timed with any depths of its FIFOs.
 
     Args:
-        graph: with its FIFOs, as ``sdq_fpga.lower.streams`` inserts them.
+        graph: with its FIFOs, as ``sdq_fpga.cost.streams`` inserts them.
 
     Raises:
         StageError: a node's timing is not known.

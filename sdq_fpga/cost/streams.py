@@ -1,0 +1,121 @@
+"""Width converters and FIFOs on the edges of a folded graph."""
+
+from dataclasses import replace
+
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.ports import Port, input_ports, output_ports
+
+__all__ = ["CONVERTER", "FIFO", "LEAST_DEPTH", "converter", "fifo", "insert_streams"]
+
+FIFO = "StreamingFIFO_rtl"
+CONVERTER = "StreamingDataWidthConverter_rtl"
+LEAST_DEPTH = 2  # of finn-rtllib/fifo/hdl/fifo.sv
+
+
+def fifo(name: str, source: str, port: Port, layer: str, sink: str = "") -> HardwareNode:
+    """A FIFO of the least depth.
+
+    Args:
+        name: of the node.
+        source: name of the stream that goes in.
+        port: what goes through.
+        layer: of the node that reads it.
+        sink: name of the stream that comes out; "NAME_out" if none is given.
+    """
+    return HardwareNode(
+        name=name,
+        op=FIFO,
+        layer=layer,
+        attributes={
+            "depth": LEAST_DEPTH,
+            "folded_shape": port.folded,
+            "normal_shape": port.shape,
+            "dataType": port.datatype,
+            "ram_style": "auto",
+            "impl_style": "rtl",
+            "depth_monitor": 0,
+        },
+        inputs=(source,),
+        outputs=(sink or f"{name}_out",),
+    )
+
+
+def converter(name: str, source: str, have: Port, wanted: Port, layer: str) -> HardwareNode:
+    """A width converter.
+
+    Args:
+        name: of the node; the stream that comes out is called "NAME_out".
+        source: name of the stream that goes in.
+        have: what goes in.
+        wanted: what comes out; its type is that of the values.
+        layer: of the node that reads it.
+    """
+    return HardwareNode(
+        name=name,
+        op=CONVERTER,
+        layer=layer,
+        attributes={
+            "inShape": have.shape,
+            "outShape": wanted.shape,
+            "inWidth": have.elements * wanted.bits,
+            "outWidth": wanted.width,
+            "dataType": wanted.datatype,
+        },
+        inputs=(source,),
+        outputs=(f"{name}_out",),
+    )
+
+
+def insert_streams(graph: HardwareGraph) -> HardwareGraph:
+    """Puts a width converter where two nodes disagree about the beats, and a FIFO on every edge.
+
+    Args:
+        graph: as it is folded, in order of the data, without any of them.
+
+    Returns:
+        A new graph, in order of the data. FIFOs have the least depth and are called "fifo_N",
+        converters "dwc_N". Streams that come in or go out keep their names.
+
+    Raises:
+        StageError: the streams of a node are not known.
+    """
+    return _Inserter(graph).result()
+
+
+class _Inserter:
+    def __init__(self, graph: HardwareGraph) -> None:
+        self.graph = graph
+        self.nodes: list[HardwareNode] = []
+        self.made: dict[str, Port] = {}
+        self.fifos = self.converters = 0
+
+    def result(self) -> HardwareGraph:
+        ends = set(self.graph.outputs)
+        for node in self.graph.nodes:
+            inputs = tuple(
+                self._edge(name, port, node.layer)
+                for name, port in zip(node.inputs, input_ports(node), strict=True)
+            )
+            made = dict(zip(node.outputs, output_ports(node), strict=True))
+            self.made |= made
+            # A FIFO before the port keeps the sink's TREADY out of the last node.
+            inner = {name: f"{name}_inner" for name in made if name in ends}
+            outputs = tuple(inner.get(name, name) for name in node.outputs)
+            self.nodes.append(replace(node, inputs=inputs, outputs=outputs))
+            for name, source in inner.items():
+                self._fifo(source, made[name], node.layer, name)
+        return replace(self.graph, nodes=tuple(self.nodes))
+
+    def _edge(self, stream: str, wanted: Port, layer: str) -> str:
+        have = self.made.get(stream, wanted)
+        if have.elements != wanted.elements:
+            name = f"dwc_{self.converters}"
+            self.converters += 1
+            self.nodes.append(converter(name, stream, have, wanted, layer))
+            stream = self.nodes[-1].outputs[0]
+        return self._fifo(stream, wanted, layer)
+
+    def _fifo(self, stream: str, port: Port, layer: str, sink: str = "") -> str:
+        self.nodes.append(fifo(f"fifo_{self.fifos}", stream, port, layer, sink))
+        self.fifos += 1
+        return self.nodes[-1].outputs[0]
