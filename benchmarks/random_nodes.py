@@ -16,7 +16,9 @@ from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.lower.parallelism import divisors, makes_windows
+from sdq_fpga.cost.folding.choices import divisors
+from sdq_fpga.cost.folding.windows import can_generate
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.ops import DOMAIN
 
 __all__ = ["DRAWS", "DrawnNode", "draw_node", "graph_of"]
@@ -297,12 +299,8 @@ def _windows(draw: _Draw) -> DrawnNode:
         if whole and draw.chance(0.7) and channels * _bits(source) * size**2 <= 600:
             attributes["parallel_window"] = 1
         drawn = DrawnNode("ConvolutionInputGenerator_rtl", attributes)
-        node = helper.make_node(drawn.op, ["a"], ["b"], name="try", domain=DOMAIN, **attributes)
         small = math.prod(dims) * channels // attributes["SIMD"] > 1
-        try:
-            fits = small and makes_windows(getHWCustomOp(node))
-        except (AssertionError, ValueError):
-            fits = False
+        fits = small and can_generate(describe(graph_of([drawn])).nodes[0])
         if fits and any(each > 1 for each in (size, stride)):
             return drawn
 

@@ -69,6 +69,8 @@ def converter(name: str, source: str, have: Port, wanted: Port, layer: str) -> H
 def insert_streams(graph: HardwareGraph) -> HardwareGraph:
     """Puts a width converter where two nodes disagree about the beats, and a FIFO on every edge.
 
+    Where there is a converter, the FIFO is on its wide side.
+
     Args:
         graph: as it is folded, in order of the data, without any of them.
 
@@ -108,12 +110,18 @@ class _Inserter:
 
     def _edge(self, stream: str, wanted: Port, layer: str) -> str:
         have = self.made.get(stream, wanted)
-        if have.elements != wanted.elements:
-            name = f"dwc_{self.converters}"
-            self.converters += 1
-            self.nodes.append(converter(name, stream, have, wanted, layer))
-            stream = self.nodes[-1].outputs[0]
+        # On the wide side, a FIFO lets the narrow one go on whenever the other side pauses.
+        if have.elements > wanted.elements:
+            return self._converter(self._fifo(stream, have, layer), have, wanted, layer)
+        if have.elements < wanted.elements:
+            stream = self._converter(stream, have, wanted, layer)
         return self._fifo(stream, wanted, layer)
+
+    def _converter(self, stream: str, have: Port, wanted: Port, layer: str) -> str:
+        name = f"dwc_{self.converters}"
+        self.converters += 1
+        self.nodes.append(converter(name, stream, have, wanted, layer))
+        return self.nodes[-1].outputs[0]
 
     def _fifo(self, stream: str, port: Port, layer: str, sink: str = "") -> str:
         self.nodes.append(fifo(f"fifo_{self.fifos}", stream, port, layer, sink))

@@ -205,6 +205,8 @@ class Accelerator:
             sizes = size_fifos(pipeline, target.simulate.fifo_trials, self.work.progress)
             set_depths(model, sizes.depths, target.board)
             figures = folded_figures(model, target.board)
+        solved = read_plain(Folding, self.work.output("fold", "folding.json"))
+        figures = figures.model_copy(update={"bound": solved.bound, "prices": solved.prices})
         over = figures.over_budget(target.board)
         if over:
             self.work.progress.note(

@@ -9,15 +9,15 @@ from finn.util.basic import getHWCustomOp
 
 from sdq_fpga import zoo
 from sdq_fpga.board import DspGeneration
+from sdq_fpga.cost.folding.choices import divisors, parallel_axes
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.ports import Port, input_ports, output_ports
 from sdq_fpga.cost.streams import CONVERTER, FIFO, insert_streams
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower import streams
-from sdq_fpga.lower.describe import describe
+from sdq_fpga.lower.describe import describe, describe_node
 from sdq_fpga.lower.hardware import to_hardware
-from sdq_fpga.lower.parallelism import divisors, parallel_axes
 from sdq_fpga.zoo.random_net import random_network
 from tests.cost import nodes
 from tests.lower.lowered import read
@@ -45,7 +45,7 @@ def folded(model, seed):
     model, rng = copy.deepcopy(model), random.Random(seed)
     for node in model.graph.node:
         inst = getHWCustomOp(node)
-        for name, number in parallel_axes(inst).items():
+        for name, number in parallel_axes(describe_node(model, node)).items():
             inst.set_nodeattr(name, rng.choice(divisors(number)))
         if "parallel_window" in inst.get_nodeattr_types():
             inst.set_nodeattr("parallel_window", rng.randrange(2))

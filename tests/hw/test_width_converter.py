@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdq_fpga.lower.parallelism import divisors
+from sdq_fpga.cost.folding.choices import divisors
 from tests.hw.farm import Edges, Stitched, farms, one_farm
 from tests.hw.test_pool import RANGE, draw_values
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from sdq_fpga.board import DspGeneration
+from sdq_fpga.cost.folding.choices import divisors
+from sdq_fpga.cost.folding.windows import can_generate
+from sdq_fpga.lower.describe import describe_node
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.graph import Convolution, Depthwise, IntegerGraph, Tensor
 from sdq_fpga.lower.hardware import to_hardware
-from sdq_fpga.lower.parallelism import divisors, makes_windows
 from tests.hw.farm import Stitched, farms, one_farm
 
 WINDOWS = "ConvolutionInputGenerator_rtl"
@@ -90,17 +92,15 @@ def lowered(all_windows):
 
 
 def foldings(windows):
-    """Every folding that a build may choose (sdq_fpga.lower.parallelism)."""
-    _, nodes = lowered([windows])
+    """Every folding that a build may choose (sdq_fpga.cost.folding.choices)."""
+    model, nodes = lowered([windows])
     found = []
     for node in nodes:  # none where every pixel is a window
-        inst, channels = getHWCustomOp(node), windows.source.channels
+        plain, channels = describe_node(model, node), windows.source.channels
         for simd, parallel in itertools.product(divisors(channels), (0, 1)):
             if parallel and (simd < channels or windows.kernel == (1, 1)):
                 continue
-            inst.set_nodeattr("SIMD", simd)
-            inst.set_nodeattr("parallel_window", parallel)
-            if makes_windows(inst):
+            if can_generate(plain.with_attributes({"SIMD": simd, "parallel_window": parallel})):
                 found.append((simd, parallel))
     return found
 

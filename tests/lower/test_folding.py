@@ -13,11 +13,12 @@ from qonnx.util.basic import get_by_name
 
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding import USABLE_SHARE
+from sdq_fpga.cost.folding.choices import choices, divisors, parallel_axes
 from sdq_fpga.cost.streams import LEAST_DEPTH
 from sdq_fpga.errors import UserError
+from sdq_fpga.lower.describe import describe, describe_node
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.hardware import to_hardware
-from sdq_fpga.lower.parallelism import choices, divisors, parallel_axes
 from sdq_fpga.lower.streams import set_depths
 from sdq_fpga.zoo import GraphBuilder
 from sdq_fpga.zoo.random_net import random_network
@@ -86,7 +87,7 @@ def test_a_folded_random_network_fits_together(seed, fps, tmp_path):
     for node in graph.graph.node:
         inst = getHWCustomOp(node)
         if node.op_type not in {"StreamingFIFO_rtl", "StreamingDataWidthConverter_rtl"}:
-            for name, whole in parallel_axes(inst).items():
+            for name, whole in parallel_axes(describe_node(graph, node)).items():
                 assert whole % inst.get_nodeattr(name) == 0, node.name
     check_edges(graph)
     assert folding.interval == max(node.cycles for node in folding.nodes)
@@ -101,8 +102,8 @@ def test_a_folded_random_network_fits_together(seed, fps, tmp_path):
 def test_every_choice_of_a_node_is_distinct_and_faster_ones_cost_no_cycles(model, tmp_path):
     with finn_session(tmp_path, tmp_path / "log"):
         graph = to_hardware(model.network, ZCU104.dsp)
-        for node in list(graph.graph.node):
-            found = list(choices(graph, node, ZCU104))
+        for node in describe(graph).nodes:
+            found = list(choices(node, ZCU104))
             keys = [(each.op, tuple(sorted(each.attributes.items()))) for each in found]
             assert len(set(keys)) == len(keys)
             assert min(each.cycles for each in found) >= 1
@@ -126,7 +127,7 @@ def test_a_target_is_reached_with_no_more_than_is_needed(model, tmp_path):
 def test_a_target_that_no_folding_reaches(model, tmp_path):
     with pytest.raises(UserError, match=r"no folding reaches 5e\+07 frames/s at 100 MHz") as caught:
         folded(model, tmp_path, ZCU104, 5e7)
-    said = re.search(r"(\w+) takes (\d+) cycles .* ask for at most (\d+)", str(caught.value))
+    said = re.search(r"'(\w+)' takes (\d+) cycles .* ask for at most (\d+)", str(caught.value))
     assert said
     assert int(said[3]) == int(CLOCK_MHZ * 1e6 / int(said[2]))
     folded(model, tmp_path, ZCU104.model_copy(update={"name": "x"}), float(said[3]))

@@ -5,18 +5,26 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sdq_fpga.board import DspGeneration
+from sdq_fpga.board import Board
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources
 from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareNode, Value
 from sdq_fpga.cost.resources import node_resources
 
-__all__ = ["Choice", "choices", "divisors", "lut_unit", "parallel_axes"]
+__all__ = [
+    "WINDOWS",
+    "Choice",
+    "choices",
+    "depthwise_choices",
+    "divisors",
+    "lut_unit",
+    "parallel_axes",
+]
 
 WINDOWS = "ConvolutionInputGenerator_rtl"
 _LUT_UNIT_BITS = 4  # operands of matrix-vector units that are worth building of LUTs
-_WHOLE_PRODUCT = 12  # PE times SIMD of a matrix-vector unit, as a power of two, at the most
+_PRODUCTS_A_SLICE = 9  # of a DSP slice, at the most
 
 
 @dataclass(frozen=True)
@@ -59,23 +67,24 @@ def parallel_axes(node: HardwareNode) -> dict[str, int]:
             return {"PE": node.integers("shape")[-1]}
 
 
-def choices(node: HardwareNode, dsp: DspGeneration) -> Iterator[Choice]:
-    """Every folding of a node that is of some use.
+def choices(node: HardwareNode, board: Board) -> Iterator[Choice]:
+    """Every folding of a node, but for those whose products no part as large as the board's holds.
 
     Args:
         node: the node, of any folding.
-        dsp: the DSP slices of the board, which also tell the family of its LUTs.
+        board: the board.
     """
+    most = board.budget.lut + _PRODUCTS_A_SLICE * board.budget.dsp
     for unit in _units(node):
         axes = parallel_axes(unit)
         for values in itertools.product(*map(divisors, axes.values())):
-            if math.prod(values) > 1 << _WHOLE_PRODUCT:
+            if math.prod(values) > most:
                 continue
             attributes: dict[str, Value] = dict(zip(axes, values, strict=True))
             for more in _variants(unit, attributes):
                 folded = unit.with_attributes(attributes | more)
                 if node.op != WINDOWS or can_generate(folded):
-                    yield _choice(folded, attributes | more, dsp)
+                    yield _choice(folded, attributes | more, board)
 
 
 def _units(node: HardwareNode) -> list[HardwareNode]:
@@ -93,15 +102,15 @@ def _variants(node: HardwareNode, attributes: Mapping[str, Value]) -> list[dict[
         return [{}]
     # With all channels in a beat, it may be a whole window.
     whole = attributes["SIMD"] == node.integer("IFMChannels") and node.product("ConvKernelDim") > 1
-    return [{"parallel_window": 0}, {"parallel_window": 1}][: 1 + whole]
+    return [{"parallel_window": parallel} for parallel in range(1 + whole)]
 
 
-def _choice(folded: HardwareNode, attributes: Mapping[str, Value], dsp: DspGeneration) -> Choice:
-    return Choice(folded.op, attributes, node_cycles(folded), node_resources(folded, dsp))
+def _choice(folded: HardwareNode, attributes: Mapping[str, Value], board: Board) -> Choice:
+    return Choice(folded.op, attributes, node_cycles(folded), node_resources(folded, board.dsp))
 
 
 def depthwise_choices(
-    windows: HardwareNode, reader: HardwareNode, dsp: DspGeneration
+    windows: HardwareNode, reader: HardwareNode, board: Board
 ) -> Iterator[tuple[Choice, Choice]]:
     """Foldings of a depthwise window generator with the node that takes its windows.
 
@@ -117,7 +126,7 @@ def depthwise_choices(
             generator = windows.with_attributes(of_windows)
             if can_generate(generator):
                 unit = reader.with_attributes(of_reader)
-                yield _choice(generator, of_windows, dsp), _choice(unit, of_reader, dsp)
+                yield _choice(generator, of_windows, board), _choice(unit, of_reader, board)
 
 
 def lut_unit(node: HardwareNode) -> HardwareNode:

@@ -98,6 +98,10 @@ def _converter_period(came: int, goes: int) -> float:
     return (cycle - 1 - began) / 2
 
 
+def _fifo(node: HardwareNode) -> int:
+    return math.prod(node.integers("folded_shape")[:-1])
+
+
 _CYCLES: Mapping[str, Callable[[HardwareNode], int]] = {
     "ConvolutionInputGenerator_rtl": window_cycles,
     "MVAU_rtl": _matrix,
@@ -116,5 +120,6 @@ _CYCLES: Mapping[str, Callable[[HardwareNode], int]] = {
     "SdqSplit_rtl": _turns,
     "SdqUpsample_rtl": _upsample,
     "StreamingDataWidthConverter_rtl": _converter,
+    "StreamingFIFO_rtl": _fifo,
     "Thresholding_rtl": _thresholding,
 }

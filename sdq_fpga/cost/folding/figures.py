@@ -1,5 +1,9 @@
 """What a folding of a network is: parallelism, cycles and resources of every node."""
 
+from collections.abc import Mapping
+
+from pydantic import Field
+
 from sdq_fpga.board import Board
 from sdq_fpga.plain import Plain
 
@@ -55,14 +59,18 @@ class Folding(Plain):
     """The folding of a whole network.
 
     Attributes:
-        interval: cycles between frames of the slowest node, by FINN's estimate.
+        interval: cycles between frames of the slowest node.
         bottleneck: name of that node.
+        bound: nodes within the budget can have no shorter interval; 0 where nobody asked.
+        prices: by resource, how many cycles of interval one more unit of it would save.
     """
 
     nodes: tuple[FoldedNode, ...]
     interval: int
     bottleneck: str
     resources: Resources
+    bound: int = 0
+    prices: Mapping[str, float] = Field(default_factory=dict)
 
     def over_budget(self, board: Board) -> list[str]:
         """Names of the resources of which more is needed than the board can give."""

@@ -6,7 +6,7 @@ monotone, so bisection over the intervals that foldings have finds the least, wi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,6 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array
 
 from sdq_fpga.cost.folding.choices import Choice
-from sdq_fpga.cost.folding.figures import Resources
 from sdq_fpga.errors import StageError
 
 __all__ = ["RESOURCES", "Chosen", "Program", "Stage"]
@@ -25,8 +24,9 @@ RESOURCES = ("lut", "ff", "bram18", "uram", "dsp")
 _SECONDS = 20.0  # for one call of the solver
 _FIRST = 1e6  # relative gap with which the first solution will do
 _TIGHT = 1e-4  # relative gap
-_TIE = 1e-3  # weight of resources where latency decides
-_OPTIMAL, _LIMIT, _INFEASIBLE = 0, 1, 2  # status of scipy.optimize.milp
+_TIE = 1e-3  # weight of all resources beside the shortest
+_AN_INTERVAL = 1.0  # of latency is worth as much as all of one resource
+_OPTIMAL, _INFEASIBLE = 0, 2  # status of scipy.optimize
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -90,30 +90,33 @@ class Program:
         self.stages = tuple(stages)
         self.budget = np.array([budget[name] for name in RESOURCES])
         # In shares of the budget; of what there is none of, one unit is too much.
-        self._scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
+        self.scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
+        self.limits = (self.budget > 0).astype(np.float64)
 
     # ---- what the foldings have --------------------------------------------------------------
 
     @cached_property
     def intervals(self) -> Integers:
-        """All intervals that a network may have, ascending: no stage can be faster than the first."""
+        """All intervals that a network may have, ascending; some stage can't do with less."""
         least = max(int(stage.cycles.min()) for stage in self.stages)
         found = np.unique(np.concatenate([stage.cycles for stage in self.stages]))
         return found[found >= least]
 
-    def total(self, chosen: Chosen) -> Resources:
-        """Resources of a choice."""
-        total = sum(
-            (stage.amounts[index] for stage, index in zip(self.stages, chosen.index, strict=True)),
-            np.zeros(len(RESOURCES)),
-        )
-        return Resources(**{n: int(v) for n, v in zip(RESOURCES, total, strict=True)})
+    def amounts(self, chosen: Chosen) -> Floats:
+        """[resources] of a choice, in order of ``RESOURCES``."""
+        pairs = zip(self.stages, chosen.index, strict=True)
+        found: Floats = np.sum([stage.amounts[index] for stage, index in pairs], axis=0)
+        return found
+
+    def filling(self, stage: Stage, interval: int) -> Floats:
+        """[choices] what filling the pipeline costs: an interval as much as ``_AN_INTERVAL``."""
+        found: Floats = stage.fill * stage.cycles / interval * _AN_INTERVAL
+        return found
 
     def interval(self, chosen: Chosen) -> int:
         """Cycles of the slowest stage."""
         return max(
-            int(stage.cycles[index])
-            for stage, index in zip(self.stages, chosen.index, strict=True)
+            int(stage.cycles[index]) for stage, index in zip(self.stages, chosen.index, strict=True)
         )
 
     # ---- solutions ---------------------------------------------------------------------------
@@ -131,11 +134,10 @@ class Program:
         return self._solve(interval, self._shares, _TIGHT, for_latency=False)
 
     def quickest_at(self, interval: int) -> Chosen | None:
-        """The choice that keeps an interval and fills the pipeline soonest; then the cheapest."""
+        """The choice that keeps an interval and fills the pipeline soon and cheaply."""
 
         def cost(stage: Stage, kept: Integers) -> Floats:
-            filling: Floats = stage.fill * stage.cycles[kept] / interval
-            return filling + _TIE * self._shares(stage, kept)
+            return self.filling(stage, interval)[kept] + self._shares(stage, kept)
 
         return self._solve(interval, cost, _TIGHT, for_latency=True)
 
@@ -181,53 +183,87 @@ class Program:
         upper = np.zeros((rows + len(RESOURCES), columns + 1))
         upper[:rows] = speed.toarray()
         upper[:rows, -1] = -1.0
-        upper[rows:, :-1] = (amounts * self._scale).T
+        upper[rows:, :-1] = (amounts * self.scale).T
         equal = np.c_[one.toarray(), np.zeros(rows)]
         found = linprog(
             np.r_[np.zeros(columns), 1.0],
             A_ub=upper,
-            b_ub=np.r_[np.zeros(rows), (self.budget > 0).astype(float)],
+            b_ub=np.r_[np.zeros(rows), self.limits],
             A_eq=equal,
             b_eq=np.ones(rows),
             method="highs",
         )
         if found.status != _OPTIMAL:
             return dict.fromkeys(RESOURCES, math.nan)
-        duals = -np.asarray(found.ineqlin.marginals)[rows:] * scale * self._scale
+        duals = -np.asarray(found.ineqlin.marginals)[rows:] * scale * self.scale
         return {name: max(0.0, float(dual)) for name, dual in zip(RESOURCES, duals, strict=True)}
 
     # ---- the solver --------------------------------------------------------------------------
 
+    def nearest_at(self, interval: int) -> Chosen:
+        """The choice that keeps an interval and exceeds the budget the least, in shares of it."""
+        kept = self._kept(interval, for_latency=False)
+        pairs = zip(self.stages, kept, strict=True)
+        shares = np.concatenate([self._shares(stage, where) for stage, where in pairs])
+        found = self._run(kept, np.r_[shares * _TIE, 1.0], _TIGHT, exceeding=True)
+        if found is None:
+            raise StageError(f"no folding has an interval of {interval} cycles", "ask for more")
+        return found
+
     def _shares(self, stage: Stage, kept: Integers) -> Floats:
-        shares: Floats = (stage.amounts[kept] * self._scale).sum(axis=1)
+        shares: Floats = (stage.amounts[kept] * self.scale).sum(axis=1)
         return shares
 
-    def _solve(self, interval: int, cost, gap: float, *, for_latency: bool) -> Chosen | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _solve(
+        self, interval: int, cost: Callable[[Stage, Integers], Floats], gap: float,
+        *, for_latency: bool,
+    ) -> Chosen | None:  # fmt: skip
+        kept = self._kept(interval, for_latency=for_latency)
+        if not all(map(len, kept)):
+            return None
+        pairs = zip(self.stages, kept, strict=True)
+        costs = np.concatenate([cost(stage, where) for stage, where in pairs])
+        return self._run(kept, costs, gap, exceeding=False)
+
+    def _kept(self, interval: int, *, for_latency: bool) -> list[Integers]:
+        """[choices] of each stage, those that keep an interval and may be the best."""
         kept = []
         for stage in self.stages:
-            fits = stage.cycles <= interval
-            fits &= (stage.amounts * self._scale <= 1).all(axis=1)
-            where = np.flatnonzero(fits)
-            if not len(where):
-                return None
+            where = np.flatnonzero(stage.cycles <= interval)
             what = stage.amounts[where]
             if for_latency and stage.fill:
                 what = np.c_[stage.cycles[where], what]
             kept.append(where[_undominated(what)])
+        return kept
+
+    def _run(
+        self, kept: list[Integers], costs: Floats, gap: float, *, exceeding: bool
+    ) -> Chosen | None:
+        """Solves for one of the kept choices of each stage.
+
+        Args:
+            kept: [choices] of each stage.
+            costs: of all of them; with ``exceeding``, also of the share of the budget that is
+                taken of whichever resource is the shortest, which may then be more than 1.
+            gap: relative gap with which a solution will do.
+            exceeding: see there.
+        """
         sizes = [len(each) for each in kept]
-        columns = sum(sizes)
-        one = csr_array(
-            (np.ones(columns), (np.repeat(np.arange(len(kept)), sizes), np.arange(columns)))
-        )
-        pairs = list(zip(self.stages, kept, strict=True))
-        shares = np.concatenate([s.amounts[k] * self._scale for s, k in pairs]).T
+        count = sum(sizes)
+        stage_of = np.repeat(np.arange(len(kept)), sizes)
+        one = csr_array((np.ones(count), (stage_of, np.arange(count))), (len(kept), len(costs)))
+        pairs = zip(self.stages, kept, strict=True)
+        shares = np.concatenate([stage.amounts[k] * self.scale for stage, k in pairs]).T
+        limits = self.limits
+        if exceeding:
+            shares, limits = np.c_[shares, -np.ones(len(RESOURCES))], np.zeros(len(RESOURCES))
         found = milp(
-            np.concatenate([cost(stage, where) for stage, where in pairs]),
-            integrality=np.ones(columns),
-            bounds=Bounds(0, 1),
+            costs,
+            integrality=np.arange(len(costs)) < count,
+            bounds=Bounds(0, np.where(np.arange(len(costs)) < count, 1, np.inf)),
             constraints=[
                 LinearConstraint(one, 1, 1),
-                LinearConstraint(shares, -np.inf, (self.budget > 0).astype(float)),
+                LinearConstraint(shares, -np.inf, limits),
             ],
             options={"time_limit": _SECONDS, "mip_rel_gap": gap},
         )
@@ -235,8 +271,7 @@ class Program:
             return None
         if found.x is None:
             raise StageError(
-                f"the folding for an interval of {interval} cycles was not found in {_SECONDS:g} s",
-                "ask for another frame rate",
+                f"no folding was found in {_SECONDS:g} s", "ask for another frame rate"
             )
         begins = np.cumsum([0, *sizes[:-1]])
         index = tuple(
@@ -248,9 +283,8 @@ class Program:
 
 def _undominated(what: Floats) -> Integers:
     """Indices of rows of which no other is at most as much in everything; equal ones once."""
-    order = np.lexsort(what.T[::-1])
     kept: list[int] = []
-    for row in order:
+    for row in np.lexsort(what.T[::-1]):
         if not kept or not (what[kept] <= what[row]).all(axis=1).any():
             kept.append(int(row))
-    return np.array(sorted(kept))
+    return np.array(sorted(kept), np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sdq_fpga.cost.node import HardwareNode
 
-__all__ = ["can_generate", "window_cycles"]
+__all__ = ["can_generate", "fill_of_windows", "window_cycles"]
 
 _LEAST_LINE_BUFFER = 2  # pixels
 _AFTER_ARRIVAL = 1  # cycles from a pixel's coming in to its being given
@@ -66,6 +66,12 @@ class _Shape:
         down, right = self.stride
         more = max(0, right - 1 - self.taps) + max(0, (down - 1) * self.image[1] - self.taps)
         return self.window + more * self.folds
+
+
+def fill_of_windows(node: HardwareNode) -> float:
+    """Share of the image that must have come in before the first window is complete."""
+    shape = _Shape.of(node)
+    return shape.window / (math.prod(shape.image) * shape.folds)
 
 
 def _is_whole(node: HardwareNode) -> bool:

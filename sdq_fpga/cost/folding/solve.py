@@ -1,0 +1,244 @@
+"""Chooses how parallel every node of a network is, within a board's budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.folding.choices import WINDOWS, Choice, choices, depthwise_choices, lut_unit
+from sdq_fpga.cost.folding.edges import Edge, improve
+from sdq_fpga.cost.folding.figures import USABLE_SHARE, Resources
+from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Program, Stage
+from sdq_fpga.cost.folding.windows import fill_of_windows
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.streams import insert_streams
+from sdq_fpga.errors import UserError
+
+__all__ = ["Solution", "apply_choice", "solve"]
+
+_WHOLE_FRAME = frozenset({"SdqGlobalPool_rtl", "SdqLabelSelect_rtl"})  # give when all has come in
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A folding of a network.
+
+    Attributes:
+        chosen: by node, its folding.
+        graph: the folded nodes with converters, and FIFOs of the least depth.
+        interval: cycles of the slowest node.
+        bound: no folding of the nodes within the budget has a shorter interval.
+        prices: by resource, how many cycles of interval one more unit would save.
+        resources: of the graph.
+    """
+
+    chosen: Mapping[str, Choice]
+    graph: HardwareGraph
+    interval: int
+    bound: int
+    prices: Mapping[str, float]
+    resources: Resources
+
+
+def solve(
+    graph: HardwareGraph, board: Board, clock_mhz: float, target_fps: float | None
+) -> Solution:
+    """Folds a network.
+
+    Without a target, the interval is the least that fits, then the pipeline fills the soonest, and
+    then it takes the least; with one, it takes the least that reaches it.
+
+    Args:
+        graph: the nodes, of any folding, without converters and FIFOs.
+        board: whose budget to keep.
+        clock_mhz: clock of the accelerator.
+        target_fps: frames per second to reach.
+
+    Raises:
+        UserError: the target can't be reached, or nothing fits the board.
+    """
+    stages = _stages(graph, board)
+    edges = _edges(graph, stages)
+    usable = {name: getattr(board.budget, name) * USABLE_SHARE for name in RESOURCES}
+    program = Program(stages, usable)
+    interval, bound = _interval(program, board, clock_mhz, target_fps)
+    for_latency = target_fps is None
+    # What stands between nodes takes room, too: it may be that the next interval has to do.
+    for each in (interval, *(int(n) for n in program.intervals if n > interval)):
+        start = program.quickest_at(each) if for_latency else program.cheapest_at(each)
+        if start is None:
+            continue
+        chosen, fits = improve(program, edges, start, each, board.dsp, for_latency=for_latency)
+        if fits:
+            return _solution(graph, board, program, chosen, bound)
+        if target_fps is not None:
+            break
+    raise UserError(
+        f"no folding for {board.name} leaves room for the converters and FIFOs between nodes",
+        "ask for fewer frames/s, use fewer bits or a larger board",
+    )
+
+
+def _solution(
+    graph: HardwareGraph, board: Board, program: Program, chosen: Chosen, bound: int
+) -> Solution:
+    named = {
+        name: choice
+        for stage, index in zip(program.stages, chosen.index, strict=True)
+        for name, choice in zip(stage.names, stage.choices[index], strict=True)
+    }
+    folded = insert_streams(
+        replace(graph, nodes=tuple(apply_choice(n, named[n.name]) for n in graph.nodes))
+    )
+    total = Resources(lut=0, bram18=0, uram=0, dsp=0)
+    for node in folded.nodes:
+        total += node_resources(node, board.dsp)
+    return Solution(named, folded, program.interval(chosen), bound, program.prices(), total)
+
+
+def apply_choice(node: HardwareNode, choice: Choice) -> HardwareNode:
+    """The node as it is chosen."""
+    unit = node if choice.op == node.op else lut_unit(node)
+    return unit.with_attributes(choice.attributes)
+
+
+# ---- stages -----------------------------------------------------------------------------------
+
+
+def _stages(graph: HardwareGraph, board: Board) -> list[Stage]:
+    """Groups a depthwise window generator with the node that takes its windows."""
+    readers = {name: node for node in graph.nodes for name in node.inputs}
+    taken: set[str] = set()
+    known: dict[object, tuple[tuple[Choice, ...], ...]] = {}
+    stages = []
+    for node in graph.nodes:
+        if node.name in taken:
+            continue
+        pair = node.op == WINDOWS and node.integer("depthwise")
+        nodes = (node, readers[node.outputs[0]]) if pair else (node,)
+        taken |= {each.name for each in nodes}
+        key = tuple((each.op, tuple(each.attributes.items()), each.narrow) for each in nodes)
+        if key not in known:
+            known[key] = (
+                tuple(depthwise_choices(*nodes, board))
+                if len(nodes) > 1
+                else tuple((each,) for each in choices(node, board))
+            )
+        names = tuple(each.name for each in nodes)
+        stages.append(Stage(names, nodes[-1].layer, known[key], _fill(node)))
+    return stages
+
+
+def _edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:
+    """The streams between stages."""
+    nodes = {node.name: node for node in graph.nodes}
+    stage_of = {name: number for number, stage in enumerate(stages) for name in stage.names}
+    widths: dict[tuple[int, int, bool], list[tuple[int, ...]]] = {}
+
+    def elements(name: str, port: int, *, out: bool) -> tuple[int, ...]:
+        """Of each choice of the node's stage."""
+        stage = stages[stage_of[name]]
+        key = id(stage.choices), stage.names.index(name), out
+        if key not in widths:
+            ports = output_ports if out else input_ports
+            folded = (apply_choice(nodes[name], choice[key[1]]) for choice in stage.choices)
+            widths[key] = list(zip(*([p.elements for p in ports(n)] for n in folded), strict=True))
+        return widths[key][port]
+
+    makers = {stream: (n.name, k) for n in graph.nodes for k, stream in enumerate(n.outputs)}
+    edges = []
+    for node in graph.nodes:
+        for index, (stream, port) in enumerate(zip(node.inputs, input_ports(node), strict=True)):
+            taken = elements(node.name, index, out=False)
+            sink = stage_of[node.name]
+            if stream not in makers:
+                edges.append(Edge(None, sink, port, taken=taken))
+                continue
+            name, k = makers[stream]
+            source = stage_of[name]
+            if source != sink:
+                edges.append(Edge(source, sink, port, elements(name, k, out=True), taken))
+        for index, (stream, port) in enumerate(zip(node.outputs, output_ports(node), strict=True)):
+            if stream in graph.outputs:
+                given = elements(node.name, index, out=True)
+                edges.append(Edge(stage_of[node.name], None, port, given))
+    return edges
+
+
+def _fill(node: HardwareNode) -> float:
+    """Share of a node's frame that goes by before its first output."""
+    match node.op:
+        case "ConvolutionInputGenerator_rtl":
+            return fill_of_windows(node)
+        case "MVAU_rtl":
+            return 1 / node.product("numInputVectors")
+        case "SdqMvuLut_rtl":
+            return 1 / node.product("shape")
+        case _:
+            return float(node.op in _WHOLE_FRAME)
+
+
+# ---- the choice -------------------------------------------------------------------------------
+
+
+def _interval(
+    program: Program, board: Board, clock_mhz: float, target_fps: float | None
+) -> tuple[int, int]:
+    """The interval to keep, and a bound: nodes alone can't have a shorter one."""
+    hertz = clock_mhz * 1e6
+    if target_fps is not None:
+        interval = int(hertz / target_fps)
+        if interval < program.intervals[0]:
+            raise UserError(*_too_fast(program, hertz, clock_mhz, target_fps))
+        if program.any_at(interval) is not None:
+            return interval, interval
+    best, bound = program.least_interval()
+    if best is None:
+        short = _short(program, int(program.intervals[-1]))
+        raise UserError(
+            f"the network does not fit {board.name} even fully folded: {short}",
+            "use fewer bits, a smaller network or a larger board",
+        )
+    if target_fps is not None:
+        raise UserError(
+            f"{target_fps:g} frames/s do not fit {board.name}: {_short(program, interval)}",
+            f"ask for at most {int(hertz / best)} frames/s, or use fewer bits or a larger board",
+        )
+    return best, bound
+
+
+def _too_fast(
+    program: Program, hertz: float, clock_mhz: float, target_fps: float
+) -> tuple[str, str]:
+    slowest = max(program.stages, key=lambda stage: int(stage.cycles.min()))
+    cycles = int(slowest.cycles.min())
+    return (
+        f"no folding reaches {target_fps:g} frames/s at {clock_mhz:g} MHz: {slowest.names[-1]} of "
+        f"layer '{slowest.layer}' takes {cycles} cycles a frame at its most parallel",
+        f"ask for at most {int(hertz / cycles)} frames/s, or raise the clock",
+    )
+
+
+def _short(program: Program, interval: int) -> str:
+    """Says what there is too little of, and which layer takes the most of it."""
+    nearest = program.nearest_at(interval)
+    amounts = program.amounts(nearest)
+    over = [
+        (name, int(amount), int(budget))
+        for name, amount, budget in zip(RESOURCES, amounts, program.budget, strict=True)
+        if amount > budget
+    ]
+    said = ", ".join(f"{name} ({amount} of {budget} usable)" for name, amount, budget in over)
+    column = RESOURCES.index(max(over, key=lambda each: each[1] / max(each[2], 1))[0])
+    stage, most = max(
+        (
+            (stage, float(stage.amounts[index, column]))
+            for stage, index in zip(program.stages, nearest.index, strict=True)
+        ),
+        key=lambda each: each[1],
+    )
+    return (
+        f"too little {said}; layer '{stage.layer}' ({stage.names[-1]}) takes the most "
+        f"{RESOURCES[column]}, {most:.0f}"
+    )
