@@ -32,7 +32,7 @@ def matrix(a: int, w: int, rows: int, columns: int, pe: int, simd: int, *, lut: 
     return node(
         "MVAU_rtl", **sizes, inputDataType=f"UINT{a}", weightDataType=f"INT{w}", accDataType=out,
         outputDataType=out, mem_mode="internal_decoupled", runtime_writeable_weights=0,
-        narrow=True,
+        numInputVectors=(1, 8, 8), narrow=True,
     )  # fmt: skip
 
 
