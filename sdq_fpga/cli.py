@@ -203,17 +203,72 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 
 @main.command()
 @_debug
+@click.option(
+    "--board", "board_name", required=True, help="A board's name, or a path to your own YAML."
+)
+@click.option(
+    "--flow",
+    "flow_name",
+    default="digits-cnn",
+    show_default=True,
+    help="A flow's name, or a path to your own YAML.",
+)
+@click.option("--policy", "policy_file", type=_FILE, help="Bits of the flow's layers.")
+@click.option(
+    "--bits", type=click.IntRange(2, 8), default=4, show_default=True, help="Bits without a policy."
+)
+@click.option("--model", type=_FILE, help="A QONNX model instead of a flow.")
+@click.option("--input-type", help="Type of the model's inputs, such as UINT8 or FIXED<8,4>.")
+@click.option("--target-fps", type=click.FloatRange(min=0, min_open=True), help="[the most]")
+@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), help="[the board's]")
+@_as_json
+def simulate(as_json: bool, **stated: Any) -> None:
+    r"""Foretell latency, frame rate and resources of a design, before anything is trained.
+
+    \b
+    Examples:
+      sdq-fpga simulate --board zcu104 --bits 3
+      sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --policy policy.json
+      sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
+    """
+    board = load_board(stated["board_name"])
+    clock_mhz = _clock(stated, board)
+    progress = ConsoleProgress(Console(stderr=True))
+    progress.note("loading FINN and torch ...")
+    from sdq_fpga.cost.estimate import estimate  # noqa: PLC0415
+    from sdq_fpga.report.estimate import print_estimate  # noqa: PLC0415
+    from sdq_fpga.stages.untrained import hardware_of_flow, hardware_of_model  # noqa: PLC0415
+
+    if stated["model"] is not None:
+        if stated["policy_file"] is not None:
+            raise UserError("--policy has no meaning with --model", "leave one of them out")
+        graph = hardware_of_model(stated["model"], stated["input_type"], board)
+    else:
+        policy_file = stated["policy_file"]
+        policy = None if policy_file is None else Policy.from_file(policy_file)
+        graph = hardware_of_flow(load_flow(stated["flow_name"]), policy, stated["bits"], board)
+    with progress.task("fold and time", 1) as advance:
+        found = estimate(graph, board, clock_mhz, stated["target_fps"])
+        advance(1)
+    if as_json:
+        click.echo(found.to_bytes().decode(), nl=False)
+    else:
+        print_estimate(found, _stdout())
+
+
+@main.command()
+@_debug
 @click.argument("run_directory", metavar="RUN", type=_DIRECTORY)
 @click.option("--images", type=click.IntRange(4), default=100, show_default=True)
 @click.option("--stall", type=click.FloatRange(0, 0.99), default=0.3, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @_cache
 @_as_json
-def simulate(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> None:
+def verify(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> None:
     r"""Simulate the RTL of a finished build again, with other images, stalls or seed.
 
     \b
-    Example: sdq-fpga simulate runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
+    Example: sdq-fpga verify runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
     """
     progress = _loading(cache)
     from sdq_fpga.report.table import simulation_table  # noqa: PLC0415

@@ -167,7 +167,7 @@ def test_run_directory_of_something_else(terminal):
 
 
 def test_simulate_of_no_build(terminal):
-    one_sentence(terminal.run("simulate", "nowhere"), 2, "nowhere", "not the directory of a build")
+    one_sentence(terminal.run("verify", "nowhere"), 2, "nowhere", "not the directory of a build")
 
 
 def test_full_disk_then_room(terminal):
@@ -224,7 +224,7 @@ def test_doctor_without_a_compiler(terminal):
     assert terminal.run("doctor").code == 0
 
 
-@pytest.mark.parametrize("command", ["build", "search", "simulate", "boards", "doctor"])
+@pytest.mark.parametrize("command", ["build", "search", "simulate", "verify", "boards", "doctor"])
 def test_help_shows_an_example(terminal, command):
     done = terminal.run(command, "--help")
     assert done.code == 0

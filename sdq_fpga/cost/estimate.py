@@ -1,0 +1,282 @@
+"""What a design will be like, before anything is trained: the table of ``sdq-fpga simulate``."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from pydantic import Field
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.dsp import lanes
+from sdq_fpga.cost.folding.cycles import node_cycles
+from sdq_fpga.cost.folding.figures import USABLE_SHARE, Resources
+from sdq_fpga.cost.folding.program import RESOURCES
+from sdq_fpga.cost.folding.solve import Solution, solve
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.ports import Port, input_ports, output_ports
+from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.streams import FIFO
+from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.plain import Plain
+
+__all__ = ["Estimate", "LayerEstimate", "Roofline", "estimate"]
+
+_FRAMES = 4
+_MATRIX = frozenset({"MVAU_rtl", "SdqMvuLut_rtl", "SdqDepthwise_rtl"})
+
+
+class LayerEstimate(Plain):
+    """All nodes of one layer.
+
+    Attributes:
+        layer: name of the layer.
+        weight_bits: of its weights; 0 if it has none.
+        activation_bits: of the values that come in.
+        unit: "DSP" or "LUT", what its products are made of; "" if it has none.
+        pe: of the node with the products, or of the slowest.
+        simd: likewise.
+        cycles: of its slowest node, for a frame.
+        busy: share of the network's interval for which that node works.
+        resources: of all its nodes.
+        share: of what is usable of whatever it takes the most of.
+        takes: the resource of which it takes that share.
+    """
+
+    layer: str
+    weight_bits: int
+    activation_bits: int
+    unit: str
+    pe: int
+    simd: int
+    cycles: int
+    busy: float
+    resources: Resources
+    share: float
+    takes: str
+
+
+class Roofline(Plain):
+    """How fast the board could be, whatever the network's shapes.
+
+    Attributes:
+        products: multiplications of a frame.
+        a_second: multiplications that the design does in a second.
+        dsp_roof: what all usable DSP slices could do at these bits; 0 if none has any.
+        share: of that roof that the design reaches; above 1 where LUTs multiply, too.
+        input_bits: that come in for a frame.
+        output_bits: that go out.
+        stream_roof: frames in a second that the streams at both ends could carry.
+    """
+
+    products: int
+    a_second: float
+    dsp_roof: float
+    share: float
+    input_bits: int
+    output_bits: int
+    stream_roof: float
+
+
+class Estimate(Plain):
+    """A design that has not been built.
+
+    Attributes:
+        board: name of the board.
+        clock_mhz: clock of the accelerator.
+        layers: in order of the data.
+        interval: cycles between frames, by the timing model, with FIFOs that are deep enough.
+        latency: cycles of a frame through the empty pipeline, likewise.
+        frames_per_second: at that clock.
+        bound: no folding of the nodes within the budget has a shorter interval.
+        resources: of everything, with FIFOs of the least depth.
+        usable: of each resource.
+        prices: cycles of interval that one more unit of each would save.
+        roofline: what the board could do.
+        advice: what to change first.
+    """
+
+    board: str
+    clock_mhz: float
+    layers: tuple[LayerEstimate, ...]
+    interval: float
+    latency: int
+    frames_per_second: float
+    bound: int
+    resources: Resources
+    usable: Mapping[str, int]
+    prices: Mapping[str, float]
+    roofline: Roofline
+    advice: tuple[str, ...] = Field(default=())
+
+
+def estimate(
+    graph: HardwareGraph, board: Board, clock_mhz: float, target_fps: float | None
+) -> Estimate:
+    """Folds a network and times it.
+
+    Args:
+        graph: the nodes, of any folding, without converters and FIFOs.
+        board: whose budget to keep.
+        clock_mhz: clock of the accelerator.
+        target_fps: frames per second to reach; None for the fastest that fits.
+
+    Raises:
+        UserError: the target can't be reached, or nothing fits the board.
+    """
+    solution = solve(graph, board, clock_mhz, target_fps)
+    pipeline = Pipeline(solution.graph)
+    schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
+    usable = {name: int(getattr(board.budget, name) * USABLE_SHARE) for name in RESOURCES}
+    layers = _layers(solution.graph, board, usable, schedule.interval)
+    hertz = clock_mhz * 1e6
+    return Estimate(
+        board=board.name,
+        clock_mhz=clock_mhz,
+        layers=layers,
+        interval=schedule.interval,
+        latency=schedule.latency,
+        frames_per_second=hertz / schedule.interval,
+        bound=solution.bound,
+        resources=solution.resources,
+        usable=usable,
+        prices=dict(solution.prices),
+        roofline=_roofline(solution.graph, board, usable, hertz, schedule.interval),
+        advice=tuple(_advice(solution, layers, usable, schedule.interval, target_fps)),
+    )
+
+
+def _layers(
+    graph: HardwareGraph, board: Board, usable: Mapping[str, int], interval: float
+) -> tuple[LayerEstimate, ...]:
+    by_layer: dict[str, list[HardwareNode]] = {}
+    for node in graph.nodes:
+        by_layer.setdefault(node.layer, []).append(node)
+    return tuple(_layer(name, nodes, board, usable, interval) for name, nodes in by_layer.items())
+
+
+def _layer(
+    name: str,
+    nodes: list[HardwareNode],
+    board: Board,
+    usable: Mapping[str, int],
+    interval: float,
+) -> LayerEstimate:
+    total = sum(
+        (node_resources(node, board.dsp) for node in nodes),
+        Resources(lut=0, bram18=0, uram=0, dsp=0),
+    )
+    shares = {each: getattr(total, each) / usable[each] for each in RESOURCES if usable[each]}
+    takes = max(shares, key=lambda each: shares[each])
+    slowest = max((n for n in nodes if n.op != FIFO), key=node_cycles, default=nodes[0])
+    matrix = next((node for node in nodes if node.op in _MATRIX), None)
+    shown = matrix or slowest
+    return LayerEstimate(
+        layer=name,
+        weight_bits=_weight_bits(matrix) if matrix else 0,
+        activation_bits=input_ports(shown)[0].bits,
+        unit=_unit(matrix) if matrix else "",
+        pe=shown.integer("PE", 1),
+        simd=shown.integer("SIMD", 1),
+        cycles=node_cycles(slowest),
+        busy=node_cycles(slowest) / interval,
+        resources=total,
+        share=shares[takes],
+        takes=takes,
+    )
+
+
+def _weight_bits(node: HardwareNode) -> int:
+    return node.bits("weightDataType" if node.op == "MVAU_rtl" else "weight_type")
+
+
+def _unit(node: HardwareNode) -> str:
+    if node.op == "SdqDepthwise_rtl":
+        return "DSP" if node.text("resType") == "dsp" else "LUT"
+    return "DSP" if node.op == "MVAU_rtl" else "LUT"
+
+
+def _products(node: HardwareNode) -> int:
+    """Multiplications of a frame."""
+    if node.op == "SdqDepthwise_rtl":
+        return node.product("shape") * node.integer("taps")
+    vectors = node.product("numInputVectors" if node.op == "MVAU_rtl" else "shape")
+    return vectors * node.integer("MW") * node.integer("MH")
+
+
+def _roofline(
+    graph: HardwareGraph, board: Board, usable: Mapping[str, int], hertz: float, interval: float
+) -> Roofline:
+    units = [node for node in graph.nodes if node.op in _MATRIX]
+    products = sum(map(_products, units))
+    # Slices and cycles that all products would take, if every lane of every slice had one.
+    slices = sum(
+        _products(node)
+        / lanes(board.dsp, _weight_bits(node), input_ports(node)[0].bits, narrow=node.narrow)
+        for node in units
+    )
+    roof = products * usable["dsp"] * hertz / slices if slices else 0.0
+    ports = {name: port for n in graph.nodes for name, port in _ends(graph, n)}
+    into = sum(math.prod(ports[name].shape) * ports[name].bits for name in graph.inputs)
+    out = sum(math.prod(ports[name].shape) * ports[name].bits for name in graph.outputs)
+    beats = max(ports[name].beats for name in (*graph.inputs, *graph.outputs))
+    done = products * hertz / interval
+    return Roofline(
+        products=products,
+        a_second=done,
+        dsp_roof=roof,
+        share=done / roof if roof else 0.0,
+        input_bits=into,
+        output_bits=out,
+        stream_roof=hertz / beats,
+    )
+
+
+def _ends(graph: HardwareGraph, node: HardwareNode) -> Iterator[tuple[str, Port]]:
+    yield from (
+        pair for pair in zip(node.inputs, input_ports(node), strict=True) if pair[0] in graph.inputs
+    )
+    yield from (
+        pair
+        for pair in zip(node.outputs, output_ports(node), strict=True)
+        if pair[0] in graph.outputs
+    )
+
+
+def _advice(
+    solution: Solution,
+    layers: tuple[LayerEstimate, ...],
+    usable: Mapping[str, int],
+    interval: float,
+    target_fps: float | None,
+) -> Iterable[str]:
+    slowest = max(layers, key=lambda each: each.cycles)
+    if target_fps is not None:
+        scarce = max(
+            (name for name in RESOURCES if usable[name]),
+            key=lambda name: getattr(solution.resources, name) / usable[name],
+        )
+        share = getattr(solution.resources, scarce) / usable[scarce]
+        yield (
+            f"the target takes {share:.0%} of the usable {scarce}; without --target-fps the "
+            "design is as fast as the board allows"
+        )
+        return
+    worth = {name: solution.prices[name] * usable[name] for name in RESOURCES}
+    scarce = max(worth, key=lambda name: worth[name])
+    if not worth[scarce] > 0:
+        yield (
+            f"no resource holds the design up: layer '{slowest.layer}' is as parallel as it can "
+            f"be, at {slowest.cycles:,} cycles a frame"
+        )
+        return
+    most = max(layers, key=lambda each: getattr(each.resources, scarce))
+    amount = getattr(most.resources, scarce)
+    yield (
+        f"{scarce} holds the design up: 1 % more of it would save about "
+        f"{worth[scarce] / 100 / interval:.1%} of the interval; layer '{most.layer}' takes the "
+        f"most, {amount:,} of {usable[scarce]:,} usable"
+    )
+    if most.weight_bits > 1:
+        yield (
+            f"try fewer bits there first: its {most.weight_bits}-bit weights and "
+            f"{most.activation_bits}-bit inputs decide what a product costs"
+        )

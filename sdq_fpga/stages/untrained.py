@@ -1,0 +1,90 @@
+"""The hardware graph of a network that has not been trained, for the hardware model."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import nn
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.limits import check_bits
+from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.flow import Flow
+from sdq_fpga.lower.brevitas_net import to_brevitas
+from sdq_fpga.lower.describe import describe
+from sdq_fpga.lower.export import write_qonnx
+from sdq_fpga.lower.finn_session import finn_session
+from sdq_fpga.lower.hardware import to_hardware
+from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
+from sdq_fpga.nets import make_net
+from sdq_fpga.nets.layers import frame_shape, quant_layers
+from sdq_fpga.policy import LayerBits, Policy
+
+__all__ = ["hardware_of_flow", "hardware_of_model"]
+
+
+def hardware_of_model(path: Path, input_type: str | None, board: Board) -> HardwareGraph:
+    """The nodes of a QONNX model, unfolded.
+
+    Args:
+        path: the model.
+        input_type: type of its inputs, where the model does not say.
+        board: decides which matrix-vector units are possible.
+
+    Raises:
+        UserError: the model can't be read, or has an operator that hardware lacks.
+    """
+    network, _ = read_qonnx(load_qonnx(path, input_type))
+    with TemporaryDirectory() as scratch, finn_session(Path(scratch), Path(scratch) / "finn.log"):
+        return describe(to_hardware(network, board.dsp))
+
+
+def hardware_of_flow(flow: Flow, policy: Policy | None, bits: int, board: Board) -> HardwareGraph:
+    """The nodes of a flow's network, unfolded, with random weights.
+
+    Weights fill their range and normalisations differ from channel to channel, as they do after
+    training: what is alike would cost less.
+
+    Args:
+        flow: the recipe.
+        policy: bits of every layer.
+        bits: of all weights and activations, without a policy.
+        board: decides which matrix-vector units are possible.
+
+    Raises:
+        UserError: the policy is for another network, or the hardware lacks its bits.
+    """
+    net = make_net(flow.network)
+    layers = quant_layers(net)
+    if policy is None:
+        policy = Policy(
+            network=flow.name,
+            layers=tuple(
+                LayerBits(
+                    shape=layer.shape,
+                    weight_bits=bits,
+                    activation_bits=None if layer.activation is None else bits,
+                )
+                for layer in layers
+            ),
+        )
+    policy.check_network(flow.name, tuple(layer.shape for layer in layers))
+    check_bits(policy, [layer.activation is not None for layer in layers])
+    _fill(net, [layer.weight for layer in layers])
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.onnx"
+        write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
+        return hardware_of_model(path, None, board)
+
+
+def _fill(net: nn.Module, weights: list[str]) -> None:
+    """Draws weights and normalisations, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name in weights:
+            weight = net.get_submodule(name).get_parameter("weight")
+            weight.uniform_(-1, 1, generator=generator)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.weight.uniform_(0.05, 0.15, generator=generator)
+                module.bias.uniform_(0.2, 0.5, generator=generator)
