@@ -1,0 +1,370 @@
+"""Compares our folding with FINN's automatic one and with published hand-made ones.
+
+    python benchmarks/folding_comparison.py --out docs/folding.md
+
+Networks, bits, clock and board are the same on both sides, and so are the models that give the
+interval (``sdq_fpga/cost/timing``) and the resources (``sdq_fpga/cost/resources``).
+"""
+
+import copy
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+from finn_examples import Design, Designs, hand_made, read_designs
+from finn_folding import asked_automatic, best_automatic, slowest
+from folding_networks import hardware_of
+from qonnx.core.modelwrapper import ModelWrapper
+
+from sdq_fpga.board import Board, Budget, load_board
+from sdq_fpga.cost.folding import USABLE_SHARE, Resources
+from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.errors import UserError
+from sdq_fpga.lower.describe import describe
+from sdq_fpga.lower.finn_session import finn_session
+from sdq_fpga.lower.folding import fold
+from sdq_fpga.lower.streams import insert_streams
+from sdq_fpga.progress import SilentProgress
+
+_RESOURCES = ("lut", "ff", "dsp", "bram18", "uram")
+_NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM18", "uram": "URAM"}
+_ONLY_HERE = Path(__file__).parent / "data"  # boards that do not ship
+_FRAMES = 3
+_ROUNDS = 6  # in which the budget asked for is brought to what is kept
+_SEVEN_FPS = 3000.0
+_SEVEN_MHZ = 100.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        whose: whose folding it is, and what budget it had.
+        interval: cycles between frames, by the timing model, with FIFOs of any depth.
+        found: resources with width converters, FIFOs of the least depth.
+        budget: what it could have taken; None for a hand-made one.
+        bottleneck: slowest node, in words.
+        ratio: our frames/s over theirs, in our rows.
+        why: why we are not ahead, where we are not.
+    """
+
+    network: str
+    board: str
+    bits: str
+    whose: str
+    clock_mhz: float
+    interval: float
+    found: Resources
+    budget: Resources
+    bottleneck: str
+    ratio: float | None = None
+    why: str = ""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.clock_mhz * 1e6 / self.interval
+
+    def limit(self) -> tuple[str, float]:
+        """The resource of which it takes the largest share of its budget, and the share."""
+        shares = {
+            name: getattr(self.found, name) / getattr(self.budget, name)
+            for name in _RESOURCES
+            if getattr(self.budget, name)
+        }
+        return max(shares.items(), key=lambda each: each[1])
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A line of the table for which there is no folding, and why."""
+
+    network: str
+    board: str
+    bits: str
+    whose: str
+    clock_mhz: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network on one board.
+
+    Attributes:
+        model: hardware graph before folding.
+    """
+
+    title: str
+    bits: tuple[int, int]
+    board: Board
+    clock_mhz: float
+    model: ModelWrapper
+
+    def row(self, whose: str, folded: ModelWrapper, budget: Resources) -> Row:
+        """Times a graph that has its width converters and FIFOs, and counts its resources."""
+        pipeline = Pipeline(describe(folded))
+        timed = pipeline.time(dict.fromkeys(pipeline.widths(), 0), frames=_FRAMES)
+        return Row(
+            *self._labels(whose),
+            interval=timed.interval,
+            found=_resources(folded, self.board),
+            budget=budget,
+            bottleneck=_bottleneck(folded),
+        )
+
+    def missing(self, whose: str, why: str) -> Missing:
+        """The line for which there is no folding."""
+        return Missing(*self._labels(whose), why)
+
+    def _labels(self, whose: str) -> tuple[str, str, str, str, float]:
+        bits = "/".join(map(str, self.bits))
+        return self.title, self.board.name, bits, whose, self.clock_mhz
+
+    def usable(self) -> Resources:
+        """What of the board may be taken."""
+        budget = self.board.budget
+        return Resources(**{name: int(getattr(budget, name) * USABLE_SHARE) for name in _RESOURCES})
+
+    def ours(self, budget: Resources, fps: float | None = None) -> ModelWrapper:
+        """Our folding, with width converters and FIFOs.
+
+        The folding prices nodes alone. Where it takes too much with converters, or by the fitted
+        model, it is asked to take less.
+
+        Raises:
+            UserError: nothing fits the budget.
+        """
+        asked = {name: float(getattr(budget, name)) for name in _RESOURCES}
+        for _ in range(_ROUNDS):
+            folded, _ = fold(
+                copy.deepcopy(self.model),
+                self._with_budget(asked),
+                self.clock_mhz,
+                fps,
+                SilentProgress(),
+            )
+            found = _resources(folded, self.board)
+            over = [name for name in _RESOURCES if getattr(found, name) > getattr(budget, name)]
+            if not over:
+                return folded
+            for name in over:
+                asked[name] *= 0.99 * getattr(budget, name) / getattr(found, name)
+        said = ", ".join(f"{getattr(found, name)} {_NAMES[name]}" for name in over)
+        raise UserError(
+            f"{self.title} on {self.board.name}: our folding takes {said}, more than its budget, "
+            f"also after {_ROUNDS} rounds",
+            "look at what it is priced with",
+        )
+
+    def _with_budget(self, usable: dict[str, float]) -> Board:
+        """The board, with as much more that the usable share of it is the budget."""
+        whole = {
+            name: max(name != "uram", math.ceil(amount / USABLE_SHARE))
+            for name, amount in usable.items()
+        }
+        return self.board.model_copy(update={"budget": Budget(**whole)})
+
+
+def _resources(folded: ModelWrapper, board: Board) -> Resources:
+    total = Resources(lut=0, bram18=0, uram=0, dsp=0)
+    for node in describe(folded).nodes:
+        total += node_resources(node, board.dsp)
+    return total
+
+
+def _bottleneck(folded: ModelWrapper) -> str:
+    return max(folded.graph.node, key=lambda node: slowest(folded, {node.name})).name
+
+
+def _fits(found: Resources, budget: Resources) -> bool:
+    return all(getattr(found, name) <= getattr(budget, name) for name in _RESOURCES)
+
+
+# ---- the comparisons --------------------------------------------------------------------------
+
+
+def _against_hand(case: Case, design: Design) -> list[Row | Missing]:
+    """The hand-made design, and ours with what it takes."""
+    folded = insert_streams(hand_made(case.model, design))
+    theirs = case.row("hand-made (finn-examples)", folded, case.usable())
+    return [theirs, _our_row(case, "ours, at what hand-made takes", theirs, theirs.found)]
+
+
+def _against_automatic(case: Case) -> list[Row | Missing]:
+    """FINN's automatic folding, and ours, for the usable share of the board."""
+    usable = case.usable()
+
+    def fits(folded: ModelWrapper) -> bool:
+        return _fits(_resources(insert_streams(copy.deepcopy(folded)), case.board), usable)
+
+    found = best_automatic(case.model, fits)
+    if found is None:
+        whose = "SetFolding, whole board"
+        theirs: Row | Missing = case.missing(whose, "None of its foldings fits the board.")
+    else:
+        whose = f"SetFolding, whole board ({found.setting})"
+        theirs = case.row(whose, insert_streams(copy.deepcopy(found.model)), usable)
+    return [theirs, _our_row(case, "ours, whole board", theirs, usable)]
+
+
+def _asked(case: Case, fps: float) -> list[Row | Missing]:
+    """FINN's automatic folding and ours, both for a rate: what it takes is the question."""
+    usable = case.usable()
+    rows: list[Row | Missing] = [
+        case.row(f"SetFolding, {fps:,.0f} frames/s asked ({each.setting})", folded, usable)
+        for each in asked_automatic(case.model, int(case.clock_mhz * 1e6 / fps))
+        for folded in (insert_streams(copy.deepcopy(each.model)),)
+    ]
+    ours = case.ours(usable, fps)
+    return [*rows, case.row(f"ours, {fps:,.0f} frames/s asked", ours, usable)]
+
+
+def _our_row(case: Case, whose: str, theirs: Row | Missing, budget: Resources) -> Row | Missing:
+    try:
+        folded = case.ours(budget)
+    except UserError as error:
+        return case.missing(whose, f"None is found: {error}.")
+    row = case.row(whose, folded, budget)
+    if isinstance(theirs, Missing):
+        return row
+    row = replace(row, ratio=row.fps / theirs.fps)
+    return replace(row, why=_why(row, theirs)) if row.fps <= theirs.fps else row
+
+
+def _why(row: Row, theirs: Row) -> str:
+    name, share = row.limit()
+    if share > 0.9:
+        return (
+            f"Ours takes {share:.0%} of the {_NAMES[name]} that it may, with {row.bottleneck} the "
+            f"slowest; theirs has {theirs.bottleneck}."
+        )
+    return (
+        f"Ours leaves resources over ({share:.0%} of {_NAMES[name]}): the next faster folding of "
+        f"{row.bottleneck} was found to be too large."
+    )
+
+
+# ---- the table --------------------------------------------------------------------------------
+
+
+def _table(rows: list[Row | Missing], designs: Designs) -> str:
+    heads = (
+        "network", "board", "bits", "MHz", "folding", "interval", "frames/s", "LUT", "FF", "DSP",
+        "BRAM18", "URAM", "limit", "ours/theirs", "where we are not ahead",
+    )  # fmt: skip
+    lines = [
+        *_INTRODUCTION.format(repository=designs.repository, commit=designs.commit).splitlines(),
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
+    ]
+    for row in rows:
+        labels = row.network, row.board, row.bits, f"{row.clock_mhz:g}", row.whose
+        if isinstance(row, Missing):
+            lines.append("| " + " | ".join((*labels, *("-",) * 9, row.why)) + " |")
+            continue
+        name, share = row.limit()
+        cells = (
+            *labels,
+            f"{row.interval:,.0f}", f"{row.fps:,.0f}",
+            *(f"{getattr(row.found, each):,}" for each in _RESOURCES),
+            f"{_NAMES[name]} {share:.0%}", "" if row.ratio is None else f"{row.ratio:.2f}", row.why,
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+_INTRODUCTION = """\
+# Folding compared
+
+Made by `python benchmarks/folding_comparison.py`. Ours is compared with FINN's automatic
+folding (SetFolding of finn-plus) and with the foldings that {repository}
+publishes (commit {commit}; numbers in
+`benchmarks/data/finn_examples.yaml`). Both sides have the same network, bits, board and
+clock, are made of the same nodes, and are judged by the same models: the interval by our
+timing model with FIFOs of any depth, resources by our fitted model, with width converters
+and with FIFOs of the least depth. Neither figure is FINN's estimate, nor what FINN's own
+HLS nodes would take. Weights are random.
+
+- *Hand-made*: PE and SIMD of matrix-vector units, window generators, padding and
+  thresholds as published, in DSP slices or LUTs as published. Where FINN has thresholds
+  inside the matrix-vector unit, ours behind it have its PE. Where our graph has nodes of
+  which the published folding says nothing (max pools, padding of the first layer, thresholds
+  of the global average), they get the least parallelism that does not slow the rest. Ours
+  gets as its budget exactly what that design takes by our model, of each resource.
+- *SetFolding* is driven by bisection of its target to the fastest folding that fits 80 % of
+  the board, which is ours to take as well. The best of eight settings is shown: units of
+  DSP slices, or of LUTs up to 4 bits, with each of four limits of the width of weights.
+  Operators that FINN lacks get the least parallelism that keeps up with its target.
+- *limit* is the resource of which a folding takes the largest share of its budget: of 80 %
+  of the board, or of what the hand-made design takes.
+- The published MobileNetV1 does not pad its first convolution; ours does, on both sides.
+- The seven layers are 3x3 convolutions of 32, 32, 64, 64, 128 and 256 channels with strides
+  1, 1, 2, 1, 2 and 2, a global average and a linear layer.
+"""
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write as well.")
+@click.option("--only", multiple=True, help="Names of designs, or NAME:BOARD; seven-layer.")
+def main(out: Path | None, only: tuple[str, ...]) -> None:
+    """Makes the table of foldings."""
+    designs = read_designs()
+    rows: list[Row | Missing] = []
+
+    def compare(name: str, board: str, what: Callable[[Path, Path], list[Row | Missing]]) -> None:
+        if only and name not in only and f"{name}:{board}" not in only:
+            return
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            scratch = Path(directory)
+            found = what(scratch, scratch / "finn.log")
+        click.echo(f"{name} for {board}: {time.monotonic() - began:.0f} s", err=True)
+        rows.extend(found)
+
+    for design in designs.designs:
+        for board_name, clock in design.clock_mhz.items():
+            board = _board(board_name)
+
+            def published(
+                scratch: Path,
+                log: Path,
+                design: Design = design,
+                board: Board = board,
+                clock: float = clock,
+            ) -> list[Row | Missing]:
+                model = hardware_of(design.network, design.bits, board, scratch, log)
+                case = Case(design.title, design.bits, board, clock, model)
+                with finn_session(scratch, log):
+                    return [*_against_hand(case, design), *_against_automatic(case)]
+
+            compare(design.name, board_name, published)
+
+    def seven(scratch: Path, log: Path) -> list[Row | Missing]:
+        board = load_board("zcu104")
+        model = hardware_of("seven", (2, 2), board, scratch, log)
+        case = Case("seven-layer CNN, 32x32x3", (2, 2), board, _SEVEN_MHZ, model)
+        with finn_session(scratch, log):
+            return _asked(case, _SEVEN_FPS)
+
+    compare("seven-layer", "zcu104", seven)
+    text = _table(rows, designs)
+    click.echo(text)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+
+
+def _board(name: str) -> Board:
+    own = _ONLY_HERE / f"{name}.yaml"
+    return load_board(str(own) if own.is_file() else name)
+
+
+if __name__ == "__main__":
+    main()
