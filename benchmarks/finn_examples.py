@@ -15,6 +15,7 @@ from onnx import NodeProto
 from pydantic import Field
 from qonnx.core.modelwrapper import ModelWrapper
 
+from sdq_fpga.cost.node import bits_of
 from sdq_fpga.errors import UserError
 from sdq_fpga.lower.parallelism import makes_windows, parallel_axes
 from sdq_fpga.plain import Plain
@@ -23,6 +24,7 @@ __all__ = ["Design", "Designs", "Layer", "hand_made", "read_designs"]
 
 Ram = Literal["auto", "distributed", "block", "ultra"]
 Parallelism = Field(default=None, gt=0)
+_COMMIT = "^[0-9a-f]{40}$"
 _CORRECT = "correct benchmarks/data/finn_examples.yaml, or the network"
 
 
@@ -39,6 +41,7 @@ class Layer(Plain):
         ram: what weights are kept in.
         pad: channels at once of what pads its input; None to keep up.
         window: channels at once of its window generator; None if it has none.
+        whole_windows: whether it gives a whole window in each cycle.
         threshold: PE of the thresholds behind it; None for those inside the unit, PE as there.
     """
 
@@ -55,6 +58,7 @@ class Layer(Plain):
     pad: int | None = Parallelism
     window: int | None = Parallelism
     window_ram: Ram = "auto"
+    whole_windows: bool = False
     threshold: int | None = Parallelism
 
 
@@ -65,6 +69,7 @@ class Design(Plain):
         network: name of the network that it is for, in ``folding_networks``.
         bits: of weights and activations, but of layers that say otherwise.
         path: of the file, in the repository.
+        commit: of the file, where it is not that of the others.
         clock_mhz: of the accelerator, by board.
         input_threshold: PE of the thresholds at the input.
         pool: PE of the global average.
@@ -75,6 +80,7 @@ class Design(Plain):
     network: str
     bits: tuple[int, int]
     path: str
+    commit: str | None = Field(default=None, pattern=_COMMIT)
     clock_mhz: dict[str, float]
     input_threshold: int | None = Parallelism
     pool: int | None = Parallelism
@@ -85,7 +91,7 @@ class Designs(Plain):
     """All of them, with where they come from."""
 
     repository: str
-    commit: str = Field(pattern="^[0-9a-f]{40}$")
+    commit: str = Field(pattern=_COMMIT)
     designs: tuple[Design, ...]
 
 
@@ -166,7 +172,11 @@ class _Mapping:
             layer = self._layer_behind(node)
             if layer is None or layer.window is None:
                 return None
-            return {"SIMD": layer.window, "parallel_window": 0, "ram_style": layer.window_ram}
+            return {
+                "SIMD": layer.window,
+                "parallel_window": int(layer.whole_windows),
+                "ram_style": layer.window_ram,
+            }
         pe: int | None = None
         if node.op_type == "SdqPad_rtl":
             layer = self._layer_behind(self.readers[node.output[0]])
@@ -194,7 +204,9 @@ class _Mapping:
         else:
             shape = inst.integer("taps"), int(inst.get_nodeattr("shape")[-1])
             positions = math.prod(int(each) for each in inst.get_nodeattr("shape")[:-1])
-        bits = tuple(int(inst.get_input_datatype(port).bitwidth()) for port in (1, 0))
+        finns = node.op_type == "MVAU_rtl"
+        names = ("weightDataType", "inputDataType") if finns else ("weight_type", "in_type")
+        bits = tuple(bits_of(inst.get_nodeattr(each)) for each in names)
         ours = (node.op_type == "SdqDepthwise_rtl", *shape, positions, *bits)
         theirs = (
             layer.depthwise, layer.rows, layer.columns, layer.positions, layer.weight_bits,

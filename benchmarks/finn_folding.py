@@ -33,8 +33,9 @@ _OF_FINN = frozenset({*MATRIX_UNITS, "Thresholding_rtl"})
 _LUT_BITS = 4  # of weights and inputs, up to which a unit may be of LUTs
 # SetFolding's limit on the bits of one row's weights in a cycle: what FINN has where nobody says
 # otherwise, some that are larger, and none.
-_WEIGHT_WIDTHS = (36, 144, 576, 8191)
+_WEIGHT_WIDTHS = (36, 576, 8191)
 _FINENESS = 1.01  # of the bisection of the interval
+_MISSES = 4  # halvings of the interval that may fail before the search turns back
 
 
 def slowest(model: ModelWrapper, names: set[str] | None = None) -> int:
@@ -123,7 +124,7 @@ def best_automatic(model: ModelWrapper, fits: Callable[[ModelWrapper], bool]) ->
         fits: whether a folded graph keeps the budget.
     """
     found = [
-        _bisected(start, width, fits, f"{title}, mvau_wwidth_max {width}")
+        _bisected(start, width, fits, f"{title}mvau_wwidth_max {width}")
         for title, start in _starts(model)
         for width in _WEIGHT_WIDTHS
     ]
@@ -133,7 +134,7 @@ def best_automatic(model: ModelWrapper, fits: Callable[[ModelWrapper], bool]) ->
 def asked_automatic(model: ModelWrapper, target: int) -> list[Automatic]:
     """SetFolding's answers to a target in cycles a frame, at its least and largest weight width."""
     found = [
-        _at(start, target, width, lambda _: True, f"{title}, mvau_wwidth_max {width}")
+        _at(start, target, width, lambda _: True, f"{title}mvau_wwidth_max {width}")
         for title, start in _starts(model)
         for width in (_WEIGHT_WIDTHS[0], _WEIGHT_WIDTHS[-1])
     ]
@@ -141,14 +142,19 @@ def asked_automatic(model: ModelWrapper, target: int) -> list[Automatic]:
 
 
 def _starts(model: ModelWrapper) -> list[tuple[str, ModelWrapper]]:
-    """The graph with its units of DSP slices, and with those of few bits of LUTs."""
-    starts = [("units of DSP slices", model)]
+    """The graph with its units of DSP slices, and with those of few bits of LUTs; and what is said.
+
+    Binary units are of LUTs in any case.
+    """
     small = {node.name for node in model.graph.node if _small(node)}
-    if small:
-        with_luts = copy.deepcopy(model)
-        in_luts(with_luts, small)
-        starts.append((f"units of LUTs up to {_LUT_BITS} bits", with_luts))
-    return starts
+    if not small:
+        return [("", model)]
+    with_luts = copy.deepcopy(model)
+    in_luts(with_luts, small)
+    return [
+        ("units of DSP slices, ", model),
+        (f"units of LUTs up to {_LUT_BITS} bits, ", with_luts),
+    ]
 
 
 def _small(node: NodeProto) -> bool:
@@ -174,21 +180,30 @@ def _at(
 def _bisected(
     model: ModelWrapper, width: int, fits: Callable[[ModelWrapper], bool], setting: str
 ) -> Automatic | None:
-    low, high = 1.0, float(slowest(_with_parallelism_one(model)))
-    best = _at(model, int(high), width, fits, setting)
+    """Halves the target while something fits, then bisects; deep memories may fit less well."""
+    best: Automatic | None = None
+    high, misses = float(slowest(_with_parallelism_one(model))), 0
+    target = high
+    while target >= 1 and misses < _MISSES:
+        folded = _set_folding(model, int(target), width)
+        if folded is not None and fits(folded):
+            best, high, misses = Automatic(folded, slowest(folded), setting), target, 0
+        elif best is not None:
+            misses += 1
+        if folded is not None and slowest(folded) > target * _FINENESS:
+            break  # as parallel as SetFolding makes it
+        target /= 2
     if best is None:
         return None
+    low = high / 2
     while high / low > _FINENESS:
         middle = math.sqrt(low * high)
         found = _at(model, int(middle), width, fits, setting)
         if found is None:
             low = middle
-            continue
-        if found.interval < best.interval:
-            best = found
-        if found.interval > middle * _FINENESS:  # as parallel as SetFolding makes it
-            break
-        high = middle
+        else:
+            high = middle
+            best = min(best, found, key=lambda each: each.interval)
     return best
 
 
