@@ -20,7 +20,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.lower.parallelism import makes_windows, parallel_axes
 from sdq_fpga.plain import Plain
 
-__all__ = ["Design", "Designs", "Layer", "hand_made", "read_designs"]
+__all__ = ["Design", "Designs", "Layer", "hand_made", "in_ultra_ram", "read_designs"]
 
 Ram = Literal["auto", "distributed", "block", "ultra"]
 Parallelism = Field(default=None, gt=0)
@@ -122,6 +122,20 @@ def hand_made(model: ModelWrapper, design: Design) -> ModelWrapper:
     return folded
 
 
+def in_ultra_ram(model: ModelWrapper, design: Design) -> None:
+    """Puts the weights into UltraRAM, in place, that a design has there: no folding chooses that.
+
+    Raises:
+        UserError: as ``hand_made``.
+    """
+    layers = _Mapping(model, design).layers
+    for node in model.graph.node:
+        if node.name in layers and layers[node.name].ram == "ultra":
+            inst = getHWCustomOp(node)
+            inst.set_nodeattr("ram_style", "ultra")
+            inst.set_nodeattr("runtime_writeable_weights", 1)  # a bitstream does not fill it
+
+
 class _Mapping:
     def __init__(self, model: ModelWrapper, design: Design) -> None:
         self.model, self.design = model, design
@@ -149,7 +163,7 @@ class _Mapping:
             inst = getHWCustomOp(node)
             axes = parallel_axes(inst)
             for name, value in values.items():
-                if name in axes and axes[name] % value:
+                if name in axes and isinstance(value, int) and axes[name] % value:
                     raise self._wrong(node, f"{name} {value} does not divide {axes[name]}")
                 inst.set_nodeattr(name, value)
             if node.op_type == "ConvolutionInputGenerator_rtl" and not makes_windows(inst):
