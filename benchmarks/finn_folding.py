@@ -33,7 +33,7 @@ _OF_FINN = frozenset({*MATRIX_UNITS, "Thresholding_rtl"})
 _LUT_BITS = 4  # of weights and inputs, up to which a unit may be of LUTs
 # SetFolding's limit on the bits of one row's weights in a cycle: what FINN has where nobody says
 # otherwise, some that are larger, and none.
-_WEIGHT_WIDTHS = (36, 576, 8191)
+_WEIGHT_WIDTHS = (36, 192, 576, 8191)
 _FINENESS = 1.01  # of the bisection of the interval
 _MISSES = 4  # halvings of the interval that may fail before the search turns back
 
