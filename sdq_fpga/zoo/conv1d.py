@@ -14,6 +14,7 @@ def vgg10(
     *,
     length: int = 1024,
     width: float = 1.0,
+    units: int | None = None,
     classes: int = 24,
     scales: Scales = "power_of_two",
 ) -> ModelProto:
@@ -26,6 +27,7 @@ def vgg10(
         seed: of weights and drawn bits.
         length: number of samples, at least 128.
         width: multiplies all channels.
+        units: of both hidden linear layers; None for 128 times the width.
         classes: number of scores.
         scales: as for ``GraphBuilder``.
     """
@@ -38,7 +40,7 @@ def vgg10(
         x = build.max_pool(x, 2)
     x = build.flatten(x)
     for _ in range(2):
-        x = build.linear(x, int(128 * width), weight_bits=source.weight())
+        x = build.linear(x, units or int(128 * width), weight_bits=source.weight())
         x = build.quant_relu(build.batch_norm(x), source.activation())
     build.output(build.linear(x, classes, weight_bits=source.weight()))
     return build.finish()

@@ -47,11 +47,12 @@ def mobilenet_v1(
     image_size: int = 224,
     blocks: int = len(_V1),
     classes: int = 1000,
+    last_bits: int = 8,
     scales: Scales = "power_of_two",
 ) -> ModelProto:
     """A strided convolution, then pairs of a depthwise and a pointwise one.
 
-    The first and the last layer have 8-bit weights. The global average is cut by a Trunc where
+    The first layer has 8-bit weights. The global average is cut by a Trunc where
     the number of positions is a power of two, and quantized anew elsewhere.
 
     Args:
@@ -61,6 +62,7 @@ def mobilenet_v1(
         image_size: height and width of the image.
         blocks: how many of the 13 depthwise separable blocks there are.
         classes: number of scores.
+        last_bits: of the last layer's weights, and of the averages that it takes.
         scales: as for ``GraphBuilder``.
     """
     network = _MobileNet(bits, seed, scales, _ACTIVATIONS)
@@ -68,7 +70,7 @@ def mobilenet_v1(
     for channels, stride in _V1[:blocks]:
         x = network.relu_conv(x, x.shape[0], 3, stride=stride, depthwise=True)
         x = network.relu_conv(x, int(channels * width), 1)
-    return network.classifier(x, classes)
+    return network.classifier(x, classes, last_bits)
 
 
 def mobilenet_v2(
@@ -139,13 +141,13 @@ class _MobileNet:
         shortcut = build.quant_identity(x, x.bits, scale=x.scale)
         return build.quant_identity(build.add(arm, shortcut), x.bits, scale=x.scale)
 
-    def classifier(self, x: Tensor, classes: int) -> ModelProto:
+    def classifier(self, x: Tensor, classes: int, bits: int = 8) -> ModelProto:
         build = self.build
         positions = x.shape[1] * x.shape[2]
         average = build.global_average(x)
         if positions & (positions - 1):
-            x = build.quant(average, 8, signed=False)
+            x = build.quant(average, bits, signed=False)
         else:
-            x = build.trunc(average, min(8, average.bits))
-        build.output(build.linear(build.flatten(x), classes, weight_bits=8))
+            x = build.trunc(average, min(bits, average.bits))
+        build.output(build.linear(build.flatten(x), classes, weight_bits=bits))
         return build.finish()
