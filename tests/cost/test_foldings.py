@@ -153,9 +153,10 @@ def test_choices_of_a_matrix_vector_unit(board):
         assert (each.resources.dsp > 0) == (each.op == "MVAU_rtl")
 
 
-def test_wide_operands_are_for_dsp_slices_alone():
-    found = choices(nodes.matrix(5, 2, 18, 8, 1, 1), load_board("zcu104"))
-    assert {each.op for each in found} == {"MVAU_rtl"}
+def test_products_of_wide_operands_are_for_dsp_slices_alone():
+    for bits, units in (((8, 2), 2), ((2, 8), 2), ((5, 5), 1), ((9, 2), 1)):
+        found = choices(nodes.matrix(*bits, 18, 8, 1, 1), load_board("zcu104"))
+        assert len({each.op for each in found}) == units
 
 
 def test_products_beyond_the_part_are_no_choice():

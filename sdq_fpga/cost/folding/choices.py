@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 WINDOWS = "ConvolutionInputGenerator_rtl"
-_LUT_UNIT_BITS = 4  # operands of matrix-vector units that are worth building of LUTs
+_LUT_UNIT_BITS = 4, 8  # of the narrow and the wide operand of products that are worth LUTs
 _PRODUCTS_A_SLICE = 9  # of a DSP slice, at the most
 
 
@@ -91,9 +91,9 @@ def _units(node: HardwareNode) -> list[HardwareNode]:
     """The node, and what else does the same."""
     if node.op != "MVAU_rtl":
         return [node]
-    if max(node.bits("inputDataType"), node.bits("weightDataType")) > _LUT_UNIT_BITS:
-        return [node]
-    return [node, lut_unit(node)]
+    bits = sorted((node.bits("inputDataType"), node.bits("weightDataType")))
+    in_luts = all(each <= most for each, most in zip(bits, _LUT_UNIT_BITS, strict=True))
+    return [node, lut_unit(node)] if in_luts else [node]
 
 
 def _variants(node: HardwareNode, attributes: Mapping[str, Value]) -> list[dict[str, Value]]:

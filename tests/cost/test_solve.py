@@ -1,0 +1,164 @@
+"""The integer program against brute force, and the whole solver on networks."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdq_fpga import zoo
+from sdq_fpga.board import load_board
+from sdq_fpga.cost.folding import USABLE_SHARE, Resources
+from sdq_fpga.cost.folding.choices import Choice
+from sdq_fpga.cost.folding.cycles import node_cycles
+from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
+from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.errors import UserError
+from sdq_fpga.lower.describe import describe
+from sdq_fpga.lower.hardware import to_hardware
+from sdq_fpga.zoo.random_net import random_network
+from tests.lower.lowered import CLOCK_MHZ, read
+
+ZCU104 = load_board("zcu104")
+
+
+def with_budget(**budget):
+    changed = ZCU104.budget.model_copy(update=budget)
+    return ZCU104.model_copy(update={"name": "small", "budget": changed})
+
+
+def choice(cycles, lut, dsp, bram18):
+    resources = Resources(lut=lut, ff=0, bram18=bram18, uram=0, dsp=dsp)
+    return (Choice("op", {}, cycles, resources),)
+
+
+@st.composite
+def programs(draw):
+    """A few stages of a few choices, with budgets that matter."""
+    amounts = st.integers(0, 9)
+    one = st.builds(choice, st.integers(1, 12), amounts, amounts, amounts)
+    lists = draw(st.lists(st.lists(one, min_size=1, max_size=5), min_size=1, max_size=4))
+    fill = st.sampled_from([0.0, 0.25, 1.0])
+    stages = [Stage((f"n{k}",), "", tuple(each), draw(fill)) for k, each in enumerate(lists)]
+    budget = {name: float(draw(st.integers(0, 30))) for name in ("lut", "dsp", "bram18")}
+    return Program(stages, {"ff": 10.0, "uram": 0.0, **budget})
+
+
+def everything(program):
+    """Every combination: its indices, amounts and interval."""
+    for index in itertools.product(*(range(len(stage.choices)) for stage in program.stages)):
+        pairs = list(zip(program.stages, index, strict=True))
+        amounts = np.sum([stage.amounts[k] for stage, k in pairs], axis=0)
+        yield index, amounts, max(int(stage.cycles[k]) for stage, k in pairs)
+
+
+def fits(program, amounts):
+    return bool((amounts <= program.budget).all())
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs())
+def test_the_least_interval_is_that_of_brute_force(program):
+    possible = [cycles for _, amounts, cycles in everything(program) if fits(program, amounts)]
+    found, bound = program.least_interval()
+    assert found == min(possible, default=None)
+    if found is not None:
+        assert bound == found
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs(), st.integers(1, 12))
+def test_the_cheapest_and_the_quickest_are_those_of_brute_force(program, interval):
+    all_of_them = [
+        (index, amounts)
+        for index, amounts, cycles in everything(program)
+        if cycles <= interval and fits(program, amounts)
+    ]
+
+    def cost(amounts):
+        return float((amounts * program.scale).sum())
+
+    def filling(index):
+        pairs = zip(program.stages, index, strict=True)
+        return sum(float(program.filling(stage, interval)[k]) for stage, k in pairs)
+
+    cheapest, quickest = program.cheapest_at(interval), program.quickest_at(interval)
+    if not all_of_them:
+        assert cheapest is None
+        assert quickest is None
+        return
+    assert cost(program.amounts(cheapest)) == pytest.approx(
+        min(cost(amounts) for _, amounts in all_of_them), rel=1e-3
+    )
+    assert cost(program.amounts(quickest)) + filling(quickest.index) == pytest.approx(
+        min(cost(amounts) + filling(index) for index, amounts in all_of_them), rel=1e-3
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(programs())
+def test_prices_are_slopes_of_the_interval(program):
+    prices = program.prices()
+    assert set(prices) == set(RESOURCES)
+    if program.least_interval()[0] is None:
+        return
+    assert all(price >= 0 for price in prices.values())
+    for number, name in enumerate(RESOURCES):
+        if not any(stage.amounts[:, number].any() for stage in program.stages):
+            assert prices[name] == 0
+
+
+def graph_of(proto, board=ZCU104):
+    return describe(to_hardware(read(proto).network, board.dsp))
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return graph_of(zoo.resnet8((3, 3), width=0.5))
+
+
+def test_a_solution_keeps_its_interval_in_the_timing_model(resnet):
+    found = solve(resnet, ZCU104, CLOCK_MHZ, 2_000)
+    assert found.interval <= 50_000
+    pipeline = Pipeline(found.graph)
+    timed = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=3)
+    assert timed.interval == pytest.approx(found.interval, rel=0.02)
+    assert max(map(node_cycles, found.graph.nodes)) <= 50_000
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_solution_of_a_random_network_is_within_the_budget(seed):
+    graph = graph_of(random_network(seed))
+    found = solve(graph, ZCU104, CLOCK_MHZ, None)
+    assert found.bound <= found.interval
+    total = Resources(lut=0, bram18=0, uram=0, dsp=0)
+    for node in found.graph.nodes:
+        total += node_resources(node, ZCU104.dsp)
+    assert total == found.resources
+    for name, budget in ZCU104.budget.model_dump().items():
+        assert getattr(total, name) <= budget * USABLE_SHARE
+
+
+def test_more_budget_is_never_slower(resnet):
+    budgets = [{"lut": lut, "dsp": lut // 200} for lut in (30_000, 50_000, 90_000, 160_000)]
+    found = [solve(resnet, with_budget(**each), CLOCK_MHZ, None).interval for each in budgets]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+
+
+def test_more_bits_never_cost_less():
+    shares = []
+    for bits in (2, 3, 4, 6, 8):
+        graph = graph_of(zoo.resnet8((bits, min(bits, 6)), width=0.5))
+        found = solve(graph, ZCU104, CLOCK_MHZ, 1_000)
+        budget = ZCU104.budget.model_dump()
+        shares.append(sum(getattr(found.resources, n) / budget[n] for n in RESOURCES if budget[n]))
+    assert shares == sorted(shares)
+
+
+def test_a_layer_that_stands_in_the_way_is_named(resnet):
+    with pytest.raises(UserError, match=r"do not fit small: too little dsp .* layer '.*' .*takes"):
+        solve(resnet, with_budget(dsp=3, lut=20_000), CLOCK_MHZ, 3_000)
