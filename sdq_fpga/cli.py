@@ -17,6 +17,7 @@ from sdq_fpga.board import Board, load_board, load_boards
 from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.errors import SdqFpgaError, UserError
 from sdq_fpga.flow import load_flow
+from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
 from sdq_fpga.run import open_run
 
@@ -214,13 +215,24 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     help="A flow's name, or a path to your own YAML.",
 )
 @click.option("--policy", "policy_file", type=_FILE, help="Bits of the flow's layers.")
-@click.option(
-    "--bits", type=click.IntRange(2, 8), default=4, show_default=True, help="Bits without a policy."
-)
+@click.option("--bits", type=click.IntRange(2, 8), help="Bits of all layers [4].")
 @click.option("--model", type=_FILE, help="A QONNX model instead of a flow.")
 @click.option("--input-type", help="Type of the model's inputs, such as UINT8 or FIXED<8,4>.")
-@click.option("--target-fps", type=click.FloatRange(min=0, min_open=True), help="[the most]")
-@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), help="[the board's]")
+@click.option(
+    "--target-fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Frames per second to reach [default: the most that fits the board].",
+)
+@click.option(
+    "--clock-mhz",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Clock of the accelerator [default: the board's].",
+)
+@click.option(
+    "--what-if", "changes", multiple=True, metavar="LAYER=BITS", help="Show the difference."
+)
+@click.option("--sweep", metavar="bits=LOW..HIGH", help="Frames/s against bits of all layers.")
+@click.option("--plot", type=_FILE, help="Draw the sweep into this PNG.")
 @_as_json
 def simulate(as_json: bool, **stated: Any) -> None:
     r"""Foretell latency, frame rate and resources of a design, before anything is trained.
@@ -228,32 +240,39 @@ def simulate(as_json: bool, **stated: Any) -> None:
     \b
     Examples:
       sdq-fpga simulate --board zcu104 --bits 3
-      sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --policy policy.json
+      sdq-fpga simulate --board zcu104 --what-if block2.conv=2
+      sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --sweep bits=2..8 --plot bits.png
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
     """
     board = load_board(stated["board_name"])
-    clock_mhz = _clock(stated, board)
+    policy_file = stated["policy_file"]
+    policy = None if policy_file is None else Policy.from_file(policy_file)
+    flow = load_flow(stated["flow_name"])
     progress = ConsoleProgress(Console(stderr=True))
     progress.note("loading FINN and torch ...")
-    from sdq_fpga.cost.estimate import estimate  # noqa: PLC0415
-    from sdq_fpga.report.estimate import print_estimate  # noqa: PLC0415
-    from sdq_fpga.stages.untrained import hardware_of_flow, hardware_of_model  # noqa: PLC0415
+    from sdq_fpga.report.estimate import draw_sweep, print_estimates, print_sweep  # noqa: PLC0415
+    from sdq_fpga.stages.foretell import Foretelling, foretell, sweep  # noqa: PLC0415
 
-    if stated["model"] is not None:
-        if stated["policy_file"] is not None:
-            raise UserError("--policy has no meaning with --model", "leave one of them out")
-        graph = hardware_of_model(stated["model"], stated["input_type"], board)
-    else:
-        policy_file = stated["policy_file"]
-        policy = None if policy_file is None else Policy.from_file(policy_file)
-        graph = hardware_of_flow(load_flow(stated["flow_name"]), policy, stated["bits"], board)
-    with progress.task("fold and time", 1) as advance:
-        found = estimate(graph, board, clock_mhz, stated["target_fps"])
-        advance(1)
-    if as_json:
-        click.echo(found.to_bytes().decode(), nl=False)
-    else:
-        print_estimate(found, _stdout())
+    asked = Foretelling(
+        board=board,
+        clock_mhz=_clock(stated, board),
+        target_fps=stated["target_fps"],
+        flow=flow,
+        policy=policy,
+        bits=stated["bits"],
+        model=stated["model"],
+        input_type=stated["input_type"],
+    )
+    if stated["sweep"] is None and stated["plot"] is not None:
+        raise UserError("--plot draws a sweep", "add --sweep bits=2..8")
+    if stated["sweep"] is None:
+        found = foretell(asked, stated["changes"], progress)
+        _print(found, as_json, lambda console: print_estimates(found, console))
+        return
+    swept = sweep(asked, stated["sweep"], progress)
+    if stated["plot"] is not None:
+        draw_sweep(swept, stated["plot"])
+    _print(swept, as_json, lambda console: print_sweep(swept, console))
 
 
 @main.command()
@@ -337,6 +356,13 @@ def doctor(vivado: Path | None, as_json: bool) -> None:
         _stdout().print(table)
     if any(each.found is None and each.required for each in findings):
         sys.exit(1)
+
+
+def _print(found: Plain, as_json: bool, show: Callable[[Console], None]) -> None:
+    if as_json:
+        click.echo(found.to_bytes().decode(), nl=False)
+    else:
+        show(_stdout())
 
 
 def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) -> Any:

@@ -18,7 +18,7 @@ from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
-__all__ = ["Estimate", "LayerEstimate", "Roofline", "estimate"]
+__all__ = ["Estimate", "Estimates", "LayerEstimate", "Roofline", "Sweep", "estimate"]
 
 _FRAMES = 4
 _MATRIX = frozenset({"MVAU_rtl", "SdqMvuLut_rtl", "SdqDepthwise_rtl"})
@@ -106,6 +106,28 @@ class Estimate(Plain):
     prices: Mapping[str, float]
     roofline: Roofline
     advice: tuple[str, ...] = Field(default=())
+
+
+class Estimates(Plain):
+    """A design, and what it would be with other bits.
+
+    Attributes:
+        as_it_is: the design.
+        what_if: the design with the changes.
+        changes: by layer, bits.
+    """
+
+    as_it_is: Estimate
+    what_if: Estimate | None = None
+    changes: Mapping[str, int] = Field(default_factory=dict)
+
+
+class Sweep(Plain):
+    """A network at several bits of all layers; None where it does not fit."""
+
+    board: str
+    network: str
+    by_bits: Mapping[int, Estimate | None]
 
 
 def estimate(

@@ -1,16 +1,74 @@
-"""Prints an estimate as tables."""
+"""Prints estimates as tables, and draws them."""
 
+from pathlib import Path
+
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from sdq_fpga.cost.estimate import Estimate
+from sdq_fpga.cost.estimate import Estimate, Estimates, Sweep
 
-__all__ = ["print_estimate"]
+__all__ = ["draw_sweep", "print_estimates", "print_sweep"]
 
 _TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
 
 
-def print_estimate(found: Estimate, console: Console) -> None:
+def print_estimates(found: Estimates, console: Console) -> None:
+    """Prints a design, and how another one differs from it."""
+    _print_one(found.as_it_is, console)
+    if found.what_if is None:
+        return
+    changes = ", ".join(f"{layer} at {bits} bits" for layer, bits in found.changes.items())
+    table = Table(title=f"what if: {changes}", title_justify="left")
+    for heading in ("figure", "as it is", "then", "difference"):
+        table.add_column(heading, justify="right")
+    then = _figures(found.what_if)
+    for name, before in _figures(found.as_it_is).items():
+        change = f"{then[name] / before - 1:+.1%}" if before else f"{then[name] - before:+,.0f}"
+        table.add_row(name, f"{before:,.0f}", f"{then[name]:,.0f}", change)
+    console.print(table)
+
+
+def print_sweep(found: Sweep, console: Console) -> None:
+    """Prints a line for each number of bits."""
+    table = Table(title=f"{found.network} on {found.board}", title_justify="left")
+    known = next(each for each in found.by_bits.values() if each is not None)
+    for heading in ("bits", *_figures(known)):
+        table.add_column(heading, justify="right")
+    for bits, each in found.by_bits.items():
+        if each is None:
+            table.add_row(str(bits), "does not fit")
+        else:
+            table.add_row(str(bits), *(f"{value:,.0f}" for value in _figures(each).values()))
+    console.print(table)
+
+
+def draw_sweep(found: Sweep, path: Path) -> None:
+    """Draws frames per second against bits, as PNG."""
+    fits = {bits: each for bits, each in found.by_bits.items() if each is not None}
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(list(fits), [each.frames_per_second for each in fits.values()], marker="o")
+    axes.set_xlabel("bits of weights and activations")
+    axes.set_ylabel("frames/s")
+    axes.set_xticks(list(found.by_bits))
+    axes.set_ylim(bottom=0)
+    axes.set_title(f"{found.network} on {found.board}, foretold")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _figures(found: Estimate) -> dict[str, float]:
+    used = found.resources
+    return {
+        "frames/s": found.frames_per_second,
+        "interval": found.interval,
+        "latency": found.latency,
+        **{title: getattr(used, name) for name, title in _TITLES.items()},
+    }
+
+
+def _print_one(found: Estimate, console: Console) -> None:
     """Prints a table of layers, one of resources, and a summary."""
     console.print(_layers(found))
     console.print(_resources(found))

@@ -1,5 +1,6 @@
 """The hardware graph of a network that has not been trained, for the hardware model."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ from torch import nn
 from sdq_fpga.board import Board
 from sdq_fpga.cost.limits import check_bits
 from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.describe import describe
@@ -20,7 +22,7 @@ from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import frame_shape, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 
-__all__ = ["hardware_of_flow", "hardware_of_model"]
+__all__ = ["changed_policy", "hardware_of_flow", "hardware_of_model", "uniform_policy"]
 
 
 def hardware_of_model(path: Path, input_type: str | None, board: Board) -> HardwareGraph:
@@ -39,7 +41,47 @@ def hardware_of_model(path: Path, input_type: str | None, board: Board) -> Hardw
         return describe(to_hardware(network, board.dsp))
 
 
-def hardware_of_flow(flow: Flow, policy: Policy | None, bits: int, board: Board) -> HardwareGraph:
+def uniform_policy(flow: Flow, bits: int) -> Policy:
+    """The same bits for all weights and activations of a flow's network."""
+    return Policy(
+        network=flow.name,
+        layers=tuple(
+            LayerBits(
+                shape=layer.shape,
+                weight_bits=bits,
+                activation_bits=None if layer.activation is None else bits,
+            )
+            for layer in quant_layers(make_net(flow.network))
+        ),
+    )
+
+
+def changed_policy(policy: Policy, changes: Mapping[str, int]) -> Policy:
+    """A policy with other bits of weights and activation of some layers.
+
+    Args:
+        policy: the policy.
+        changes: by layer, bits.
+
+    Raises:
+        UserError: there is no such layer.
+    """
+    known = [layer.shape.name for layer in policy.layers]
+    for name in changes:
+        if name not in known:
+            raise UserError(f"there is no layer '{name}'", f"name one of {', '.join(known)}")
+
+    def change(layer: LayerBits) -> LayerBits:
+        bits = changes.get(layer.shape.name)
+        if bits is None:
+            return layer
+        activation = None if layer.activation_bits is None else bits
+        return layer.model_copy(update={"weight_bits": bits, "activation_bits": activation})
+
+    return policy.model_copy(update={"layers": tuple(map(change, policy.layers))})
+
+
+def hardware_of_flow(flow: Flow, policy: Policy, board: Board) -> HardwareGraph:
     """The nodes of a flow's network, unfolded, with random weights.
 
     Weights fill their range and normalisations differ from channel to channel, as they do after
@@ -48,7 +90,6 @@ def hardware_of_flow(flow: Flow, policy: Policy | None, bits: int, board: Board)
     Args:
         flow: the recipe.
         policy: bits of every layer.
-        bits: of all weights and activations, without a policy.
         board: decides which matrix-vector units are possible.
 
     Raises:
@@ -56,18 +97,6 @@ def hardware_of_flow(flow: Flow, policy: Policy | None, bits: int, board: Board)
     """
     net = make_net(flow.network)
     layers = quant_layers(net)
-    if policy is None:
-        policy = Policy(
-            network=flow.name,
-            layers=tuple(
-                LayerBits(
-                    shape=layer.shape,
-                    weight_bits=bits,
-                    activation_bits=None if layer.activation is None else bits,
-                )
-                for layer in layers
-            ),
-        )
     policy.check_network(flow.name, tuple(layer.shape for layer in layers))
     check_bits(policy, [layer.activation is not None for layer in layers])
     _fill(net, [layer.weight for layer in layers])

@@ -1,0 +1,136 @@
+"""What a design will be like: of a flow or a model, as it is, changed, or at several bits."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.estimate import Estimate, Estimates, Sweep, estimate
+from sdq_fpga.errors import UserError
+from sdq_fpga.flow import Flow
+from sdq_fpga.plain import Plain
+from sdq_fpga.policy import Policy
+from sdq_fpga.progress import Progress
+from sdq_fpga.stages.untrained import (
+    changed_policy,
+    hardware_of_flow,
+    hardware_of_model,
+    uniform_policy,
+)
+
+__all__ = ["Foretelling", "foretell", "sweep"]
+
+_BITS = 4  # where nobody says
+_RANGE = re.compile(r"bits=([2-8])\.\.([2-8])")
+_CHANGE = re.compile(r"(.+)=([2-8])")
+
+
+class Foretelling(Plain):
+    """What the user states.
+
+    Attributes:
+        board: the board.
+        clock_mhz: clock of the accelerator.
+        target_fps: frames per second to reach; None for the most that fits.
+        flow: the recipe, whose network it is about without a model.
+        policy: bits of its layers.
+        bits: of all of them, without a policy.
+        model: a QONNX model.
+        input_type: of the model.
+    """
+
+    board: Board
+    clock_mhz: float
+    target_fps: float | None = None
+    flow: Flow
+    policy: Policy | None = None
+    bits: int | None = None
+    model: Path | None = None
+    input_type: str | None = None
+
+    def bits_of_layers(self) -> Policy:
+        """The policy, given or uniform.
+
+        Raises:
+            UserError: a model has its own bits, or both are given.
+        """
+        if self.model is not None:
+            raise UserError(
+                "a model has bits of its own",
+                "leave out --model, or --policy, --bits, --what-if and --sweep",
+            )
+        if self.policy is not None and self.bits is not None:
+            raise UserError("--policy and --bits both give bits", "leave one of them out")
+        return self.policy or uniform_policy(self.flow, self.bits or _BITS)
+
+
+def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> Estimates:
+    """The design, and what it would be with other bits of some layers.
+
+    Args:
+        asked: what the user states.
+        changes: each "LAYER=BITS", for weights and activation of a layer.
+        progress: told after each design.
+
+    Raises:
+        UserError: nothing fits the board, or something was stated that can't be.
+    """
+    parsed: dict[str, int] = {}
+    for change in changes:
+        match = _CHANGE.fullmatch(change)
+        if match is None:
+            raise UserError(
+                f"'{change}' is no change of bits", "write a layer and 2 to 8 bits: block2.conv=3"
+            )
+        parsed[match[1]] = int(match[2])
+    with progress.task("fold and time", 1 + bool(parsed)) as advance:
+        if asked.model is not None and not (parsed or asked.policy or asked.bits):
+            graph = hardware_of_model(asked.model, asked.input_type, asked.board)
+            found = estimate(graph, asked.board, asked.clock_mhz, asked.target_fps)
+            advance(1)
+            return Estimates(as_it_is=found)
+        policy = asked.bits_of_layers()
+        found = _of_policy(asked, policy)
+        advance(1)
+        if not parsed:
+            return Estimates(as_it_is=found)
+        changed = _of_policy(asked, changed_policy(policy, parsed))
+        advance(1)
+    return Estimates(as_it_is=found, what_if=changed, changes=parsed)
+
+
+def sweep(asked: Foretelling, bits: str, progress: Progress) -> Sweep:
+    """The design at several bits of all layers; where nothing fits, there is none.
+
+    Args:
+        asked: what the user states.
+        bits: "bits=LOW..HIGH".
+        progress: told after each design.
+
+    Raises:
+        UserError: something was stated that can't be, or no bits fit the board.
+    """
+    match = _RANGE.fullmatch(bits)
+    if match is None or int(match[1]) > int(match[2]):
+        raise UserError(f"'{bits}' is no range of bits", "write bits=2..8, or less of it")
+    if asked.policy is not None or asked.bits is not None:
+        raise UserError("a sweep sets the bits of all layers", "leave out --policy and --bits")
+    asked.bits_of_layers()
+    tried = range(int(match[1]), int(match[2]) + 1)
+    found: dict[int, Estimate | None] = {}
+    last: UserError | None = None
+    with progress.task("fold and time", len(tried)) as advance:
+        for each in tried:
+            try:
+                found[each] = _of_policy(asked, uniform_policy(asked.flow, each))
+            except UserError as error:
+                found[each], last = None, error
+            advance(1)
+    if last is not None and not any(found.values()):
+        raise last
+    return Sweep(board=asked.board.name, network=asked.flow.name, by_bits=found)
+
+
+def _of_policy(asked: Foretelling, policy: Policy) -> Estimate:
+    graph = hardware_of_flow(asked.flow, policy, asked.board)
+    return estimate(graph, asked.board, asked.clock_mhz, asked.target_fps)
