@@ -233,14 +233,17 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 )
 @click.option("--sweep", metavar="bits=LOW..HIGH", help="Frames/s against bits of all layers.")
 @click.option("--plot", type=_FILE, help="Draw the sweep into this PNG.")
+@click.option("--rtl", is_flag=True, help="Also simulate the RTL, and show the error.")
+@_cache
 @_as_json
-def simulate(as_json: bool, **stated: Any) -> None:
+def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
     r"""Foretell latency, frame rate and resources of a design, before anything is trained.
 
     \b
     Examples:
       sdq-fpga simulate --board zcu104 --bits 3
       sdq-fpga simulate --board zcu104 --what-if block2.conv=2
+      sdq-fpga simulate --board zcu104 --rtl
       sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --sweep bits=2..8 --plot bits.png
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
     """
@@ -248,10 +251,14 @@ def simulate(as_json: bool, **stated: Any) -> None:
     policy_file = stated["policy_file"]
     policy = None if policy_file is None else Policy.from_file(policy_file)
     flow = load_flow(stated["flow_name"])
-    progress = ConsoleProgress(Console(stderr=True))
-    progress.note("loading FINN and torch ...")
+    progress = _loading(cache)
     from sdq_fpga.report.estimate import draw_sweep, print_estimates, print_sweep  # noqa: PLC0415
-    from sdq_fpga.stages.foretell import Foretelling, foretell, sweep  # noqa: PLC0415
+    from sdq_fpga.stages.foretell import (  # noqa: PLC0415
+        Foretelling,
+        foretell,
+        simulated,
+        sweep,
+    )
 
     asked = Foretelling(
         board=board,
@@ -263,10 +270,14 @@ def simulate(as_json: bool, **stated: Any) -> None:
         model=stated["model"],
         input_type=stated["input_type"],
     )
+    if stated["sweep"] is not None and rtl:
+        raise UserError("--rtl simulates one design", "leave out --sweep")
     if stated["sweep"] is None and stated["plot"] is not None:
         raise UserError("--plot draws a sweep", "add --sweep bits=2..8")
     if stated["sweep"] is None:
         found = foretell(asked, stated["changes"], progress)
+        if rtl:
+            found = found.model_copy(update={"rtl": simulated(asked, cache, progress)})
         _print(found, as_json, lambda console: print_estimates(found, console))
         return
     swept = sweep(asked, stated["sweep"], progress)

@@ -18,7 +18,7 @@ from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
-__all__ = ["Estimate", "Estimates", "LayerEstimate", "Roofline", "Sweep", "estimate"]
+__all__ = ["Estimate", "Estimates", "LayerEstimate", "Roofline", "Simulated", "Sweep", "estimate"]
 
 _FRAMES = 4
 _MATRIX = frozenset({"MVAU_rtl", "SdqMvuLut_rtl", "SdqDepthwise_rtl"})
@@ -108,6 +108,22 @@ class Estimate(Plain):
     advice: tuple[str, ...] = Field(default=())
 
 
+class Simulated(Plain):
+    """The RTL of a design in simulation, its FIFOs as shallow as they may be.
+
+    Attributes:
+        interval: cycles between frames.
+        latency: cycles of a frame through the empty pipeline.
+        bit_exact: whether every output is that of the model.
+        seconds: that it took to size, generate, compile and simulate it.
+    """
+
+    interval: float
+    latency: int
+    bit_exact: bool
+    seconds: float
+
+
 class Estimates(Plain):
     """A design, and what it would be with other bits.
 
@@ -115,11 +131,13 @@ class Estimates(Plain):
         as_it_is: the design.
         what_if: the design with the changes.
         changes: by layer, bits.
+        rtl: what the RTL of the design shows in simulation, where that was asked for.
     """
 
     as_it_is: Estimate
     what_if: Estimate | None = None
     changes: Mapping[str, int] = Field(default_factory=dict)
+    rtl: Simulated | None = None
 
 
 class Sweep(Plain):

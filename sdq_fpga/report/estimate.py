@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from sdq_fpga.cost.estimate import Estimate, Estimates, Sweep
+from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep
 
 __all__ = ["draw_sweep", "print_estimates", "print_sweep"]
 
@@ -16,6 +16,8 @@ _TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": 
 def print_estimates(found: Estimates, console: Console) -> None:
     """Prints a design, and how another one differs from it."""
     _print_one(found.as_it_is, console)
+    if found.rtl is not None:
+        _print_rtl(found.as_it_is, found.rtl, console)
     if found.what_if is None:
         return
     changes = ", ".join(f"{layer} at {bits} bits" for layer, bits in found.changes.items())
@@ -66,6 +68,20 @@ def _figures(found: Estimate) -> dict[str, float]:
         "latency": found.latency,
         **{title: getattr(used, name) for name, title in _TITLES.items()},
     }
+
+
+def _print_rtl(found: Estimate, rtl: Simulated, console: Console) -> None:
+    table = Table(
+        title=f"RTL in simulation ({'' if rtl.bit_exact else 'NOT '}bit-exact, "
+        f"{rtl.seconds:.0f} s)",
+        title_justify="left",
+    )
+    for heading in ("figure", "foretold", "simulated", "error"):
+        table.add_column(heading, justify="right")
+    for name in ("interval", "latency"):
+        foretold, seen = getattr(found, name), getattr(rtl, name)
+        table.add_row(name, f"{foretold:,.0f}", f"{seen:,.0f}", f"{foretold / seen - 1:+.2%}")
+    console.print(table)
 
 
 def _print_one(found: Estimate, console: Console) -> None:

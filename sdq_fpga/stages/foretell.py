@@ -1,25 +1,32 @@
 """What a design will be like: of a flow or a model, as it is, changed, or at several bits."""
 
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.estimate import Estimate, Estimates, Sweep, estimate
+from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep, estimate
 from sdq_fpga.errors import UserError
-from sdq_fpga.flow import Flow
+from sdq_fpga.flow import Flow, SimulateSpec
 from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
+from sdq_fpga.run import open_run
+from sdq_fpga.stages.accelerator import Target
+from sdq_fpga.stages.model_build import ModelBuild, ModelSettings
 from sdq_fpga.stages.untrained import (
     changed_policy,
     hardware_of_flow,
     hardware_of_model,
     uniform_policy,
+    untrained_model,
 )
 
-__all__ = ["Foretelling", "foretell", "sweep"]
+__all__ = ["Foretelling", "foretell", "simulated", "sweep"]
 
+_FRAMES = 6
 _BITS = 4  # where nobody says
 _RANGE = re.compile(r"bits=([2-8])\.\.([2-8])")
 _CHANGE = re.compile(r"(.+)=([2-8])")
@@ -97,6 +104,42 @@ def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> 
         changed = _of_policy(asked, changed_policy(policy, parsed))
         advance(1)
     return Estimates(as_it_is=found, what_if=changed, changes=parsed)
+
+
+def simulated(asked: Foretelling, cache: Path, progress: Progress) -> Simulated:
+    """Generates the RTL of the design and simulates it, with random weights and frames.
+
+    Args:
+        asked: what the user states.
+        cache: directory of compiled simulations.
+        progress: told how far it is.
+
+    Raises:
+        UserError: nothing fits the board, or something was stated that can't be.
+        StageError: there is no C++ compiler, or a stage failed.
+    """
+    began = time.monotonic()
+    with TemporaryDirectory() as scratch, open_run(Path(scratch) / "run") as run:
+        model = asked.model
+        if model is None:
+            model = Path(scratch) / "model.onnx"
+            untrained_model(asked.flow, asked.bits_of_layers(), model)
+        target = Target(
+            board=asked.board,
+            clock_mhz=asked.clock_mhz,
+            target_fps=asked.target_fps,
+            seed=0,
+            simulate=SimulateSpec(images=_FRAMES),
+        )
+        settings = ModelSettings(name=model.name, input_type=asked.input_type, target=target)
+        report = ModelBuild(settings, model, run, cache, progress).everything(None)
+    found = report.accelerator.simulation
+    return Simulated(
+        interval=found.interval,
+        latency=found.latency,
+        bit_exact=found.verdict.bit_exact,
+        seconds=time.monotonic() - began,
+    )
 
 
 def sweep(asked: Foretelling, bits: str, progress: Progress) -> Sweep:

@@ -22,7 +22,13 @@ from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import frame_shape, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 
-__all__ = ["changed_policy", "hardware_of_flow", "hardware_of_model", "uniform_policy"]
+__all__ = [
+    "changed_policy",
+    "hardware_of_flow",
+    "hardware_of_model",
+    "uniform_policy",
+    "untrained_model",
+]
 
 
 def hardware_of_model(path: Path, input_type: str | None, board: Board) -> HardwareGraph:
@@ -82,10 +88,7 @@ def changed_policy(policy: Policy, changes: Mapping[str, int]) -> Policy:
 
 
 def hardware_of_flow(flow: Flow, policy: Policy, board: Board) -> HardwareGraph:
-    """The nodes of a flow's network, unfolded, with random weights.
-
-    Weights fill their range and normalisations differ from channel to channel, as they do after
-    training: what is alike would cost less.
+    """The nodes of a flow's network, unfolded, with the weights of ``untrained_model``.
 
     Args:
         flow: the recipe.
@@ -95,15 +98,32 @@ def hardware_of_flow(flow: Flow, policy: Policy, board: Board) -> HardwareGraph:
     Raises:
         UserError: the policy is for another network, or the hardware lacks its bits.
     """
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.onnx"
+        untrained_model(flow, policy, path)
+        return hardware_of_model(path, None, board)
+
+
+def untrained_model(flow: Flow, policy: Policy, path: Path) -> None:
+    """Writes the QONNX model of a flow's network with random weights.
+
+    Weights fill their range and normalisations differ from channel to channel, as they do after
+    training: what is alike would cost less.
+
+    Args:
+        flow: the recipe.
+        policy: bits of every layer.
+        path: the file.
+
+    Raises:
+        UserError: the policy is for another network, or the hardware lacks its bits.
+    """
     net = make_net(flow.network)
     layers = quant_layers(net)
     policy.check_network(flow.name, tuple(layer.shape for layer in layers))
     check_bits(policy, [layer.activation is not None for layer in layers])
     _fill(net, [layer.weight for layer in layers])
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.onnx"
-        write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
-        return hardware_of_model(path, None, board)
+    write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
 
 
 def _fill(net: nn.Module, weights: list[str]) -> None:
