@@ -15,6 +15,7 @@ from rich.table import Table
 from sdq_fpga import __version__
 from sdq_fpga.board import Board, load_board, load_boards
 from sdq_fpga.console import ConsoleProgress
+from sdq_fpga.cost.folding import parse_shares
 from sdq_fpga.errors import SdqFpgaError, UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.plain import Plain
@@ -100,6 +101,11 @@ _cache = click.option(
     show_default="~/.cache/sdq-fpga",
     help="Where compiled simulations are kept.",
 )
+_budget = click.option(
+    "--budget",
+    metavar="SHARES",
+    help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
+)
 _what_to_build = _options(
     click.option(
         "--board", "board_name", required=True, help="A board's name, or a path to your own YAML."
@@ -150,6 +156,7 @@ _what_to_build = _options(
 @click.option(
     "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
 )
+@_budget
 @click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
 def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
     r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
@@ -228,6 +235,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="Clock of the accelerator [default: the board's].",
 )
+@_budget
 @click.option(
     "--what-if", "changes", multiple=True, metavar="LAYER=BITS", help="Show the difference."
 )
@@ -269,6 +277,7 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
         bits=stated["bits"],
         model=stated["model"],
         input_type=stated["input_type"],
+        shares=parse_shares(stated["budget"]) if stated["budget"] else {},
     )
     if stated["sweep"] is not None and rtl:
         raise UserError("--rtl simulates one design", "leave out --sweep")
@@ -405,6 +414,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
                 "data": None if stated["data"] is None else str(stated["data"].resolve()),
                 "weight_memory": stated.get("weight_memory", "auto"),
                 "writable_weights": stated.get("writable_weights", False),
+                "shares": parse_shares(stated["budget"]) if stated.get("budget") else {},
             },
             "what the options state",
         )
@@ -437,6 +447,7 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> An
                     "simulate": {} if stated["images"] is None else {"images": stated["images"]},
                     "weight_memory": stated["weight_memory"],
                     "writable_weights": stated["writable_weights"],
+                    "shares": parse_shares(stated["budget"]) if stated["budget"] else {},
                 },
                 "vectors": None if vectors is None else str(vectors.resolve()),
                 "input_type": stated["input_type"],

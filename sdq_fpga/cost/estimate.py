@@ -8,7 +8,7 @@ from pydantic import Field
 from sdq_fpga.board import Board
 from sdq_fpga.cost.dsp import lanes
 from sdq_fpga.cost.folding.cycles import node_cycles
-from sdq_fpga.cost.folding.figures import USABLE_SHARE, Resources
+from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
@@ -149,7 +149,11 @@ class Sweep(Plain):
 
 
 def estimate(
-    graph: HardwareGraph, board: Board, clock_mhz: float, target_fps: float | None
+    graph: HardwareGraph,
+    board: Board,
+    clock_mhz: float,
+    target_fps: float | None,
+    shares: Shares,
 ) -> Estimate:
     """Folds a network and times it.
 
@@ -158,15 +162,16 @@ def estimate(
         board: whose budget to keep.
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach; None for the fastest that fits.
+        shares: of the board that may be used.
 
     Raises:
         UserError: the target can't be reached, or nothing fits the board.
     """
-    solution = solve(graph, board, clock_mhz, target_fps)
+    solution = solve(graph, board, clock_mhz, target_fps, shares)
     pipeline = Pipeline(solution.graph)
     schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
-    usable = {name: int(getattr(board.budget, name) * USABLE_SHARE) for name in RESOURCES}
-    layers = _layers(solution.graph, board, usable, schedule.interval)
+    limits = usable(board, shares)
+    layers = _layers(solution.graph, board, limits, schedule.interval)
     hertz = clock_mhz * 1e6
     return Estimate(
         board=board.name,
@@ -177,34 +182,34 @@ def estimate(
         frames_per_second=hertz / schedule.interval,
         bound=solution.bound,
         resources=solution.resources,
-        usable=usable,
+        usable=limits,
         prices=dict(solution.prices),
-        roofline=_roofline(solution.graph, board, usable, hertz, schedule.interval),
-        advice=tuple(_advice(solution, layers, usable, schedule.interval, target_fps)),
+        roofline=_roofline(solution.graph, board, limits, hertz, schedule.interval),
+        advice=tuple(_advice(solution, layers, limits, schedule.interval, target_fps)),
     )
 
 
 def _layers(
-    graph: HardwareGraph, board: Board, usable: Mapping[str, int], interval: float
+    graph: HardwareGraph, board: Board, limits: Mapping[str, int], interval: float
 ) -> tuple[LayerEstimate, ...]:
     by_layer: dict[str, list[HardwareNode]] = {}
     for node in graph.nodes:
         by_layer.setdefault(node.layer, []).append(node)
-    return tuple(_layer(name, nodes, board, usable, interval) for name, nodes in by_layer.items())
+    return tuple(_layer(name, nodes, board, limits, interval) for name, nodes in by_layer.items())
 
 
 def _layer(
     name: str,
     nodes: list[HardwareNode],
     board: Board,
-    usable: Mapping[str, int],
+    limits: Mapping[str, int],
     interval: float,
 ) -> LayerEstimate:
     total = sum(
         (node_resources(node, board.dsp) for node in nodes),
         Resources(lut=0, bram18=0, uram=0, dsp=0),
     )
-    shares = {each: getattr(total, each) / usable[each] for each in RESOURCES if usable[each]}
+    shares = {each: getattr(total, each) / limits[each] for each in RESOURCES if limits[each]}
     takes = max(shares, key=lambda each: shares[each])
     slowest = max((n for n in nodes if n.op != FIFO), key=node_cycles, default=nodes[0])
     matrix = next((node for node in nodes if node.op in _MATRIX), None)
@@ -243,7 +248,7 @@ def _products(node: HardwareNode) -> int:
 
 
 def _roofline(
-    graph: HardwareGraph, board: Board, usable: Mapping[str, int], hertz: float, interval: float
+    graph: HardwareGraph, board: Board, limits: Mapping[str, int], hertz: float, interval: float
 ) -> Roofline:
     units = [node for node in graph.nodes if node.op in _MATRIX]
     products = sum(map(_products, units))
@@ -253,7 +258,7 @@ def _roofline(
         / lanes(board.dsp, _weight_bits(node), input_ports(node)[0].bits, narrow=node.narrow)
         for node in units
     )
-    roof = products * usable["dsp"] * hertz / slices if slices else 0.0
+    roof = products * limits["dsp"] * hertz / slices if slices else 0.0
     ports = {name: port for n in graph.nodes for name, port in _ends(graph, n)}
     into = sum(math.prod(ports[name].shape) * ports[name].bits for name in graph.inputs)
     out = sum(math.prod(ports[name].shape) * ports[name].bits for name in graph.outputs)
@@ -284,23 +289,23 @@ def _ends(graph: HardwareGraph, node: HardwareNode) -> Iterator[tuple[str, Port]
 def _advice(
     solution: Solution,
     layers: tuple[LayerEstimate, ...],
-    usable: Mapping[str, int],
+    limits: Mapping[str, int],
     interval: float,
     target_fps: float | None,
 ) -> Iterable[str]:
     slowest = max(layers, key=lambda each: each.cycles)
     if target_fps is not None:
         scarce = max(
-            (name for name in RESOURCES if usable[name]),
-            key=lambda name: getattr(solution.resources, name) / usable[name],
+            (name for name in RESOURCES if limits[name]),
+            key=lambda name: getattr(solution.resources, name) / limits[name],
         )
-        share = getattr(solution.resources, scarce) / usable[scarce]
+        share = getattr(solution.resources, scarce) / limits[scarce]
         yield (
             f"the target takes {share:.0%} of the usable {scarce}; without --target-fps the "
             "design is as fast as the board allows"
         )
         return
-    worth = {name: solution.prices[name] * usable[name] for name in RESOURCES}
+    worth = {name: solution.prices[name] * limits[name] for name in RESOURCES}
     scarce = max(worth, key=lambda name: worth[name])
     if not worth[scarce] > 0:
         yield (
@@ -313,7 +318,7 @@ def _advice(
     yield (
         f"{scarce} holds the design up: 1 % more of it would save about "
         f"{worth[scarce] / 100 / interval:.1%} of the interval; layer '{most.layer}' takes the "
-        f"most, {amount:,} of {usable[scarce]:,} usable"
+        f"most, {amount:,} of {limits[scarce]:,} usable"
     )
     if most.weight_bits > 1:
         yield (

@@ -7,7 +7,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.folding import FoldedNode, Folding, Resources, Shares
 from sdq_fpga.cost.folding.choices import Choice, lut_unit
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.solve import solve
@@ -26,6 +26,7 @@ def fold(
     board: Board,
     clock_mhz: float,
     target_fps: float | None,
+    shares: Shares,
     progress: Progress,
 ) -> tuple[ModelWrapper, Folding]:
     """Chooses the parallelism of every node, and inserts width converters and FIFOs.
@@ -35,6 +36,7 @@ def fold(
         board: whose budget to keep.
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach; None for the fastest that fits.
+        shares: of the board that may be used.
         progress: told how far it is.
 
     Returns:
@@ -46,7 +48,7 @@ def fold(
     with progress.task("fold", 2) as advance:
         plain = describe(model)
         advance(1)
-        solution = solve(plain, board, clock_mhz, target_fps)
+        solution = solve(plain, board, clock_mhz, target_fps, shares)
         _apply(model, {node.name: node for node in plain.nodes}, solution.chosen)
         advance(1)
     folded = insert_streams(model)

@@ -10,7 +10,7 @@ from pydantic import Field
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding import Folding
+from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.cost.timing.sizing import FifoSizes, size_fifos
 from sdq_fpga.deploy.package import write_package
@@ -48,6 +48,7 @@ class Target(Plain):
         simulate: how much is simulated.
         weight_memory: what weights are kept in.
         writable_weights: whether an AXI-Lite port changes them.
+        shares: of the board that may be used.
     """
 
     board: Board
@@ -57,6 +58,7 @@ class Target(Plain):
     simulate: SimulateSpec
     weight_memory: WeightMemory = WeightMemory.AUTO
     writable_weights: bool = False
+    shares: Shares = Field(default_factory=dict)
 
     @property
     def any_weights(self) -> bool:
@@ -106,6 +108,7 @@ class Accelerator:
                 "target_fps": target.target_fps,
                 "weight_memory": str(target.weight_memory),
                 "writable_weights": target.writable_weights,
+                "shares": dict(target.shares),
             },
             ("lower",),
             self._fold,
@@ -191,7 +194,12 @@ class Accelerator:
                 model, target.board, target.weight_memory, writable=target.writable_weights
             )
             folded, folding = fold(
-                model, target.board, target.clock_mhz, target.target_fps, self.work.progress
+                model,
+                target.board,
+                target.clock_mhz,
+                target.target_fps,
+                target.shares,
+                self.work.progress,
             )
         folded.save(str(out / "folded.onnx"))
         _write(out / "folding.json", folding)
@@ -207,7 +215,7 @@ class Accelerator:
             figures = folded_figures(model, target.board)
         solved = read_plain(Folding, self.work.output("fold", "folding.json"))
         figures = figures.model_copy(update={"bound": solved.bound, "prices": solved.prices})
-        over = figures.over_budget(target.board)
+        over = figures.over_budget(target.board, target.shares)
         if over:
             self.work.progress.note(
                 f"with its FIFOs, the design takes too much of {', '.join(over)}; ask for fewer "

@@ -179,6 +179,7 @@ def target_of(settings: Settings) -> Target:
         simulate=settings.flow.simulate,
         weight_memory=settings.weight_memory,
         writable_weights=settings.writable_weights,
+        shares=settings.shares,
     )
 
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydantic import Field
+
 from sdq_fpga.board import Board
 from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep, estimate
+from sdq_fpga.cost.folding import Shares
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow, SimulateSpec
 from sdq_fpga.plain import Plain
@@ -44,6 +47,7 @@ class Foretelling(Plain):
         bits: of all of them, without a policy.
         model: a QONNX model.
         input_type: of the model.
+        shares: of the board that may be used.
     """
 
     board: Board
@@ -54,6 +58,7 @@ class Foretelling(Plain):
     bits: int | None = None
     model: Path | None = None
     input_type: str | None = None
+    shares: Shares = Field(default_factory=dict)
 
     def bits_of_layers(self) -> Policy:
         """The policy, given or uniform.
@@ -93,7 +98,7 @@ def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> 
     with progress.task("fold and time", 1 + bool(parsed)) as advance:
         if asked.model is not None and not (parsed or asked.policy or asked.bits):
             graph = hardware_of_model(asked.model, asked.input_type, asked.board)
-            found = estimate(graph, asked.board, asked.clock_mhz, asked.target_fps)
+            found = estimate(graph, asked.board, asked.clock_mhz, asked.target_fps, asked.shares)
             advance(1)
             return Estimates(as_it_is=found)
         policy = asked.bits_of_layers()
@@ -128,6 +133,7 @@ def simulated(asked: Foretelling, cache: Path, progress: Progress) -> Simulated:
             board=asked.board,
             clock_mhz=asked.clock_mhz,
             target_fps=asked.target_fps,
+            shares=asked.shares,
             seed=0,
             simulate=SimulateSpec(images=_FRAMES),
         )
@@ -176,4 +182,4 @@ def sweep(asked: Foretelling, bits: str, progress: Progress) -> Sweep:
 
 def _of_policy(asked: Foretelling, policy: Policy) -> Estimate:
     graph = hardware_of_flow(asked.flow, policy, asked.board)
-    return estimate(graph, asked.board, asked.clock_mhz, asked.target_fps)
+    return estimate(graph, asked.board, asked.clock_mhz, asked.target_fps, asked.shares)

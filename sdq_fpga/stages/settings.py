@@ -6,6 +6,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.folding import Shares
 from sdq_fpga.data import load_dataset
 from sdq_fpga.data.dataset import Dataset, check_fits
 from sdq_fpga.errors import StageError, UserError
@@ -34,6 +35,7 @@ class Settings(Plain):
         data: directory of the dataset, where the flow needs one.
         weight_memory: what weights are kept in.
         writable_weights: whether an AXI-Lite port changes them.
+        shares: of the board that may be used.
     """
 
     flow: Flow
@@ -46,6 +48,7 @@ class Settings(Plain):
     data: str | None = None
     weight_memory: WeightMemory = WeightMemory.AUTO
     writable_weights: bool = False
+    shares: Shares = Field(default_factory=dict)
 
 
 def dataset_of(settings: Settings) -> Dataset:

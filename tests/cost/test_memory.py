@@ -72,4 +72,4 @@ def test_what_is_over_budget_is_named():
         resources = Resources(lut=0, bram18=0, uram=0, dsp=used)
         node = FoldedNode(name="n", op="o", pe=1, simd=1, cycles=1, resources=resources)
         folding = Folding(nodes=(node,), interval=1, bottleneck="n", resources=resources)
-        assert folding.over_budget(board) == named
+        assert folding.over_budget(board, {}) == named

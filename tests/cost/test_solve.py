@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
-from sdq_fpga.cost.folding import USABLE_SHARE, Resources
+from sdq_fpga.cost.folding import USABLE_SHARE, Resources, parse_shares, usable
 from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
@@ -121,7 +121,7 @@ def resnet():
 
 
 def test_a_solution_keeps_its_interval_in_the_timing_model(resnet):
-    found = solve(resnet, ZCU104, CLOCK_MHZ, 2_000)
+    found = solve(resnet, ZCU104, CLOCK_MHZ, 2_000, {})
     assert found.interval <= 50_000
     pipeline = Pipeline(found.graph)
     timed = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=3)
@@ -132,7 +132,7 @@ def test_a_solution_keeps_its_interval_in_the_timing_model(resnet):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_solution_of_a_random_network_is_within_the_budget(seed):
     graph = graph_of(random_network(seed))
-    found = solve(graph, ZCU104, CLOCK_MHZ, None)
+    found = solve(graph, ZCU104, CLOCK_MHZ, None, {})
     assert found.bound <= found.interval
     total = Resources(lut=0, bram18=0, uram=0, dsp=0)
     for node in found.graph.nodes:
@@ -144,7 +144,7 @@ def test_a_solution_of_a_random_network_is_within_the_budget(seed):
 
 def test_more_budget_is_never_slower(resnet):
     budgets = [{"lut": lut, "dsp": lut // 200} for lut in (30_000, 50_000, 90_000, 160_000)]
-    found = [solve(resnet, with_budget(**each), CLOCK_MHZ, None).interval for each in budgets]
+    found = [solve(resnet, with_budget(**each), CLOCK_MHZ, None, {}).interval for each in budgets]
     assert found == sorted(found, reverse=True)
     assert found[0] > found[-1]
 
@@ -153,7 +153,7 @@ def test_more_bits_never_cost_less():
     shares = []
     for bits in (2, 3, 4, 6, 8):
         graph = graph_of(zoo.resnet8((bits, min(bits, 6)), width=0.5))
-        found = solve(graph, ZCU104, CLOCK_MHZ, 1_000)
+        found = solve(graph, ZCU104, CLOCK_MHZ, 1_000, {})
         budget = ZCU104.budget.model_dump()
         shares.append(sum(getattr(found.resources, n) / budget[n] for n in RESOURCES if budget[n]))
     assert shares == sorted(shares)
@@ -161,4 +161,23 @@ def test_more_bits_never_cost_less():
 
 def test_a_layer_that_stands_in_the_way_is_named(resnet):
     with pytest.raises(UserError, match=r"do not fit small: too little dsp .* layer '.*' .*takes"):
-        solve(resnet, with_budget(dsp=3, lut=20_000), CLOCK_MHZ, 3_000)
+        solve(resnet, with_budget(dsp=3, lut=20_000), CLOCK_MHZ, 3_000, {})
+
+
+def test_a_smaller_share_of_the_board(resnet):
+    whole, part = (solve(resnet, ZCU104, CLOCK_MHZ, None, each) for each in ({}, {"lut": 0.2}))
+    assert part.resources.lut <= 0.2 * ZCU104.budget.lut < whole.resources.lut
+    assert part.interval > whole.interval
+
+
+@pytest.mark.parametrize("said", ["lut", "lut=1.5", "lut=101%", "luts=40%", "", "dsp=40%;lut=3%"])
+def test_shares_that_are_none(said):
+    with pytest.raises(UserError, match="is no share of a board"):
+        parse_shares(said)
+
+
+def test_shares():
+    shares = parse_shares("dsp=40%, lut=12.5%")
+    assert shares == {"dsp": 0.4, "lut": 0.125}
+    assert usable(ZCU104, shares)["lut"] == ZCU104.budget.lut // 8
+    assert usable(ZCU104, shares)["bram18"] == int(ZCU104.budget.bram18 * USABLE_SHARE)

@@ -57,7 +57,7 @@ def folded(
     """The folded hardware graph; its FIFOs have the least depth."""
     with finn_session(directory, directory / "log"):
         hardware = to_hardware(model.network, board.dsp)
-        return fold(hardware, board, CLOCK_MHZ, target_fps, SilentProgress())
+        return fold(hardware, board, CLOCK_MHZ, target_fps, {}, SilentProgress())
 
 
 def generated(

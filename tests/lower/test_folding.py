@@ -92,7 +92,7 @@ def test_a_folded_random_network_fits_together(seed, fps, tmp_path):
     check_edges(graph)
     assert folding.interval == max(node.cycles for node in folding.nodes)
     assert folding.bottleneck in {node.name for node in folding.nodes}
-    assert not folding.over_budget(ZCU104)
+    assert not folding.over_budget(ZCU104, {})
     if fps is not None:
         assert folding.interval <= CLOCK_MHZ * 1e6 / fps
     fifos = graph.get_nodes_by_op_type("StreamingFIFO_rtl")

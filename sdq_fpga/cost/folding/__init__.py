@@ -4,6 +4,22 @@
 each node of a network, and ``figures`` is what a folding is, as plain data.
 """
 
-from sdq_fpga.cost.folding.figures import USABLE_SHARE, FoldedNode, Folding, Resources
+from sdq_fpga.cost.folding.figures import (
+    USABLE_SHARE,
+    FoldedNode,
+    Folding,
+    Resources,
+    Shares,
+    parse_shares,
+    usable,
+)
 
-__all__ = ["USABLE_SHARE", "FoldedNode", "Folding", "Resources"]
+__all__ = [
+    "USABLE_SHARE",
+    "FoldedNode",
+    "Folding",
+    "Resources",
+    "Shares",
+    "parse_shares",
+    "usable",
+]

@@ -1,15 +1,56 @@
 """What a folding of a network is: parallelism, cycles and resources of every node."""
 
+import re
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field
 
-from sdq_fpga.board import Board
+from sdq_fpga.board import Board, Budget
+from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain
 
-__all__ = ["USABLE_SHARE", "FoldedNode", "Folding", "Resources"]
+__all__ = [
+    "USABLE_SHARE",
+    "FoldedNode",
+    "Folding",
+    "Resources",
+    "Shares",
+    "parse_shares",
+    "usable",
+]
 
-USABLE_SHARE = 0.8  # of each resource; the rest is for the shell and for routing
+USABLE_SHARE = 0.8
+"""What may be used of a resource of which nobody says more; the rest is for shell and routing."""
+
+Shares = Mapping[str, Annotated[float, Field(ge=0, le=1)]]
+"""By resource, what may be used of it, from 0 to 1."""
+
+_SHARE = re.compile(r"(\w+)=(\d+(?:\.\d+)?)%")
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Reads shares of a board such as "dsp=40%,lut=50%".
+
+    Raises:
+        UserError: it says something else, or there is no such resource.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        match = _SHARE.fullmatch(part.strip())
+        if match is None or match[1] not in Budget.model_fields or float(match[2]) > 100:
+            raise UserError(
+                f"'{part}' is no share of a board",
+                f"write such as dsp=40%,lut=50%, of {', '.join(Budget.model_fields)}",
+            )
+        found[match[1]] = float(match[2]) / 100
+    return found
+
+
+def usable(board: Board, shares: Shares) -> dict[str, int]:
+    """How much of each resource of a board may be used."""
+    whole = board.budget.model_dump().items()
+    return {name: int(amount * shares.get(name, USABLE_SHARE)) for name, amount in whole}
 
 
 class Resources(Plain):
@@ -72,10 +113,10 @@ class Folding(Plain):
     bound: int = 0
     prices: Mapping[str, float] = Field(default_factory=dict)
 
-    def over_budget(self, board: Board) -> list[str]:
-        """Names of the resources of which more is needed than the board can give."""
+    def over_budget(self, board: Board, shares: Shares) -> list[str]:
+        """Names of the resources of which more is needed than may be used of the board."""
         return [
-            f"{name} ({getattr(self.resources, name)} of {int(budget * USABLE_SHARE)} usable)"
-            for name, budget in board.budget.model_dump().items()
-            if getattr(self.resources, name) > budget * USABLE_SHARE
+            f"{name} ({getattr(self.resources, name)} of {most} usable)"
+            for name, most in usable(board, shares).items()
+            if getattr(self.resources, name) > most
         ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding.choices import WINDOWS, Choice, choices, depthwise_choices, lut_unit
 from sdq_fpga.cost.folding.edges import Edge, improve
-from sdq_fpga.cost.folding.figures import USABLE_SHARE, Resources
+from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Program, Stage
 from sdq_fpga.cost.folding.windows import fill_of_windows
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
@@ -42,7 +42,11 @@ class Solution:
 
 
 def solve(
-    graph: HardwareGraph, board: Board, clock_mhz: float, target_fps: float | None
+    graph: HardwareGraph,
+    board: Board,
+    clock_mhz: float,
+    target_fps: float | None,
+    shares: Shares,
 ) -> Solution:
     """Folds a network.
 
@@ -54,14 +58,14 @@ def solve(
         board: whose budget to keep.
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach.
+        shares: of the board that may be used.
 
     Raises:
         UserError: the target can't be reached, or nothing fits the board.
     """
     stages = _stages(graph, board)
     edges = _edges(graph, stages)
-    usable = {name: getattr(board.budget, name) * USABLE_SHARE for name in RESOURCES}
-    program = Program(stages, usable)
+    program = Program(stages, usable(board, shares))
     interval, bound = _interval(program, board, clock_mhz, target_fps)
     for_latency = target_fps is None
     # What stands between nodes takes room, too: it may be that the next interval has to do.
