@@ -4,7 +4,6 @@ The integer program knows nodes alone. From its solution, stages and pairs of ne
 their choice as long as that makes the whole cheaper, what stands between them included.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +27,7 @@ _LEAST_GAIN = 1e-9
 _TOO_SLOW = 1e7
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,6 @@ class Edge:
     port: Port
     given: tuple[int, ...] = ()
     taken: tuple[int, ...] = ()
-
-    def elements(self, index: Sequence[int]) -> tuple[int, int]:
-        """Values in a beat on either side, for the choices of all stages."""
-        given = 0 if self.source is None else self.given[index[self.source]]
-        taken = 0 if self.sink is None else self.taken[index[self.sink]]
-        return given or taken, taken or given
 
     def nodes(self, given: int, taken: int) -> list[HardwareNode]:
         """What stands there."""
@@ -90,18 +84,18 @@ def improve(
     for _ in range(_SWEEPS):
         for stage in range(len(program.stages)):
             search.change(stage)
-        for edge in edges:
-            search.change_both(edge)
+        for number in range(len(edges)):
+            search.change_both(number)
         after = search.cost()
         if after > before - _LEAST_GAIN:
             break
         before = after
     fits = bool((search.total <= program.budget).all())
-    return Chosen(tuple(search.index), chosen.gap), fits
+    return Chosen(search.index, chosen.gap), fits
 
 
 class _Search:
-    """A choice that changes, and what it costs."""
+    """A choice that changes, and what it costs. Choices are numbered among those that keep up."""
 
     def __init__(
         self,
@@ -114,62 +108,84 @@ class _Search:
         for_latency: bool,
     ) -> None:
         self.program, self.interval, self.dsp = program, interval, dsp
-        self.index = list(chosen.index)
         self.known: dict[tuple[Port, int, int], Floats] = {}
-        self.kept = [np.flatnonzero(s.cycles <= interval) for s in program.stages]
-        self.filling = [program.filling(stage, interval) * for_latency for stage in program.stages]
-        self.around: list[list[Edge]] = [[] for _ in program.stages]
-        for edge in edges:
-            for stage in (edge.source, edge.sink):
-                if stage is not None:
-                    self.around[stage].append(edge)
-        self.total = program.amounts(chosen)
-        for edge in edges:
-            self.total = self.total + self._beside(edge)
+        self.rows: dict[tuple[int, bool, int], Floats] = {}
+        stages = program.stages
+        self.kept = [np.flatnonzero(stage.cycles <= interval) for stage in stages]
+        self.at = [
+            int(np.searchsorted(kept, index))
+            for kept, index in zip(self.kept, chosen.index, strict=True)
+        ]
+        self.amounts = [s.amounts[kept] for s, kept in zip(stages, self.kept, strict=True)]
+        self.filling = [
+            program.filling(stage, interval)[kept] * for_latency
+            for stage, kept in zip(stages, self.kept, strict=True)
+        ]
+        self.edges = [_Side.both(edge, self.kept) for edge in edges]
+        self.around: list[list[int]] = [[] for _ in stages]
+        for number, edge in enumerate(edges):
+            for stage in {edge.source, edge.sink} - {None}:
+                self.around[stage].append(number)  # type: ignore[index]
+        self.total = np.sum([a[k] for a, k in zip(self.amounts, self.at, strict=True)], axis=0)
+        for number in range(len(edges)):
+            self.total = self.total + self._between(number, *self._widths(number))
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """The choice, numbered among all of each stage."""
+        return tuple(int(kept[k]) for kept, k in zip(self.kept, self.at, strict=True))
 
     def cost(self) -> float:
         """What is minimised."""
-        filling = sum(float(f[i]) for f, i in zip(self.filling, self.index, strict=True))
+        filling = sum(float(f[k]) for f, k in zip(self.filling, self.at, strict=True))
         return float(self._priced(self.total)) + filling
 
     def change(self, stage: int) -> None:
         """Takes the best choice of a stage, all others staying as they are."""
-        choices = self.kept[stage]
-        rest = self.total - self._touching([stage])
-        candidates = self.program.stages[stage].amounts[choices].copy()
-        for edge in self.around[stage]:
-            for row, choice in enumerate(choices):
-                self.index[stage] = int(choice)
-                candidates[row] += self._beside(edge)
-        costs = self._priced(rest + candidates) + self.filling[stage][choices]
-        best = int(np.argmin(costs))
-        self.index[stage] = int(choices[best])
-        self.total = rest + candidates[best]
+        candidates = self._with(stage, self.around[stage])
+        rest = self.total - candidates[self.at[stage]]
+        costs = self._priced(rest + candidates) + self.filling[stage]
+        self.at[stage] = int(np.argmin(costs))
+        self.total = rest + candidates[self.at[stage]]
 
-    def change_both(self, edge: Edge) -> None:
+    def change_both(self, number: int) -> None:
         """Takes the best pair of choices on either side of an edge that has a converter."""
-        given, taken = edge.elements(self.index)
-        if edge.source is None or edge.sink is None or given == taken:
+        source, sink = self.edges[number]
+        given, taken = self._widths(number)
+        if source.stage is None or sink.stage is None or given == taken:
             return
-        pair = (edge.source, edge.sink)
-        rest = self.total - self._touching(pair)
-        best, found = np.inf, (self.index[edge.source], self.index[edge.sink])
-        sides = self._cheapest(edge.source), self._cheapest(edge.sink)
-        for both in itertools.product(*sides):
-            self.index[edge.source], self.index[edge.sink] = both
-            cost = float(self._priced(rest + self._touching(pair)))
-            cost += sum(float(self.filling[stage][self.index[stage]]) for stage in pair)
-            if cost < best:
-                best, found = cost, both
-        self.index[edge.source], self.index[edge.sink] = found
-        self.total = rest + self._touching(pair)
+        shared = [each for each in self.around[source.stage] if each in self.around[sink.stage]]
+        left, right = (
+            self._with(stage, [each for each in self.around[stage] if each not in shared])
+            for stage in (source.stage, sink.stage)
+        )
+        now = self.at[source.stage], self.at[sink.stage]
+        rows, columns = self._cheapest(source.stage, left), self._cheapest(sink.stage, right)
+        both = left[rows][:, None] + right[columns][None]
+        for each in shared:
+            first, second = self.edges[each]
+            ways = (rows, columns) if first.stage == source.stage else (columns, rows)
+            between = np.array(
+                [
+                    [self._between(each, int(first.of[i]), int(second.of[j])) for j in ways[1]]
+                    for i in ways[0]
+                ]
+            )
+            both = both + (between if ways[0] is rows else between.swapaxes(0, 1))
+        rest = self.total - left[now[0]] - right[now[1]]
+        for each in shared:
+            rest = rest - self._between(each, *self._widths(each))
+        costs = self._priced(rest + both) + self.filling[source.stage][rows][:, None]
+        costs = costs + self.filling[sink.stage][columns][None]
+        i, j = np.unravel_index(int(np.argmin(costs)), costs.shape)
+        self.at[source.stage], self.at[sink.stage] = int(rows[i]), int(columns[j])
+        self.total = rest + both[i, j]
 
-    def _cheapest(self, stage: int) -> list[int]:
+    def _cheapest(self, stage: int, amounts: Floats) -> Integers:
         """The choice that is taken, and some that are good for the stage alone."""
-        choices = self.kept[stage]
-        costs = self._priced(self.program.stages[stage].amounts[choices])
-        order = np.argsort(costs + self.filling[stage][choices], kind="stable")[:_CANDIDATES]
-        return [self.index[stage], *(int(each) for each in choices[order])]
+        costs = self._priced(amounts) + self.filling[stage]
+        order = np.argsort(costs, kind="stable")[:_CANDIDATES]
+        return np.append(order, self.at[stage])
 
     def _priced(self, totals: Floats) -> Floats:
         """Shares of the budget, and what exceeds it, of [..., resources]."""
@@ -178,20 +194,69 @@ class _Search:
         found: Floats = shares.sum(axis=-1) + _OVER * over.sum(axis=-1)
         return found
 
-    def _touching(self, stages: Sequence[int]) -> Floats:
-        """[resources] of stages and of the edges that touch them."""
-        edges = {id(edge): edge for stage in stages for edge in self.around[stage]}
-        own = [self.program.stages[stage].amounts[self.index[stage]] for stage in stages]
-        found: Floats = np.sum([*own, *map(self._beside, edges.values())], axis=0)
+    def _widths(self, number: int) -> tuple[int, int]:
+        """Values in a beat on either side of an edge."""
+        given, taken = (
+            0 if side.stage is None else int(side.of[self.at[side.stage]])
+            for side in self.edges[number]
+        )
+        return given or taken, taken or given
+
+    def _with(self, stage: int, edges: Sequence[int]) -> Floats:
+        """[choices, resources] of a stage and of edges that touch it."""
+        found = self.amounts[stage]
+        for number in edges:
+            source, sink = self.edges[number]
+            gives = source.stage == stage
+            own, other = (source, sink) if gives else (sink, source)
+            there = 0 if other.stage is None else int(other.of[self.at[other.stage]])
+            key = number, gives, there
+            if key not in self.rows:
+                pairs = [(int(width), there or int(width)) for width in own.widths]
+                self.rows[key] = np.array(
+                    [self._between(number, *(pair if gives else pair[::-1])) for pair in pairs]
+                )
+            found = found + self.rows[key][own.which]
         return found
 
-    def _beside(self, edge: Edge) -> Floats:
+    def _between(self, number: int, given: int, taken: int) -> Floats:
         """[resources] of what stands on an edge; more than any board has if it is too slow."""
-        key = edge.port, *edge.elements(self.index)
+        edge = self.edges[number][0].edge
+        key = edge.port, given, taken
         if key not in self.known:
-            nodes = edge.nodes(*key[1:])
+            nodes = edge.nodes(given, taken)
             found = [node_resources(node, self.dsp) for node in nodes]
             amounts = [sum(getattr(each, name) for each in found) for name in RESOURCES]
             slow = any(node_cycles(node) > self.interval for node in nodes)
             self.known[key] = np.array(amounts, np.float64) + slow * _TOO_SLOW
         return self.known[key]
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One side of an edge.
+
+    Attributes:
+        edge: the edge.
+        stage: on this side; None for the outside.
+        of: [choices that keep up] values in a beat.
+        widths: those that there are.
+        which: [choices that keep up] number of the width.
+    """
+
+    edge: Edge
+    stage: int | None
+    of: Integers
+    widths: Integers
+    which: Integers
+
+    @classmethod
+    def both(cls, edge: Edge, kept: Sequence[Integers]) -> "tuple[_Side, _Side]":
+        """Both sides: the source, then the sink."""
+
+        def side(stage: int | None, elements: Sequence[int]) -> _Side:
+            of = np.array(elements, np.int64)
+            of = of if stage is None else of[kept[stage]]
+            return cls(edge, stage, of, *np.unique(of, return_inverse=True))
+
+        return side(edge.source, edge.given), side(edge.sink, edge.taken)
