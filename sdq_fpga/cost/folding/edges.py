@@ -18,7 +18,7 @@ from sdq_fpga.cost.ports import Port
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.cost.streams import converter, fifo
 
-__all__ = ["Edge", "improve"]
+__all__ = ["Between", "Edge", "improve"]
 
 _SWEEPS = 12
 _OVER = 1e3  # weight of what exceeds the budget, in shares of it
@@ -57,12 +57,34 @@ class Edge:
         return found
 
 
+class Between:
+    """What stands on edges, by their kind and widths: the same is asked for many times.
+
+    Args:
+        dsp: DSP slices of the board.
+    """
+
+    def __init__(self, dsp: DspGeneration) -> None:
+        self._dsp = dsp
+        self._known: dict[tuple[Port, int, int], tuple[Floats, int]] = {}
+
+    def of(self, edge: Edge, given: int, taken: int) -> tuple[Floats, int]:
+        """[resources] in order of ``RESOURCES``, and cycles of a frame."""
+        key = edge.port, given, taken
+        if key not in self._known:
+            nodes = edge.nodes(given, taken)
+            found = [node_resources(node, self._dsp) for node in nodes]
+            amounts = [sum(getattr(each, name) for each in found) for name in RESOURCES]
+            self._known[key] = np.array(amounts, np.float64), max(map(node_cycles, nodes))
+        return self._known[key]
+
+
 def improve(
     program: Program,
     edges: Sequence[Edge],
     chosen: Chosen,
     interval: int,
-    dsp: DspGeneration,
+    between: Between,
     *,
     for_latency: bool,
 ) -> tuple[Chosen, bool]:
@@ -73,13 +95,13 @@ def improve(
         edges: between the stages.
         chosen: where to begin.
         interval: to keep.
-        dsp: of the board.
+        between: what stands on edges.
         for_latency: whether to fill the pipeline sooner, too, as ``Program.quickest_at`` does.
 
     Returns:
         The choice, and whether it is within the budget.
     """
-    search = _Search(program, edges, chosen, interval, dsp, for_latency=for_latency)
+    search = _Search(program, edges, chosen, interval, between, for_latency=for_latency)
     before = np.inf
     for _ in range(_SWEEPS):
         for stage in range(len(program.stages)):
@@ -103,12 +125,11 @@ class _Search:
         edges: Sequence[Edge],
         chosen: Chosen,
         interval: int,
-        dsp: DspGeneration,
+        between: Between,
         *,
         for_latency: bool,
     ) -> None:
-        self.program, self.interval, self.dsp = program, interval, dsp
-        self.known: dict[tuple[Port, int, int], Floats] = {}
+        self.program, self.interval, self.between = program, interval, between
         self.rows: dict[tuple[int, bool, int], Floats] = {}
         stages = program.stages
         self.kept = [np.flatnonzero(stage.cycles <= interval) for stage in stages]
@@ -221,15 +242,8 @@ class _Search:
 
     def _between(self, number: int, given: int, taken: int) -> Floats:
         """[resources] of what stands on an edge; more than any board has if it is too slow."""
-        edge = self.edges[number][0].edge
-        key = edge.port, given, taken
-        if key not in self.known:
-            nodes = edge.nodes(given, taken)
-            found = [node_resources(node, self.dsp) for node in nodes]
-            amounts = [sum(getattr(each, name) for each in found) for name in RESOURCES]
-            slow = any(node_cycles(node) > self.interval for node in nodes)
-            self.known[key] = np.array(amounts, np.float64) + slow * _TOO_SLOW
-        return self.known[key]
+        amounts, cycles = self.between.of(self.edges[number][0].edge, given, taken)
+        return amounts if cycles <= self.interval else amounts + _TOO_SLOW
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding.choices import WINDOWS, Choice, choices, depthwise_choices, lut_unit
-from sdq_fpga.cost.folding.edges import Edge, improve
+from sdq_fpga.cost.folding.edges import Between, Edge, improve
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Program, Stage
 from sdq_fpga.cost.folding.windows import fill_of_windows
@@ -67,13 +67,13 @@ def solve(
     edges = _edges(graph, stages)
     program = Program(stages, usable(board, shares))
     interval, bound = _interval(program, board, clock_mhz, target_fps)
-    for_latency = target_fps is None
+    for_latency, between = target_fps is None, Between(board.dsp)
     # What stands between nodes takes room, too: it may be that the next interval has to do.
     for each in (interval, *(int(n) for n in program.intervals if n > interval)):
         start = program.quickest_at(each) if for_latency else program.cheapest_at(each)
         if start is None:
             continue
-        chosen, fits = improve(program, edges, start, each, board.dsp, for_latency=for_latency)
+        chosen, fits = improve(program, edges, start, each, between, for_latency=for_latency)
         if fits:
             return _solution(graph, board, program, chosen, bound)
         if target_fps is not None:
