@@ -70,15 +70,18 @@ module sdq_dot import sdq_mac_pkg::*; #(
 		assign	unused = clk;
 	end : genNoRegister
 
+	// Every node has variables of its own: packed into vectors, a level would be put together and
+	// taken apart again in each cycle of a simulation, which takes several times as long.
 	for(genvar  l = 0; l <= LEVELS; l++) begin : genLevel
 		localparam int unsigned  PARTS = (DIGITS + (1<<l)-1) >> l;	// nodes of a product
 		localparam int unsigned  N = l <= BELOW? LEAVES * PARTS : (LEAVES + (1<<(l-BELOW))-1) >> (l-BELOW);
 		localparam int unsigned  W = width(l, SIMD, X_FORMAT, X_BITS, W_FORMAT, W_BITS);
-		logic [N-1:0][W-1:0]  val;
-		logic [N-1:0]  cry;
 
-		if(l == 0) begin : genLeaves
-			for(genvar  i = 0; i < N; i++) begin : genLeaf
+		for(genvar  i = 0; i < N; i++) begin : genNode
+			logic [W-1:0]  val;
+			logic  cry;
+
+			if(l == 0) begin : genLeaf
 				if(KIND == XNOR) begin : genXnor
 					// Up to four equal bits
 					localparam int unsigned  USED = SIMD - 4*i < 4? SIMD - 4*i : 4;
@@ -86,22 +89,22 @@ module sdq_dot import sdq_mac_pkg::*; #(
 					logic [3:0]  eq;
 					assign	same = d[4*i +: USED] ~^ m[4*i +: USED];
 					assign	eq = 4'(same);
-					assign	val[i] = W'({ (eq[0] && eq[1]) || (eq[0] && eq[2]) || (eq[1] && eq[2]), ^eq[2:0] });
-					assign	cry[i] = eq[3];
+					assign	val = W'({ (eq[0] && eq[1]) || (eq[0] && eq[2]) || (eq[1] && eq[2]), ^eq[2:0] });
+					assign	cry = eq[3];
 				end : genXnor
 				else if(KIND == SIGN) begin : genSign
 					if(M_FORMAT == BIPOLAR) begin : genBipolar
-						assign	val[i] = d[i];
-						assign	cry[i] = !m[i][0];
+						assign	val = d[i];
+						assign	cry = !m[i][0];
 					end : genBipolar
 					else begin : genTernary
-						assign	val[i] = m[i][0]? d[i] : '0;
-						assign	cry[i] = m[i][M_BITS-1];
+						assign	val = m[i][0]? d[i] : '0;
+						assign	cry = m[i][M_BITS-1];
 					end : genTernary
 				end : genSign
 				else if(KIND == MASK) begin : genMask
-					assign	val[i] = m[i][0]? d[i] : '0;
-					assign	cry[i] = 0;
+					assign	val = m[i][0]? d[i] : '0;
+					assign	cry = 0;
 				end : genMask
 				else begin : genBooth
 					localparam int unsigned  DIGIT = i % DIGITS;
@@ -119,73 +122,72 @@ module sdq_dot import sdq_mac_pkg::*; #(
 
 					logic [W-1:0]  once;
 					assign	once = { {(W-D_BITS){(D_FORMAT == SIGNED) && data[D_BITS-1]}}, data };
-					assign	val[i] = (one? once : two? once << 1 : '0) ^ {W{bits[2]}};
-					assign	cry[i] = bits[2];
+					assign	val = (one? once : two? once << 1 : '0) ^ {W{bits[2]}};
+					assign	cry = bits[2];
 				end : genBooth
 			end : genLeaf
-		end : genLeaves
-		else begin : genAdders
-			localparam int unsigned  PREVIOUS = (DIGITS + (1<<(l-1))-1) >> (l-1);
-			localparam int unsigned  COUNT = l <= BELOW? PREVIOUS : (LEAVES + (1<<(l-1-BELOW))-1) >> (l-1-BELOW);
-			localparam int unsigned  V = width(l-1, SIMD, X_FORMAT, X_BITS, W_FORMAT, W_BITS);
-			localparam bit  SGN = negative(l-1, SIMD, X_FORMAT, X_BITS, W_FORMAT, W_BITS);
-			localparam int unsigned  SHIFT = l <= BELOW? 1<<l : 0;	// of the second operand
-
-			logic [N-1:0][W-1:0]  sum;
-			logic [N-1:0]  rest;
-			for(genvar  i = 0; i < N; i++) begin : genNode
+			else begin : genAdder
+				localparam int unsigned  PREVIOUS = (DIGITS + (1<<(l-1))-1) >> (l-1);
+				localparam int unsigned  COUNT = l <= BELOW? PREVIOUS : (LEAVES + (1<<(l-1-BELOW))-1) >> (l-1-BELOW);
+				localparam int unsigned  V = width(l-1, SIMD, X_FORMAT, X_BITS, W_FORMAT, W_BITS);
+				localparam bit  SGN = negative(l-1, SIMD, X_FORMAT, X_BITS, W_FORMAT, W_BITS);
+				localparam int unsigned  SHIFT = l <= BELOW? 1<<l : 0;	// of the second operand
 				localparam int unsigned  FIRST = l <= BELOW? (i/PARTS)*PREVIOUS + 2*(i%PARTS) : 2*i;
 				localparam bit  PAIR = 2*(l <= BELOW? i%PARTS : i) + 1 < COUNT;
 				logic [V-1:0]  a;
-				assign	a = genLevel[l-1].val[FIRST];
-				assign	rest[i] = genLevel[l-1].cry[FIRST];
+				logic  rest;
+				logic [W-1:0]  sum;
+				assign	a = genLevel[l-1].genNode[FIRST].val;
+				assign	rest = genLevel[l-1].genNode[FIRST].cry;
 
 				if(!PAIR) begin : genPass
-					assign	sum[i] = { {(W-V){SGN && a[V-1]}}, a };
+					assign	sum = { {(W-V){SGN && a[V-1]}}, a };
 				end : genPass
 				else begin : genSum
 					localparam int unsigned  S = W - SHIFT;
 					logic [V-1:0]  b;
 					logic [S-1:0]  aa, bb;
-					assign	b = genLevel[l-1].val[FIRST+1];
+					assign	b = genLevel[l-1].genNode[FIRST+1].val;
 					assign	aa = S'({ {S{SGN && a[V-1]}}, a } >> SHIFT);
 					assign	bb = S'({ {S{SGN && b[V-1]}}, b });
 					if(KIND == MASK) begin : genPlain
-						assign	sum[i] = aa + bb;
+						assign	sum = aa + bb;
+						logic  unused;
+						assign	unused = genLevel[l-1].genNode[FIRST+1].cry;
 					end : genPlain
 					else begin : genCarry
 						// The lowest bit of this addition produces the carry input.
 						logic  cin;
 						logic [S:0]  s;
-						assign	cin = genLevel[l-1].cry[FIRST+1] ^ ((KIND == SIGN) && rest[i]);
+						assign	cin = genLevel[l-1].genNode[FIRST+1].cry ^ ((KIND == SIGN) && rest);
 						assign	s = { aa, 1'b1 } + { (KIND == SIGN) && cin? ~bb : bb, cin };
 						if(SHIFT == 0) begin : genAll
-							assign	sum[i] = s[S:1];
+							assign	sum = s[S:1];
 						end : genAll
 						else begin : genUpper
-							assign	sum[i] = { s[S:1], a[SHIFT-1:0] };
+							assign	sum = { s[S:1], a[SHIFT-1:0] };
 						end : genUpper
 						// The carry only
 						logic  unused;
 						assign	unused = s[0];
 					end : genCarry
 				end : genSum
-			end : genNode
 
-			if(l % STEP == 0) begin : genRegister
-				always_ff @(posedge clk) begin
-					val <= sum;
-					cry <= rest;
-				end
-			end : genRegister
-			else begin : genWire
-				assign	val = sum;
-				assign	cry = rest;
-			end : genWire
-		end : genAdders
+				if(l % STEP == 0) begin : genRegister
+					always_ff @(posedge clk) begin
+						val <= sum;
+						cry <= rest;
+					end
+				end : genRegister
+				else begin : genWire
+					assign	val = sum;
+					assign	cry = rest;
+				end : genWire
+			end : genAdder
+		end : genNode
 	end : genLevel
 
-	assign	value = genLevel[LEVELS].val[0];
-	assign	carry = genLevel[LEVELS].cry[0];
+	assign	value = genLevel[LEVELS].genNode[0].val;
+	assign	carry = genLevel[LEVELS].genNode[0].cry;
 
 endmodule : sdq_dot

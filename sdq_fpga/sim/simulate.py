@@ -1,6 +1,6 @@
 """Simulates a stitched accelerator in Verilator and measures it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Simulation:
-    """A compiled accelerator; ``run`` may be called any number of times."""
+    """A compiled accelerator; ``run`` may be called any number of times, also at the same time."""
 
     design: RtlDesign
     rtl: Path
@@ -58,9 +58,8 @@ class Simulation:
         *,
         estimated_interval: int,
         scratch: Path,
-        label: str,
-        progress: Progress,
         weights: Mapping[str, npt.NDArray[np.uint8]] | None = None,
+        arrived: Callable[[int], None] = lambda _: None,
     ) -> Measured:
         """Streams frames through the accelerator.
 
@@ -69,11 +68,10 @@ class Simulation:
             drive: stalls and the like; ``patience`` is set here. Memories that are
                 empty at first get the design's weights before the writes of ``drive``.
             estimated_interval: cycles a frame may take; a design that is far slower is stuck.
-            scratch: directory for the files that go in and out.
-            label: what the progress bar says.
-            progress: told after each frame.
+            scratch: directory for the files that go in and out, of this run alone.
             weights: by prefix of a weight stream, its beats instead of the design's weights:
                 bytes [words, width / 8], the same again and again.
+            arrived: called with 1 after each frame that has left.
 
         Raises:
             StageError: the design is stuck, violates AXI-Stream, fails one of its assertions, or
@@ -93,17 +91,16 @@ class Simulation:
             )
             for port in self.design.weight_streams
         }
-        with progress.task(label, count) as advance:
-            ran = run_bench(
-                self.executable,
-                {port.prefix: (port.stream, frames[port.tensor]) for port in inputs},
-                {port.prefix: (port.stream, count) for port in outputs},
-                drive,
-                scratch=scratch,
-                memories=self.rtl,
-                cycles=cycles,
-                arrived=advance,
-            )
+        ran = run_bench(
+            self.executable,
+            {port.prefix: (port.stream, frames[port.tensor]) for port in inputs},
+            {port.prefix: (port.stream, count) for port in outputs},
+            drive,
+            scratch=scratch,
+            memories=self.rtl,
+            cycles=cycles,
+            arrived=arrived,
+        )
         return Measured(
             outputs={port.tensor: ran.outputs[port.prefix] for port in outputs},
             cycles=ran.cycles,

@@ -1,8 +1,10 @@
 """Compares the simulated accelerator with the integer network and with QONNX execution."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from sdq_fpga.progress import Progress
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.sim.bench import Drive
 from sdq_fpga.sim.figures import SimulationFigures, Verdict
-from sdq_fpga.sim.simulate import build_simulation
+from sdq_fpga.sim.simulate import Measured, Simulation, build_simulation
 
 __all__ = ["Comparison", "Model", "Vectors", "qonnx_differing", "verify"]
 
@@ -83,6 +85,8 @@ def verify(
 ) -> Comparison:
     """Streams frames through the RTL twice, without and with stalls, and compares every output.
 
+    Both simulations run at the same time.
+
     Args:
         design: description of the RTL.
         rtl: directory of its files.
@@ -117,16 +121,8 @@ def verify(
     frames = {
         port.tensor: ports[port.tensor].reshape(count, *port.stream.shape) for port in design.inputs
     }
-    free, stalled = (
-        simulation.run(
-            frames,
-            Drive(stall=probability, seed=seed, alone=1),
-            estimated_interval=estimated_interval,
-            scratch=scratch,
-            label=label,
-            progress=progress,
-        )
-        for probability, label in ((0.0, "simulate RTL"), (stall, "simulate RTL, with stalls"))
+    free, stalled = _run_both(
+        simulation, frames, stall, seed, estimated_interval, scratch, progress
     )
     outputs = _by_stream(host, free.outputs)
     differing = sum(
@@ -150,6 +146,42 @@ def verify(
         ),
     )
     return Comparison(figures, inputs, outputs, expected)
+
+
+def _run_both(
+    simulation: Simulation,
+    frames: Mapping[str, npt.NDArray[np.int64]],
+    stall: float,
+    seed: int,
+    estimated_interval: int,
+    scratch: Path,
+    progress: Progress,
+) -> tuple[Measured, Measured]:
+    """Runs without and with stalls at the same time, each in a process of its own."""
+    lock = Lock()
+    total = 2 * len(next(iter(frames.values())))
+
+    def run(probability: float, folder: Path) -> Measured:
+        folder.mkdir()
+        return simulation.run(
+            frames,
+            Drive(stall=probability, seed=seed, alone=1),
+            estimated_interval=estimated_interval,
+            scratch=folder,
+            arrived=arrived,
+        )
+
+    # The threads only wait for their processes.
+    with progress.task("simulate RTL", total) as advance, ThreadPoolExecutor(2) as pool:
+
+        def arrived(count: int) -> None:
+            with lock:  # a listener need not be thread-safe
+                advance(count)
+
+        free = pool.submit(run, 0.0, scratch / "free")
+        stalled = pool.submit(run, stall, scratch / "stalled")
+        # A design that fails in both runs is told of by the one without stalls.
+        return free.result(), stalled.result()
 
 
 def _by_stream(

@@ -68,8 +68,6 @@ class Both:
             ),
             estimated_interval=self.folding.interval,
             scratch=self.scratch,
-            label="x",
-            progress=SilentProgress(),
         )  # fmt: skip
 
     def unlimited(self):

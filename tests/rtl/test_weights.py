@@ -104,8 +104,6 @@ class Built:
             Drive(**drive),
             estimated_interval=self.interval,
             scratch=self.scratch,
-            label="simulate",
-            progress=SilentProgress(),
             weights=weights,
         )
 

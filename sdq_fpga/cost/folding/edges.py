@@ -87,7 +87,7 @@ def improve(
     between: Between,
     *,
     for_latency: bool,
-) -> tuple[Chosen, bool]:
+) -> tuple[Chosen, Floats]:
     """Makes a choice cheaper, with all that stands between stages.
 
     Args:
@@ -99,7 +99,8 @@ def improve(
         for_latency: whether to fill the pipeline sooner, too, as ``Program.quickest_at`` does.
 
     Returns:
-        The choice, and whether it is within the budget.
+        The choice, and the resources of everything in order of ``RESOURCES``, which may exceed the
+        budget.
     """
     search = _Search(program, edges, chosen, interval, between, for_latency=for_latency)
     before = np.inf
@@ -112,8 +113,7 @@ def improve(
         if after > before - _LEAST_GAIN:
             break
         before = after
-    fits = bool((search.total <= program.budget).all())
-    return Chosen(search.index, chosen.gap), fits
+    return Chosen(search.index, chosen.gap), search.total
 
 
 class _Search:

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.errors import StageError
 
-__all__ = ["RESOURCES", "Chosen", "Program", "Stage"]
+__all__ = ["RESOURCES", "Chosen", "Floats", "Program", "Stage"]
 
 RESOURCES = ("lut", "ff", "bram18", "uram", "dsp")
 _SECONDS = 20.0  # for one call of the solver

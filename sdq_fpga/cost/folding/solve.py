@@ -7,7 +7,7 @@ from sdq_fpga.board import Board
 from sdq_fpga.cost.folding.choices import WINDOWS, Choice, choices, depthwise_choices, lut_unit
 from sdq_fpga.cost.folding.edges import Between, Edge, improve
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
-from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Program, Stage
+from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program, Stage
 from sdq_fpga.cost.folding.windows import fill_of_windows
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
@@ -73,13 +73,18 @@ def solve(
         start = program.quickest_at(each) if for_latency else program.cheapest_at(each)
         if start is None:
             continue
-        chosen, fits = improve(program, edges, start, each, between, for_latency=for_latency)
-        if fits:
+        chosen, total = improve(program, edges, start, each, between, for_latency=for_latency)
+        if (total <= program.budget).all():
             return _solution(graph, board, program, chosen, bound)
         if target_fps is not None:
             break
+    wanted = "even fully folded" if target_fps is None else f"at {target_fps:g} frames/s"
+    said = ", ".join(
+        f"{name} ({amount} of {most} usable)" for name, amount, most in _over(program, total)
+    )
     raise UserError(
-        f"no folding for {board.name} leaves room for the converters and FIFOs between nodes",
+        f"the network does not fit {board.name} {wanted}: with the converters and FIFOs between "
+        f"its nodes, too little {said}",
         "ask for fewer frames/s, use fewer bits or a larger board",
     )
 
@@ -224,15 +229,19 @@ def _too_fast(
     )
 
 
-def _short(program: Program, interval: int) -> str:
-    """Says what there is too little of, and which layer takes the most of it."""
-    nearest = program.nearest_at(interval)
-    amounts = program.amounts(nearest)
-    over = [
+def _over(program: Program, amounts: Floats) -> list[tuple[str, int, int]]:
+    """Name, amount and budget of each resource that is exceeded."""
+    return [
         (name, int(amount), int(budget))
         for name, amount, budget in zip(RESOURCES, amounts, program.budget, strict=True)
         if amount > budget
     ]
+
+
+def _short(program: Program, interval: int) -> str:
+    """Says what there is too little of, and which layer takes the most of it."""
+    nearest = program.nearest_at(interval)
+    over = _over(program, program.amounts(nearest))
     said = ", ".join(f"{name} ({amount} of {budget} usable)" for name, amount, budget in over)
     column = RESOURCES.index(max(over, key=lambda each: each[1] / max(each[2], 1))[0])
     stage, most = max(
