@@ -162,3 +162,11 @@ def test_more_bits_never_cost_less():
 def test_a_layer_that_stands_in_the_way_is_named(resnet):
     with pytest.raises(UserError, match=r"do not fit small: too little dsp .* layer '.*' .*takes"):
         solve(resnet, with_budget(dsp=3, lut=20_000), CLOCK_MHZ, 3_000)
+
+
+def test_fifos_between_windows_and_a_pool_are_in_the_budget():
+    """There the folding goes by pairs, inside of which there is a stream, too."""
+    graph = graph_of(zoo.vgg10((4, 4), width=0.125, units=16, length=128))
+    lut = 10_500
+    found = solve(graph, with_budget(lut=lut), CLOCK_MHZ, None)
+    assert found.resources.lut <= lut * USABLE_SHARE

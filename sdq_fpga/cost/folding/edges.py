@@ -32,11 +32,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Edge:
-    """A stream between two stages, or between one and the outside.
+    """A stream between two nodes, mostly of two stages, or between one and the outside.
 
     Attributes:
         source: number of the stage that gives it, None for an input of the network.
-        sink: number of the stage that takes it, None for an output.
+        sink: number of the stage that takes it, None for an output; it may be the same.
         port: what goes through, of any width.
         given: for each choice of the source, values in a beat.
         taken: for each choice of the sink, likewise.
@@ -120,7 +120,7 @@ class _Search:
         self.filling = [program.filling(stage, interval) * for_latency for stage in program.stages]
         self.around: list[list[Edge]] = [[] for _ in program.stages]
         for edge in edges:
-            for stage in (edge.source, edge.sink):
+            for stage in {edge.source, edge.sink}:
                 if stage is not None:
                     self.around[stage].append(edge)
         self.total = program.amounts(chosen)
