@@ -108,7 +108,7 @@ def _why(row: Row, solution: Solution) -> str:
     name, share = row.limit()
     taken = f"{row.bottleneck} is its slowest node, and it takes {share:.0%} of the {NAMES[name]}."
     if solution.bound * _NEAR >= row.interval:
-        return f"No folding of these nodes in this budget is faster (proven). {taken}"
+        return f"Within 1 % of the bound of this budget, {solution.bound:,} cycles. {taken}"
     return f"Without converters and FIFOs, {solution.bound:,} cycles would fit. {taken}"
 
 
@@ -118,7 +118,7 @@ def _why(row: Row, solution: Solution) -> str:
 def _table(rows: list[Row | Missing], designs: Designs) -> str:
     heads = (
         "network", "board", "bits", "MHz", "folding", "interval", "frames/s", "LUT", "FF", "DSP",
-        "BRAM18", "URAM", "limit", "ours/theirs", "where we are not ahead",
+        "BRAM18", "URAM", "limit", "s", "ours/theirs", "where we are not ahead",
     )  # fmt: skip
     lines = [
         *_INTRODUCTION.format(repository=designs.repository, commit=designs.commit).splitlines(),
@@ -129,14 +129,15 @@ def _table(rows: list[Row | Missing], designs: Designs) -> str:
     for row in rows:
         labels = row.network, row.board, row.bits, f"{row.clock_mhz:g}", row.whose
         if isinstance(row, Missing):
-            lines.append("| " + " | ".join((*labels, *("-",) * 9, row.why)) + " |")
+            lines.append("| " + " | ".join((*labels, *("-",) * 10, row.why)) + " |")
             continue
         name, share = row.limit()
         cells = (
             *labels,
             f"{row.interval:,.0f}", f"{row.fps:,.0f}",
             *(f"{getattr(row.found, each):,}" for each in RESOURCES),
-            f"{NAMES[name]} {share:.0%}", "" if row.ratio is None else f"{row.ratio:.2f}", row.why,
+            f"{NAMES[name]} {share:.0%}", f"{row.seconds:.1f}" if row.seconds else "",
+            "" if row.ratio is None else f"{row.ratio:.2f}", row.why,
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -162,11 +163,14 @@ estimate, nor what FINN's own HLS nodes would take. Weights are random.
   gets as its budget what that design takes by our model of LUT, DSP, BRAM18 and URAM; of
   flip-flops, 80 % of the board, as these come with the LUTs.
 - *SetFolding* is driven by bisection of its target to the fastest folding that fits 80 % of
-  the board, which is ours to take as well. The best of eight settings is shown: units of
-  DSP slices, or of LUTs up to 4 bits, with each of four limits of the width of weights.
+  the board, which is ours to take as well. The best of its settings is shown: units
+  of DSP slices, of LUTs up to 4 bits, or of LUTs wherever ours may have them (4 bits by 8),
+  with each of four limits of the width of weights.
   Operators that FINN lacks get the least parallelism that keeps up with its target.
 - *limit* is the resource of which a folding takes the largest share of its budget: of 80 %
   of the board, or of what the hand-made design takes.
+- *s* is the time in which our program folded the network, and in which SetFolding and our
+  search over its targets and settings did, on shared cores.
 - Layers whose weights the published design keeps in UltraRAM (three of MobileNetV1 on
   zcu104) keep them there in all foldings of that network and board.
 - VGG10 is there twice: as the repository has it now, and as it was when its README's 230,000
