@@ -120,8 +120,15 @@ def _table(rows: list[Row | Missing], designs: Designs) -> str:
         "network", "board", "bits", "MHz", "folding", "interval", "frames/s", "LUT", "FF", "DSP",
         "BRAM18", "URAM", "limit", "s", "ours/theirs", "where we are not ahead",
     )  # fmt: skip
+    ratios = [row.ratio for row in rows if isinstance(row, Row) and row.ratio is not None]
     lines = [
         *_INTRODUCTION.format(repository=designs.repository, commit=designs.commit).splitlines(),
+        "",
+        f"Of {len(ratios)} rows of ours that have one of theirs to compare, "
+        f"{sum(each > _NEAR for each in ratios)} are more than 1 % faster and "
+        f"{sum(each < 1 / _NEAR for each in ratios)} more than 1 % slower. Where a rate is asked",
+        "for, what a folding takes is to be compared: ours takes the least sum of shares of the",
+        "board's resources, which may be more LUTs than another's and fewer block RAMs.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),
@@ -146,8 +153,8 @@ def _table(rows: list[Row | Missing], designs: Designs) -> str:
 _INTRODUCTION = """\
 # Folding compared
 
-Made by `python benchmarks/folding_comparison.py`. Ours is compared with FINN's automatic
-folding (SetFolding of finn-plus) and with the foldings that {repository}
+Made by `python benchmarks/folding_comparison.py --out docs/folding.md`. Ours is compared with
+FINN's automatic folding (SetFolding of finn-plus) and with the foldings that {repository}
 publishes (commit {commit}, or as
 `benchmarks/data/finn_examples.yaml` says, where the numbers are). Both sides have the same
 network, bits, board and clock, are made of the same nodes, and are judged by the same
