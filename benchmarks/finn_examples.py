@@ -4,20 +4,19 @@
 number that does not divide our shapes, or a layer of another shape, is refused.
 """
 
-import copy
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from finn.util.basic import getHWCustomOp
 from finn_folding import MATRIX_UNITS, in_luts, keep_up, slowest
-from onnx import NodeProto
 from pydantic import Field
-from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.cost.node import bits_of
+from sdq_fpga.cost.folding.choices import WINDOWS, parallel_axes
+from sdq_fpga.cost.folding.windows import can_generate
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.parallelism import makes_windows, parallel_axes
 from sdq_fpga.plain import Plain
 
 __all__ = ["Design", "Designs", "Layer", "hand_made", "in_ultra_ram", "read_designs"]
@@ -104,7 +103,7 @@ def read_designs() -> Designs:
     return Designs.from_yaml(Path(__file__).parent / "data" / "finn_examples.yaml")
 
 
-def hand_made(model: ModelWrapper, design: Design) -> ModelWrapper:
+def hand_made(graph: HardwareGraph, design: Design) -> HardwareGraph:
     """Our hardware graph in a published folding; neither width converters nor FIFOs.
 
     Nodes of which the design says nothing, as FINN has others in their place, get the least
@@ -113,35 +112,46 @@ def hand_made(model: ModelWrapper, design: Design) -> ModelWrapper:
     Raises:
         UserError: a layer has another shape or other bits, or a number does not divide it.
     """
-    folded = copy.deepcopy(model)
-    lookup = _Mapping(folded, design)
-    in_luts(folded, lookup.of_luts())
-    given = lookup.fold()
-    free = {node.name for node in folded.graph.node} - given
-    keep_up(folded, free, slowest(folded, given))
-    return folded
+    mapping = _Mapping(graph, design)
+    units = in_luts(graph, mapping.of_luts())
+    given = {node.name: mapping.folded(node) for node in units.nodes}
+    found = {name: node for name, node in given.items() if node is not None}
+    folded = _with_nodes(units, found)
+    free = {node.name for node in graph.nodes} - found.keys()
+    return keep_up(folded, free, slowest(folded, found.keys()))
 
 
-def in_ultra_ram(model: ModelWrapper, design: Design) -> None:
-    """Puts the weights into UltraRAM, in place, that a design has there: no folding chooses that.
+def in_ultra_ram(graph: HardwareGraph, design: Design) -> HardwareGraph:
+    """Puts the weights into UltraRAM that a design has there: no folding chooses that.
 
     Raises:
         UserError: as ``hand_made``.
     """
-    layers = _Mapping(model, design).layers
-    for node in model.graph.node:
-        if node.name in layers and layers[node.name].ram == "ultra":
-            inst = getHWCustomOp(node)
-            inst.set_nodeattr("ram_style", "ultra")
-            inst.set_nodeattr("runtime_writeable_weights", 1)  # a bitstream does not fill it
+    layers = _Mapping(graph, design).layers
+    there = {name for name, layer in layers.items() if layer.ram == "ultra"}
+    changed = {
+        node.name: node.with_attributes(_kept_in("ultra"))
+        for node in graph.nodes
+        if node.name in there
+    }
+    return _with_nodes(graph, changed)
+
+
+def _with_nodes(graph: HardwareGraph, changed: Mapping[str, HardwareNode]) -> HardwareGraph:
+    return replace(graph, nodes=tuple(changed.get(node.name, node) for node in graph.nodes))
+
+
+def _kept_in(ram: Ram) -> dict[str, Value]:
+    # A bitstream does not fill UltraRAM.
+    return {"ram_style": ram, "runtime_writeable_weights": int(ram == "ultra")}
 
 
 class _Mapping:
-    def __init__(self, model: ModelWrapper, design: Design) -> None:
-        self.model, self.design = model, design
-        self.readers = {name: node for node in model.graph.node for name in node.input}
-        self.makers = {name: node for node in model.graph.node for name in node.output}
-        units = [node for node in model.graph.node if _weighted(node)]
+    def __init__(self, graph: HardwareGraph, design: Design) -> None:
+        self.design = design
+        self.readers = {name: node for node in graph.nodes for name in node.inputs}
+        self.makers = {name: node for node in graph.nodes for name in node.outputs}
+        units = [node for node in graph.nodes if _weighted(node)]
         if len(units) != len(design.layers):
             raise UserError(
                 f"{design.name} has {len(design.layers)} layers, our network {len(units)}", _CORRECT
@@ -153,75 +163,63 @@ class _Mapping:
     def of_luts(self) -> set[str]:
         return {name for name, layer in self.layers.items() if layer.unit == "lut"}
 
-    def fold(self) -> set[str]:
-        """Folds what the design says something of, and returns the names of these nodes."""
-        given: set[str] = set()
-        for node in list(self.model.graph.node):
-            values = self._values(node)
-            if values is None:
-                continue
-            inst = getHWCustomOp(node)
-            axes = parallel_axes(inst)
-            for name, value in values.items():
-                if name in axes and isinstance(value, int) and axes[name] % value:
-                    raise self._wrong(node, f"{name} {value} does not divide {axes[name]}")
-                inst.set_nodeattr(name, value)
-            if node.op_type == "ConvolutionInputGenerator_rtl" and not makes_windows(inst):
-                raise self._wrong(node, f"there is no window generator with {values}")
-            given.add(node.name)
-        return given
+    def folded(self, node: HardwareNode) -> HardwareNode | None:
+        """A node as the design folds it; None if it says nothing of it."""
+        values = self._values(node)
+        if values is None:
+            return None
+        axes = parallel_axes(node)
+        for name, value in values.items():
+            if name in axes and isinstance(value, int) and axes[name] % value:
+                raise self._wrong(node, f"{name} {value} does not divide {axes[name]}")
+        folded = node.with_attributes(values)
+        if node.op == WINDOWS and not can_generate(folded):
+            raise self._wrong(node, f"there is no window generator with {values}")
+        return folded
 
-    def _values(self, node: NodeProto) -> dict[str, int | str] | None:
+    def _values(self, node: HardwareNode) -> dict[str, Value] | None:
         """The attributes that the design gives to a node; None if it has nothing for it."""
         if node.name in self.layers:
             layer = self.layers[node.name]
-            return {
-                "PE": layer.pe,
-                "SIMD": layer.simd,
-                "ram_style": layer.ram,
-                # A bitstream does not fill UltraRAM.
-                "runtime_writeable_weights": int(layer.ram == "ultra"),
-            }
-        if node.op_type == "ConvolutionInputGenerator_rtl":
-            layer = self._layer_behind(node)
-            if layer is None or layer.window is None:
+            return {"PE": layer.pe, "SIMD": layer.simd, **_kept_in(layer.ram)}
+        if node.op == WINDOWS:
+            behind = self._layer_behind(node)
+            if behind is None or behind.window is None:
                 return None
             return {
-                "SIMD": layer.window,
-                "parallel_window": int(layer.whole_windows),
-                "ram_style": layer.window_ram,
+                "SIMD": behind.window,
+                "parallel_window": int(behind.whole_windows),
+                "ram_style": behind.window_ram,
             }
         pe: int | None = None
-        if node.op_type == "SdqPad_rtl":
-            layer = self._layer_behind(self.readers[node.output[0]])
-            pe = None if layer is None else layer.pad
-        elif node.op_type == "Thresholding_rtl":
-            before = self.makers.get(node.input[0])
-            layer = None if before is None else self.layers.get(before.name)
-            if before is None:
+        if node.op == "SdqPad_rtl":
+            padded = self._layer_behind(self.readers[node.outputs[0]])
+            pe = None if padded is None else padded.pad
+        elif node.op == "Thresholding_rtl":
+            maker = self.makers.get(node.inputs[0])
+            before = None if maker is None else self.layers.get(maker.name)
+            if maker is None:
                 pe = self.design.input_threshold
-            elif layer is not None:
-                pe = layer.threshold or layer.pe
-        elif node.op_type == "SdqGlobalPool_rtl":
+            elif before is not None:
+                pe = before.threshold or before.pe
+        elif node.op == "SdqGlobalPool_rtl":
             pe = self.design.pool
         return None if pe is None else {"PE": pe}
 
-    def _layer_behind(self, node: NodeProto) -> Layer | None:
-        return self.layers.get(self.readers[node.output[0]].name)
+    def _layer_behind(self, node: HardwareNode) -> Layer | None:
+        return self.layers.get(self.readers[node.outputs[0]].name)
 
-    def _check(self, node: NodeProto, layer: Layer) -> None:
-        inst = getHWCustomOp(node)
-        if node.op_type in MATRIX_UNITS:
-            shape = int(inst.get_nodeattr("MW")), int(inst.get_nodeattr("MH"))
-            name = "numInputVectors" if node.op_type == "MVAU_rtl" else "shape"
-            positions = math.prod(int(each) for each in inst.get_nodeattr(name))
+    def _check(self, node: HardwareNode, layer: Layer) -> None:
+        finns = node.op == "MVAU_rtl"
+        if node.op in MATRIX_UNITS:
+            shape = node.integer("MW"), node.integer("MH")
+            positions = node.product("numInputVectors" if finns else "shape")
         else:
-            shape = inst.integer("taps"), int(inst.get_nodeattr("shape")[-1])
-            positions = math.prod(int(each) for each in inst.get_nodeattr("shape")[:-1])
-        finns = node.op_type == "MVAU_rtl"
+            shape = node.integer("taps"), node.integers("shape")[-1]
+            positions = math.prod(node.integers("shape")[:-1])
         names = ("weightDataType", "inputDataType") if finns else ("weight_type", "in_type")
-        bits = tuple(bits_of(inst.get_nodeattr(each)) for each in names)
-        ours = (node.op_type == "SdqDepthwise_rtl", *shape, positions, *bits)
+        bits = tuple(node.bits(each) for each in names)
+        ours = (node.op == "SdqDepthwise_rtl", *shape, positions, *bits)
         theirs = (
             layer.depthwise, layer.rows, layer.columns, layer.positions, layer.weight_bits,
             layer.input_bits,
@@ -233,11 +231,11 @@ class _Mapping:
                 f"{ours} here and {theirs} there",
             )
 
-    def _wrong(self, node: NodeProto, what: str) -> UserError:
+    def _wrong(self, node: HardwareNode, what: str) -> UserError:
         return UserError(
-            f"{self.design.name} does not fit our {node.name} ({node.doc_string}): {what}", _CORRECT
+            f"{self.design.name} does not fit our {node.name} ({node.layer}): {what}", _CORRECT
         )
 
 
-def _weighted(node: NodeProto) -> bool:
-    return node.op_type in MATRIX_UNITS or node.op_type == "SdqDepthwise_rtl"
+def _weighted(node: HardwareNode) -> bool:
+    return node.op in MATRIX_UNITS or node.op == "SdqDepthwise_rtl"

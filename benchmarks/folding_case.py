@@ -1,41 +1,37 @@
 """One network on one board: its foldings, and the lines of the table that they come to."""
 
-import copy
 import math
 from dataclasses import dataclass
 
-from finn.util.basic import getHWCustomOp
-from finn_folding import slowest
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board, Budget
 from sdq_fpga.cost.folding import USABLE_SHARE, Resources
-from sdq_fpga.cost.node import HardwareNode
+from sdq_fpga.cost.folding.cycles import node_cycles
+from sdq_fpga.cost.folding.solve import Solution, solve
+from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline
-from sdq_fpga.errors import UserError
-from sdq_fpga.lower.describe import describe, describe_node
-from sdq_fpga.lower.folding import fold
-from sdq_fpga.progress import SilentProgress
+from sdq_fpga.plain import Plain
 
-__all__ = ["NAMES", "RESOURCES", "Case", "Missing", "Row"]
+__all__ = ["NAMES", "RESOURCES", "Case", "Missing", "Row", "Rows"]
 
 RESOURCES = ("lut", "ff", "dsp", "bram18", "uram")
 NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM18", "uram": "URAM"}
 _FRAMES = 3
-_ROUNDS = 6  # in which the budget asked for is brought to what is kept
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Plain):
     """One line of the table.
 
     Attributes:
         whose: whose folding it is, and what budget it had.
         interval: cycles between frames, by the timing model, with FIFOs of any depth.
         found: resources with width converters, FIFOs of the least depth.
-        budget: what it could have taken; None for a hand-made one.
-        bottleneck: slowest node, in words.
+        budget: what it could have taken; of a hand-made one, what the board has to give.
+        bottleneck: name of the slowest node.
+        seconds: in which it was folded; 0 for a hand-made one.
         ratio: our frames/s over theirs, in our rows.
         why: why we are not ahead, where we are not.
     """
@@ -43,12 +39,13 @@ class Row:
     network: str
     board: str
     bits: str
-    whose: str
     clock_mhz: float
+    whose: str
     interval: float
     found: Resources
     budget: Resources
     bottleneck: str
+    seconds: float = 0.0
     ratio: float | None = None
     why: str = ""
 
@@ -67,16 +64,21 @@ class Row:
         return max(shares.items(), key=lambda each: each[1])
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(Plain):
     """A line of the table for which there is no folding, and why."""
 
     network: str
     board: str
     bits: str
-    whose: str
     clock_mhz: float
+    whose: str
     why: str
+
+
+class Rows(Plain):
+    """The lines of one comparison, as they are kept."""
+
+    rows: tuple[Row | Missing, ...]
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class Case:
     """One network on one board.
 
     Attributes:
-        model: hardware graph before folding.
-        thresholds: its nodes of thresholds, described, by name: tables take long to look at.
+        model: FINN's graph before folding.
+        graph: the same as plain nodes, the memory of their weights as in the published design.
     """
 
     title: str
@@ -93,100 +95,63 @@ class Case:
     board: Board
     clock_mhz: float
     model: ModelWrapper
-    thresholds: dict[str, HardwareNode]
+    graph: HardwareGraph
 
-    @classmethod
-    def of(
-        cls,
-        title: str,
-        bits: tuple[int, int],
-        board: Board,
-        clock_mhz: float,
-        model: ModelWrapper,
-    ) -> "Case":
-        """The case of a hardware graph before folding."""
-        thresholds = {
-            node.name: describe_node(model, node)
-            for node in model.get_nodes_by_op_type("Thresholding_rtl")
-        }
-        return cls(title, bits, board, clock_mhz, model, thresholds)
+    def resources(self, graph: HardwareGraph) -> Resources:
+        """Resources of all nodes, by the fitted model."""
+        none = Resources(lut=0, bram18=0, uram=0, dsp=0)
+        return sum((node_resources(node, self.board.dsp) for node in graph.nodes), none)
 
-    def resources(self, folded: ModelWrapper) -> Resources:
-        """Resources of all nodes of a folded graph, by the fitted model."""
-        total = Resources(lut=0, bram18=0, uram=0, dsp=0)
-        for node in folded.graph.node:
-            if node.name in self.thresholds:
-                pe = int(getHWCustomOp(node).get_nodeattr("PE"))
-                described = self.thresholds[node.name].with_attributes({"PE": pe})
-            else:
-                described = describe_node(folded, node)
-            total += node_resources(described, self.board.dsp)
-        return total
-
-    def row(self, whose: str, folded: ModelWrapper, budget: Resources) -> Row:
+    def row(
+        self, whose: str, folded: HardwareGraph, budget: Resources, seconds: float = 0.0
+    ) -> Row:
         """Times a graph that has its width converters and FIFOs, and counts its resources."""
-        pipeline = Pipeline(describe(folded))
-        timed = pipeline.time(dict.fromkeys(pipeline.widths(), 0), frames=_FRAMES)
+        pipeline = Pipeline(folded)
+        timed = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
         return Row(
-            *self._labels(whose),
+            network=self.title,
+            board=self.board.name,
+            bits=self._bits(),
+            clock_mhz=self.clock_mhz,
+            whose=whose,
             interval=timed.interval,
             found=self.resources(folded),
             budget=budget,
-            bottleneck=_bottleneck(folded),
+            bottleneck=max((n for n in folded.nodes if n.op != FIFO), key=node_cycles).name,
+            seconds=seconds,
         )
 
     def missing(self, whose: str, why: str) -> Missing:
         """The line for which there is no folding."""
-        return Missing(*self._labels(whose), why)
+        return Missing(
+            network=self.title,
+            board=self.board.name,
+            bits=self._bits(),
+            clock_mhz=self.clock_mhz,
+            whose=whose,
+            why=why,
+        )
 
-    def _labels(self, whose: str) -> tuple[str, str, str, str, float]:
-        bits = "/".join(map(str, self.bits))
-        return self.title, self.board.name, bits, whose, self.clock_mhz
+    def _bits(self) -> str:
+        return "/".join(map(str, self.bits))
 
     def usable(self) -> Resources:
         """What of the board may be taken."""
         budget = self.board.budget
         return Resources(**{name: int(getattr(budget, name) * USABLE_SHARE) for name in RESOURCES})
 
-    def ours(self, budget: Resources, fps: float | None = None) -> ModelWrapper:
-        """Our folding, with width converters and FIFOs.
-
-        The folding prices nodes alone. Where it takes too much with converters, or by the fitted
-        model, it is asked to take less.
+    def ours(self, budget: Resources, fps: float | None = None) -> Solution:
+        """Our folding within a budget.
 
         Raises:
-            UserError: nothing fits the budget.
+            UserError: nothing fits the budget, or reaches the rate.
         """
-        asked = {name: float(getattr(budget, name)) for name in RESOURCES}
-        for _ in range(_ROUNDS):
-            folded, _ = fold(
-                copy.deepcopy(self.model),
-                self._with_budget(asked),
-                self.clock_mhz,
-                fps,
-                SilentProgress(),
-            )
-            found = self.resources(folded)
-            over = [name for name in RESOURCES if getattr(found, name) > getattr(budget, name)]
-            if not over:
-                return folded
-            for name in over:
-                asked[name] *= 0.99 * getattr(budget, name) / getattr(found, name)
-        said = ", ".join(f"{getattr(found, name)} {NAMES[name]}" for name in over)
-        raise UserError(
-            f"{self.title} on {self.board.name}: our folding takes {said}, more than its budget, "
-            f"also after {_ROUNDS} rounds",
-            "look at what it is priced with",
-        )
+        return solve(self.graph, self._with_budget(budget), self.clock_mhz, fps, {})
 
-    def _with_budget(self, usable: dict[str, float]) -> Board:
+    def _with_budget(self, usable: Resources) -> Board:
         """The board, with as much more that the usable share of it is the budget."""
         whole = {
-            name: max(name != "uram", math.ceil(amount / USABLE_SHARE))
-            for name, amount in usable.items()
+            name: max(name != "uram", math.ceil(getattr(usable, name) / USABLE_SHARE))
+            for name in RESOURCES
         }
         return self.board.model_copy(update={"budget": Budget(**whole)})
-
-
-def _bottleneck(folded: ModelWrapper) -> str:
-    return str(max(folded.graph.node, key=lambda node: slowest(folded, {node.name})).name)

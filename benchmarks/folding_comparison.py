@@ -6,31 +6,37 @@ Networks, bits, clock and board are the same on both sides, and so are the model
 interval (``sdq_fpga/cost/timing``) and the resources (``sdq_fpga/cost/resources``).
 """
 
-import copy
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 from finn_examples import Design, Designs, hand_made, in_ultra_ram, read_designs
 from finn_folding import asked_automatic, best_automatic
-from folding_case import NAMES, RESOURCES, Case, Missing, Row
+from folding_case import NAMES, RESOURCES, Case, Missing, Row, Rows
 from folding_networks import hardware_of
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board, load_board
 from sdq_fpga.cost.folding import Resources
+from sdq_fpga.cost.folding.solve import Solution
+from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.errors import UserError
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.parallelism import choices
-from sdq_fpga.lower.streams import insert_streams
 
 _ONLY_HERE = Path(__file__).parent / "data"  # boards that do not ship
 _NEAR = 1.01  # the interval of a network is a few cycles longer than its slowest node takes
+_SEVEN = "seven-layer"
+_SEVEN_BITS = 2, 2
 _SEVEN_FPS = 3000.0
 _SEVEN_MHZ = 100.0
+
+Lines = list[Row | Missing]
 
 
 def _fits(found: Resources, budget: Resources) -> bool:
@@ -40,68 +46,70 @@ def _fits(found: Resources, budget: Resources) -> bool:
 # ---- the comparisons --------------------------------------------------------------------------
 
 
-def _against_hand(case: Case, design: Design) -> list[Row | Missing]:
+def _against_hand(case: Case, design: Design) -> Lines:
     """The hand-made design, and ours with what it takes."""
-    folded = insert_streams(hand_made(case.model, design))
+    folded = insert_streams(hand_made(case.graph, design))
     theirs = case.row("hand-made (finn-examples)", folded, case.usable())
     budget = theirs.found.model_copy(update={"ff": case.usable().ff})
     return [theirs, _our_row(case, "ours, at what hand-made takes", theirs, budget)]
 
 
-def _against_automatic(case: Case) -> list[Row | Missing]:
+def _against_automatic(case: Case) -> Lines:
     """FINN's automatic folding, and ours, for the usable share of the board."""
     usable = case.usable()
 
-    def fits(folded: ModelWrapper) -> bool:
-        return _fits(case.resources(insert_streams(copy.deepcopy(folded))), usable)
+    def fits(folded: HardwareGraph) -> bool:
+        return _fits(case.resources(insert_streams(folded)), usable)
 
-    found = best_automatic(case.model, fits)
+    began = time.monotonic()
+    found = best_automatic(case.model, case.graph, fits)
+    seconds = time.monotonic() - began
+    whose = "SetFolding, whole board"
     if found is None:
-        whose = "SetFolding, whole board"
         theirs: Row | Missing = case.missing(whose, "None of its foldings fits the board.")
     else:
-        whose = f"SetFolding, whole board ({found.setting})"
-        theirs = case.row(whose, insert_streams(copy.deepcopy(found.model)), usable)
+        folded = insert_streams(found.graph)
+        theirs = case.row(f"{whose} ({found.setting})", folded, usable, seconds)
     return [theirs, _our_row(case, "ours, whole board", theirs, usable)]
 
 
-def _asked(case: Case, fps: float) -> list[Row | Missing]:
+def _asked(case: Case, fps: float) -> Lines:
     """FINN's automatic folding and ours, both for a rate: what it takes is the question."""
     usable = case.usable()
-    rows: list[Row | Missing] = [
-        case.row(f"SetFolding, {fps:,.0f} frames/s asked ({each.setting})", folded, usable)
-        for each in asked_automatic(case.model, int(case.clock_mhz * 1e6 / fps))
-        for folded in (insert_streams(copy.deepcopy(each.model)),)
+    target = int(case.clock_mhz * 1e6 / fps)
+    asked = f"{fps:,.0f} frames/s asked"
+    rows: Lines = [
+        case.row(f"SetFolding, {asked} ({each.setting})", insert_streams(each.graph), usable)
+        for each in asked_automatic(case.model, case.graph, target)
     ]
-    ours = case.ours(usable, fps)
-    return [*rows, case.row(f"ours, {fps:,.0f} frames/s asked", ours, usable)]
+    began = time.monotonic()
+    solution = case.ours(usable, fps)
+    seconds = time.monotonic() - began
+    return [*rows, case.row(f"ours, {asked}", solution.graph, usable, seconds)]
 
 
 def _our_row(case: Case, whose: str, theirs: Row | Missing, budget: Resources) -> Row | Missing:
+    began = time.monotonic()
     try:
-        folded = case.ours(budget)
+        solution = case.ours(budget)
     except UserError as error:
         return case.missing(whose, f"None is found: {error}")
-    row = case.row(whose, folded, budget)
+    row = case.row(whose, solution.graph, budget, time.monotonic() - began)
     if isinstance(theirs, Missing):
         return row
-    row = replace(row, ratio=row.fps / theirs.fps)
-    return replace(row, why=_why(case, row)) if row.fps <= theirs.fps else row
+    why = _why(row, solution) if row.fps <= theirs.fps else ""
+    return row.model_copy(update={"ratio": row.fps / theirs.fps, "why": why})
 
 
-def _why(case: Case, row: Row) -> str:
+def _why(row: Row, solution: Solution) -> str:
     """What holds our folding, where theirs is as fast or faster."""
+    if not any(solution.prices.values()):
+        return f"{row.bottleneck} is as parallel as it can be, and bounds both."
     name, share = row.limit()
-    scratch = copy.deepcopy(case.model)
-    node = next((each for each in scratch.graph.node if each.name == row.bottleneck), None)
-    if node is not None:
-        least = min(each.cycles for each in choices(scratch, node, case.board))
-        if least * _NEAR >= row.interval:
-            return f"{row.bottleneck} is as parallel as it can be, and bounds both."
-    return (
-        f"Ours takes {share:.0%} of the {NAMES[name]} that it may; {row.bottleneck} is its "
-        "slowest node."
-    )
+    taken = f"{row.bottleneck} is its slowest node, and it takes {share:.0%} of the {NAMES[name]}."
+    if solution.bound * _NEAR >= row.interval:
+        return f"Within 1 % of the bound of this budget, {solution.bound:,} cycles. {taken}"
+    return f"Without converters and FIFOs, {solution.bound:,} cycles would fit. {taken}"
 
 
 # ---- the table --------------------------------------------------------------------------------
@@ -110,10 +118,17 @@ def _why(case: Case, row: Row) -> str:
 def _table(rows: list[Row | Missing], designs: Designs) -> str:
     heads = (
         "network", "board", "bits", "MHz", "folding", "interval", "frames/s", "LUT", "FF", "DSP",
-        "BRAM18", "URAM", "limit", "ours/theirs", "where we are not ahead",
+        "BRAM18", "URAM", "limit", "s", "ours/theirs", "where we are not ahead",
     )  # fmt: skip
+    ratios = [row.ratio for row in rows if isinstance(row, Row) and row.ratio is not None]
     lines = [
         *_INTRODUCTION.format(repository=designs.repository, commit=designs.commit).splitlines(),
+        "",
+        f"Of {len(ratios)} rows of ours that have one of theirs to compare, "
+        f"{sum(each > _NEAR for each in ratios)} are more than 1 % faster and "
+        f"{sum(each < 1 / _NEAR for each in ratios)} more than 1 % slower. Where a rate is asked",
+        "for, what a folding takes is to be compared: ours takes the least sum of shares of the",
+        "board's resources, which may be more LUTs than another's and fewer block RAMs.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),
@@ -121,14 +136,15 @@ def _table(rows: list[Row | Missing], designs: Designs) -> str:
     for row in rows:
         labels = row.network, row.board, row.bits, f"{row.clock_mhz:g}", row.whose
         if isinstance(row, Missing):
-            lines.append("| " + " | ".join((*labels, *("-",) * 9, row.why)) + " |")
+            lines.append("| " + " | ".join((*labels, *("-",) * 10, row.why)) + " |")
             continue
         name, share = row.limit()
         cells = (
             *labels,
             f"{row.interval:,.0f}", f"{row.fps:,.0f}",
             *(f"{getattr(row.found, each):,}" for each in RESOURCES),
-            f"{NAMES[name]} {share:.0%}", "" if row.ratio is None else f"{row.ratio:.2f}", row.why,
+            f"{NAMES[name]} {share:.0%}", f"{row.seconds:.1f}" if row.seconds else "",
+            "" if row.ratio is None else f"{row.ratio:.2f}", row.why,
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -137,8 +153,8 @@ def _table(rows: list[Row | Missing], designs: Designs) -> str:
 _INTRODUCTION = """\
 # Folding compared
 
-Made by `python benchmarks/folding_comparison.py`. Ours is compared with FINN's automatic
-folding (SetFolding of finn-plus) and with the foldings that {repository}
+Made by `python benchmarks/folding_comparison.py --out docs/folding.md`. Ours is compared with
+FINN's automatic folding (SetFolding of finn-plus) and with the foldings that {repository}
 publishes (commit {commit}, or as
 `benchmarks/data/finn_examples.yaml` says, where the numbers are). Both sides have the same
 network, bits, board and clock, are made of the same nodes, and are judged by the same
@@ -154,11 +170,14 @@ estimate, nor what FINN's own HLS nodes would take. Weights are random.
   gets as its budget what that design takes by our model of LUT, DSP, BRAM18 and URAM; of
   flip-flops, 80 % of the board, as these come with the LUTs.
 - *SetFolding* is driven by bisection of its target to the fastest folding that fits 80 % of
-  the board, which is ours to take as well. The best of eight settings is shown: units of
-  DSP slices, or of LUTs up to 4 bits, with each of four limits of the width of weights.
+  the board, which is ours to take as well. The best of its settings is shown: units
+  of DSP slices, of LUTs up to 4 bits, or of LUTs wherever ours may have them (4 bits by 8),
+  with each of four limits of the width of weights.
   Operators that FINN lacks get the least parallelism that keeps up with its target.
 - *limit* is the resource of which a folding takes the largest share of its budget: of 80 %
   of the board, or of what the hand-made design takes.
+- *s* is the time in which our program folded the network, and in which SetFolding and our
+  search over its targets and settings did, on shared cores.
 - Layers whose weights the published design keeps in UltraRAM (three of MobileNetV1 on
   zcu104) keep them there in all foldings of that network and board.
 - VGG10 is there twice: as the repository has it now, and as it was when its README's 230,000
@@ -170,60 +189,84 @@ estimate, nor what FINN's own HLS nodes would take. Weights are random.
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write as well.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs/folding"), show_default=True,
+    help="Where finished comparisons are kept; they are not made again.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
 @click.option("--only", multiple=True, help="Names of designs, or NAME:BOARD; seven-layer.")
-@click.option("--against", type=click.Choice(["both", "hand", "automatic"]), default="both")
-def main(out: Path | None, only: tuple[str, ...], against: str) -> None:
+@click.option("--made-only", is_flag=True, help="Print what is there; make nothing.")
+def main(runs: Path, out: Path | None, only: tuple[str, ...], made_only: bool) -> None:
     """Makes the table of foldings."""
     designs = read_designs()
-    rows: list[Row | Missing] = []
-
-    def compare(name: str, board: str, what: Callable[[Path, Path], list[Row | Missing]]) -> None:
+    runs.mkdir(parents=True, exist_ok=True)
+    rows: Lines = []
+    for name, board, opened, comparisons in _comparisons(designs):
         if only and name not in only and f"{name}:{board}" not in only:
-            return
-        began = time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            scratch = Path(directory)
-            found = what(scratch, scratch / "finn.log")
-        click.echo(f"{name} for {board}: {time.monotonic() - began:.0f} s", err=True)
-        rows.extend(found)
-
-    for design in designs.designs:
-        for board_name, clock in design.clock_mhz.items():
-            board = _board(board_name)
-
-            def published(
-                scratch: Path,
-                log: Path,
-                design: Design = design,
-                board: Board = board,
-                clock: float = clock,
-            ) -> list[Row | Missing]:
-                model = hardware_of(design.network, design.bits, board, scratch, log)
-                in_ultra_ram(model, design)
-                case = Case.of(design.title, design.bits, board, clock, model)
-                rows: list[Row | Missing] = []
-                with finn_session(scratch, log):
-                    if against in {"both", "hand"}:
-                        rows += _against_hand(case, design)
-                    if against in {"both", "automatic"}:
-                        rows += _against_automatic(case)
-                return rows
-
-            compare(design.name, board_name, published)
-
-    def seven(scratch: Path, log: Path) -> list[Row | Missing]:
-        board = load_board("zcu104")
-        model = hardware_of("seven", (2, 2), board, scratch, log)
-        case = Case.of("seven-layer CNN, 32x32x3", (2, 2), board, _SEVEN_MHZ, model)
-        with finn_session(scratch, log):
-            return _asked(case, _SEVEN_FPS)
-
-    compare("seven-layer", "zcu104", seven)
+            continue
+        kept = {each: runs / f"{name}-{board}-{each}.json" for each in comparisons}
+        left = [] if made_only else [each for each, path in kept.items() if not path.is_file()]
+        if left:
+            with opened() as case:
+                for each in left:
+                    began = time.monotonic()
+                    kept[each].write_bytes(Rows(rows=tuple(comparisons[each](case))).to_bytes())
+                    click.echo(f"{kept[each].stem}: {time.monotonic() - began:.0f} s", err=True)
+        for path in kept.values():
+            if path.is_file():
+                rows += Rows.from_yaml(path).rows
     text = _table(rows, designs)
-    click.echo(text)
-    if out is not None:
+    if out is None:
+        click.echo(text)
+    else:
         out.write_text(text, encoding="utf-8")
+
+
+Comparisons = dict[str, Callable[[Case], Lines]]
+
+
+def _comparisons(
+    designs: Designs,
+) -> Iterator[tuple[str, str, Callable[[], AbstractContextManager[Case]], Comparisons]]:
+    """Of each network and board: the names of both, the case, and what is compared."""
+    for design in designs.designs:
+        for board in design.clock_mhz:
+            yield (
+                design.name,
+                board,
+                partial(_published, design, board),
+                {"hand": partial(_against_hand, design=design), "automatic": _against_automatic},
+            )
+    yield _SEVEN, "zcu104", _seven, {"asked": partial(_asked, fps=_SEVEN_FPS)}
+
+
+@contextmanager
+def _published(design: Design, board_name: str) -> Iterator[Case]:
+    board = _board(board_name)
+    with _lowered(design.network, design.bits, board) as (model, graph):
+        clock = design.clock_mhz[board_name]
+        placed = in_ultra_ram(graph, design)
+        yield Case(design.title, design.bits, board, clock, model, placed)
+
+
+@contextmanager
+def _seven() -> Iterator[Case]:
+    board = load_board("zcu104")
+    with _lowered("seven", _SEVEN_BITS, board) as (model, graph):
+        yield Case("seven-layer CNN, 32x32x3", _SEVEN_BITS, board, _SEVEN_MHZ, model, graph)
+
+
+@contextmanager
+def _lowered(
+    network: str, bits: tuple[int, int], board: Board
+) -> Iterator[tuple[ModelWrapper, HardwareGraph]]:
+    """The graph of a network before folding, as FINN has it and as plain nodes; FINN may work."""
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        log = scratch / "finn.log"
+        model = hardware_of(network, bits, board, scratch, log)
+        with finn_session(scratch, log):
+            yield model, describe(model)
 
 
 def _board(name: str) -> Board:

@@ -181,3 +181,11 @@ def test_shares():
     assert shares == {"dsp": 0.4, "lut": 0.125}
     assert usable(ZCU104, shares)["lut"] == ZCU104.budget.lut // 8
     assert usable(ZCU104, shares)["bram18"] == int(ZCU104.budget.bram18 * USABLE_SHARE)
+
+
+def test_fifos_between_windows_and_a_pool_are_in_the_budget():
+    """There the folding goes by pairs, inside of which there is a stream, too."""
+    graph = graph_of(zoo.vgg10((4, 4), width=0.125, units=16, length=128))
+    lut = 10_500
+    found = solve(graph, with_budget(lut=lut), CLOCK_MHZ, None, {})
+    assert found.resources.lut <= lut * USABLE_SHARE

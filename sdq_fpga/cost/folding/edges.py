@@ -32,11 +32,11 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Edge:
-    """A stream between two stages, or between one and the outside.
+    """A stream between two nodes, mostly of two stages, or between one and the outside.
 
     Attributes:
         source: number of the stage that gives it, None for an input of the network.
-        sink: number of the stage that takes it, None for an output.
+        sink: number of the stage that takes it, None for an output; it may be the same.
         port: what goes through, of any width.
         given: for each choice of the source, values in a beat.
         taken: for each choice of the sink, likewise.
@@ -173,7 +173,9 @@ class _Search:
         """Takes the best pair of choices on either side of an edge that has a converter."""
         source, sink = self.edges[number]
         given, taken = self._widths(number)
-        if source.stage is None or sink.stage is None or given == taken:
+        if source.stage is None or sink.stage is None or source.stage == sink.stage:
+            return
+        if given == taken:
             return
         shared = [each for each in self.around[source.stage] if each in self.around[sink.stage]]
         left, right = (
@@ -228,6 +230,9 @@ class _Search:
         found = self.amounts[stage]
         for number in edges:
             source, sink = self.edges[number]
+            if source.stage == sink.stage:
+                found = found + self._inside(number)
+                continue
             gives = source.stage == stage
             own, other = (source, sink) if gives else (sink, source)
             there = 0 if other.stage is None else int(other.of[self.at[other.stage]])
@@ -239,6 +244,15 @@ class _Search:
                 )
             found = found + self.rows[key][own.which]
         return found
+
+    def _inside(self, number: int) -> Floats:
+        """[choices, resources] of what stands on an edge between two nodes of one stage."""
+        key = number, True, 0
+        if key not in self.rows:
+            source, sink = self.edges[number]
+            pairs = zip(source.of, sink.of, strict=True)
+            self.rows[key] = np.array([self._between(number, int(g), int(t)) for g, t in pairs])
+        return self.rows[key]
 
     def _between(self, number: int, given: int, taken: int) -> Floats:
         """[resources] of what stands on an edge; more than any board has if it is too slow."""

@@ -140,7 +140,7 @@ def _stages(graph: HardwareGraph, board: Board) -> list[Stage]:
 
 
 def _edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:
-    """The streams between stages."""
+    """All streams, also those within a stage: these have a FIFO, too."""
     nodes = {node.name: node for node in graph.nodes}
     stage_of = {name: number for number, stage in enumerate(stages) for name in stage.names}
     widths: dict[tuple[int, int, bool], list[tuple[int, ...]]] = {}
@@ -166,8 +166,7 @@ def _edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:
                 continue
             name, k = makers[stream]
             source = stage_of[name]
-            if source != sink:
-                edges.append(Edge(source, sink, port, elements(name, k, out=True), taken))
+            edges.append(Edge(source, sink, port, elements(name, k, out=True), taken))
         for index, (stream, port) in enumerate(zip(node.outputs, output_ports(node), strict=True)):
             if stream in graph.outputs:
                 given = elements(node.name, index, out=True)
