@@ -83,7 +83,7 @@ def window_cycles(node: HardwareNode) -> int:
 
     Whole windows take a pixel a cycle (swg_template_parallel.sv). One pixel of a window a cycle
     (swg_template_default.sv): each window waits for its last pixel, which waits for room. The
-    timing model has the same from pixels, which takes a hundred times as long.
+    timing model has the same from pixels, which takes longer.
     """
     shape = Windows.of(node)
     beats = shape.beats_in
