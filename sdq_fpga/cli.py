@@ -101,12 +101,7 @@ _cache = click.option(
     show_default="~/.cache/sdq-fpga",
     help="Where compiled simulations are kept.",
 )
-_budget = click.option(
-    "--budget",
-    metavar="SHARES",
-    help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
-)
-_what_to_build = _options(
+_board_and_flow = _options(
     click.option(
         "--board", "board_name", required=True, help="A board's name, or a path to your own YAML."
     ),
@@ -117,6 +112,14 @@ _what_to_build = _options(
         show_default=True,
         help="A flow's name, or a path to your own YAML.",
     ),
+)
+_budget = click.option(
+    "--budget",
+    metavar="SHARES",
+    help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
+)
+_what_to_build = _options(
+    _board_and_flow,
     click.option("--data", type=_DIRECTORY, help="Directory of the dataset."),
     click.option("--target-bits", type=float, help="Mean weight bits that the search ends at."),
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
@@ -211,16 +214,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 
 @main.command()
 @_debug
-@click.option(
-    "--board", "board_name", required=True, help="A board's name, or a path to your own YAML."
-)
-@click.option(
-    "--flow",
-    "flow_name",
-    default="digits-cnn",
-    show_default=True,
-    help="A flow's name, or a path to your own YAML.",
-)
+@_board_and_flow
 @click.option("--policy", "policy_file", type=_FILE, help="Bits of the flow's layers.")
 @click.option("--bits", type=click.IntRange(2, 8), help="Bits of all layers [4].")
 @click.option("--model", type=_FILE, help="A QONNX model instead of a flow.")

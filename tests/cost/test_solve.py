@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
-from sdq_fpga.cost.folding import USABLE_SHARE, Resources, parse_shares, usable
+from sdq_fpga.cost.folding import (
+    USABLE_SHARE,
+    FoldedNode,
+    Folding,
+    Resources,
+    parse_shares,
+    usable,
+)
 from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
@@ -189,3 +196,13 @@ def test_fifos_between_windows_and_a_pool_are_in_the_budget():
     lut = 10_500
     found = solve(graph, with_budget(lut=lut), CLOCK_MHZ, None, {})
     assert found.resources.lut <= lut * USABLE_SHARE
+
+
+def test_what_is_over_budget_is_named():
+    board = load_board("pynq-z2")
+    dsp = int(board.budget.dsp * USABLE_SHARE)
+    for used, named in ((dsp, []), (dsp + 1, [f"dsp ({dsp + 1} of {dsp} usable)"])):
+        resources = Resources(lut=0, bram18=0, uram=0, dsp=used)
+        node = FoldedNode(name="n", op="o", pe=1, simd=1, cycles=1, resources=resources)
+        folding = Folding(nodes=(node,), interval=1, bottleneck="n", resources=resources)
+        assert folding.over_budget(board, {}) == named

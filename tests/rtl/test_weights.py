@@ -11,7 +11,6 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.cleanup import cleanup_model
 
 from sdq_fpga.board import load_board
-from sdq_fpga.cost.memory import memory_resources
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.cost.timing.sizing import size_fifos
 from sdq_fpga.errors import StageError, UserError
@@ -254,13 +253,6 @@ def test_ultra_ram_is_filled_before_the_first_frame(tmp_path, cache):
     made.check(made.model.network, made.run())
     network, weights = made.others(1)
     made.check(network, made.run(writes=weight_writes(made.design, weights)))
-
-
-def test_what_ultra_ram_takes():
-    assert memory_resources(73, 4097, "ultra").uram == 4
-    assert memory_resources(72, 4096, "ultra").uram == 1
-    assert memory_resources(8, 16, "block").bram18 == 1
-    assert memory_resources(8, 1000, "distributed").lut == 8 * 16
 
 
 @pytest.mark.parametrize(
