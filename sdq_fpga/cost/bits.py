@@ -32,20 +32,20 @@ def with_bits(
     ("Quant_7"), which may also be called by the layer whose results it takes ("Conv_3", "Add_0").
 
     A quantizer keeps its range: with a bit fewer, a level is worth twice as much. So does what has
-    been computed from it, and a sum of two streams multiplies the finer of them (as lowering does
+    been computed from it, and a sum of two streams multiplies the coarser of them (as lowering does
     with scales whose ratio is a power of two). A signed activation of one bit is bipolar. Weights
     stay symmetric if they are.
 
-    Accumulators are estimated: by as many bits as the largest sums that types and fan-in allow
-    grow or shrink, those of the given graph do. Lowering knows the weights and may find a bit or
-    two more or fewer. Nothing changes where no type does.
+    Accumulators are estimated: those of the given graph grow or shrink by as many bits as products
+    of typical weights do. Lowering knows the weights and may find a bit or two more or fewer.
+    Nothing changes where no type does.
 
     Args:
         graph: before or after folding, with FIFOs or without.
         weights: bits by layer; the others keep theirs.
         activations: likewise.
-        worst_case: give accumulators the bits of the largest sums instead, which lowering never
-            exceeds, where the types of their operands change.
+        worst_case: where types of operands change, give accumulators the bits of the largest sums
+            instead. Lowering finds no more than one bit beyond, where batch-norms negate channels.
 
     Raises:
         UserError: a layer is not there, its bits are not 1 to 8, streams that are concatenated

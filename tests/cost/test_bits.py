@@ -230,7 +230,7 @@ def the(graph, op):
     return next(node for node in graph.nodes if node.op == op)
 
 
-def test_a_sum_multiplies_the_arm_that_has_more_bits():
+def test_a_sum_multiplies_the_arm_that_has_lost_more_bits():
     graph = added()
     one, two, _ = activation_layers(graph)
     alike = the(with_bits(graph, {}, {one: 2, two: 3}), "SdqElementwise_rtl")
