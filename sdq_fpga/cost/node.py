@@ -4,8 +4,18 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
-__all__ = ["HardwareGraph", "HardwareNode", "Value", "bits_of", "is_signed"]
+__all__ = [
+    "HardwareGraph",
+    "HardwareNode",
+    "Value",
+    "bits_of",
+    "is_signed",
+    "limits_of",
+    "signed_bits",
+    "smallest_type",
+]
 
 Value = int | str | tuple[int, ...] | tuple[str, ...]
 
@@ -13,6 +23,7 @@ _TYPE = re.compile(r"U?INT(\d+)")
 _NAMED_BITS = {"BINARY": 1, "BIPOLAR": 1, "TERNARY": 2}
 
 
+@cache
 def bits_of(datatype: str) -> int:
     """Bits of one value of a QONNX integer type, such as "UINT4".
 
@@ -30,6 +41,29 @@ def bits_of(datatype: str) -> int:
 def is_signed(datatype: str) -> bool:
     """Whether values of a QONNX integer type may be negative."""
     return not datatype.startswith("UINT") and datatype != "BINARY"
+
+
+@cache
+def limits_of(datatype: str) -> tuple[int, int]:
+    """Least and greatest value of a QONNX integer type; raises as ``bits_of``."""
+    if datatype in {"BIPOLAR", "TERNARY"}:
+        return -1, 1
+    bits = bits_of(datatype)
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if is_signed(datatype) else (0, 2**bits - 1)
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Bits of a two's complement number that holds ``low`` to ``high``."""
+    return 1 + max(
+        (~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()
+    )
+
+
+def smallest_type(low: int, high: int) -> str:
+    """The QONNX type of fewest bits that holds ``low`` to ``high``; a signed one has 2 or more."""
+    if low >= 0:
+        return f"UINT{max(1, high.bit_length())}"
+    return f"INT{max(2, signed_bits(low, max(high, 0)))}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from qonnx.core.datatype import DataType
 
+from sdq_fpga.cost.node import smallest_type
+
 __all__ = [
     "Affine",
     "Concat",
@@ -60,10 +62,7 @@ class Tensor:
         """Name of the smallest QONNX type that holds the values."""
         if self.bipolar:
             return "BIPOLAR"
-        if self.low >= 0:
-            return f"UINT{max(1, self.high.bit_length())}"
-        bits = max(max(self.high, 0).bit_length(), (-self.low - 1).bit_length()) + 1
-        return f"INT{max(2, bits)}"
+        return smallest_type(self.low, self.high)
 
     @property
     def type_low(self) -> int:

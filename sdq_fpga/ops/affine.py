@@ -11,10 +11,11 @@ from onnx import GraphProto
 from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from sdq_fpga.cost.node import signed_bits
 from sdq_fpga.ops.elementwise import dsp_slices, worth_a_dsp
 from sdq_fpga.ops.operator import Attribute, Integers, Memory, Operator, StreamPort
 
-__all__ = ["LINEAR_ATTRIBUTES", "LinearOperator", "SdqAffine_rtl", "signed_bits"]
+__all__ = ["LINEAR_ATTRIBUTES", "LinearOperator", "SdqAffine_rtl"]
 
 _MOST_BITS = 48  # of a sum: what a DSP slice adds
 
@@ -32,13 +33,6 @@ LINEAR_ATTRIBUTES: Mapping[str, Attribute] = {
     "offset_form": ("s", False, "channels", {"channels", "scalar", "none"}),
 }
 """Attributes that every ``LinearOperator`` has."""
-
-
-def signed_bits(low: int, high: int) -> int:
-    """Bits of a two's complement number that holds ``low`` to ``high``."""
-    return 1 + max(
-        (~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()
-    )
 
 
 def _limits(datatype: BaseDataType) -> tuple[int, int]:

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sdq_fpga.ops.affine import LINEAR_ATTRIBUTES, LinearOperator, signed_bits
+from sdq_fpga.cost.node import signed_bits
+from sdq_fpga.ops.affine import LINEAR_ATTRIBUTES, LinearOperator
 from sdq_fpga.ops.operator import Attribute, Integers
 
 __all__ = ["SdqRequant_rtl"]

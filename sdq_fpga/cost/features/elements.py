@@ -4,31 +4,28 @@ import math
 
 from sdq_fpga.cost.features.parts import Amount, Part, Terms, clog2
 from sdq_fpga.cost.features.streams import our_buffer
-from sdq_fpga.cost.node import HardwareNode, bits_of, is_signed
+from sdq_fpga.cost.node import HardwareNode, bits_of, is_signed, limits_of, signed_bits
 from sdq_fpga.cost.placement import Access, Kind, distinct_bits, place, rom_luts
 
-__all__ = ["affine", "elementwise", "global_pool", "label_select", "pool", "requant", "threshold"]
+__all__ = [
+    "DSP_FROM",
+    "affine",
+    "elementwise",
+    "global_pool",
+    "label_select",
+    "pool",
+    "requant",
+    "threshold",
+]
 
-_DSP_FROM = 64  # product of the operands' bits from which "auto" takes a slice
+DSP_FROM = 64
+"""Product of the bits of operands from which "auto" takes a DSP slice."""
+
 _MULTIPLIERS = {"xc7": (25, 18), "xcup": (27, 18)}  # signed bits of the two inputs of a slice
 _LEAST_SLICE_BITS = 9  # DSP_Y_MINWIDTH of synth_xilinx
 _SHORT = 8  # bits that are compared without a carry chain
 _SRL = 32  # stages of a shift register in one LUT
 _TABLE_WORDS = 64  # of one bit, which a LUT holds
-
-
-def _limits(datatype: str) -> tuple[int, int]:
-    """Least and greatest value of a type."""
-    if datatype in {"BIPOLAR", "TERNARY"}:
-        return -1, 1
-    bits = bits_of(datatype)
-    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if is_signed(datatype) else (0, 2**bits - 1)
-
-
-def _signed_bits(low: int, high: int) -> int:
-    return 1 + max(
-        (~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()
-    )
 
 
 def _slices(part: Part, left: int, right: int) -> int:
@@ -221,7 +218,7 @@ def elementwise(node: HardwareNode, part: Part) -> Terms:
     left, right = (bits_of(kind) + (not is_signed(kind) or kind == "BIPOLAR") for kind in kinds)
     multiplies = node.text("operation") == "mul" and "BIPOLAR" not in kinds
     wanted = node.text("resType")
-    in_slices = multiplies and (wanted == "dsp" or (wanted == "auto" and left * right >= _DSP_FROM))
+    in_slices = multiplies and (wanted == "dsp" or (wanted == "auto" and left * right >= DSP_FROM))
     lut: Amount = {"constant": 1.0}
     ff: Amount = {"constant": 1.0}
     if in_slices:
@@ -256,10 +253,10 @@ def requant(node: HardwareNode, part: Part) -> Terms:
     shift = node.integer("shift")
     halves = node.text("rounding") == "half_even" and shift > 0
     half = 1 << (shift - 1) if halves else 0
-    gains, xs = _limits(node.text("gain_type")), _limits(node.text("in_type"))
-    low, high = (value + half for value in _limits(node.text("offset_type")))
+    gains, xs = limits_of(node.text("gain_type")), limits_of(node.text("in_type"))
+    low, high = (value + half for value in limits_of(node.text("offset_type")))
     products = [x * gain for x in xs for gain in gains]
-    bits = max(_signed_bits(min(products) + low, max(products) + high), shift + 1)
+    bits = max(signed_bits(min(products) + low, max(products) + high), shift + 1)
     linear = _linear(node, part, bits, half)
     pe, out, kept = node.integer("PE"), node.bits("out_type"), bits - shift
     most = (1 << (kept - 1)) - 1
@@ -282,15 +279,15 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int) -> Terms:
     """A product and a sum, of ``bits`` bits, after ``half`` has been added to all offsets."""
     pe = node.integer("PE")
     folds = node.integers("shape")[-1] // pe
-    x = _signed_bits(*_limits(node.text("in_type")))
-    gain = min(_signed_bits(*_limits(node.text("gain_type"))), bits)
-    low, high = _limits(node.text("offset_type"))
-    offset = min(_signed_bits(low + half, high + half), bits)
+    x = signed_bits(*limits_of(node.text("in_type")))
+    gain = min(signed_bits(*limits_of(node.text("gain_type"))), bits)
+    low, high = limits_of(node.text("offset_type"))
+    offset = min(signed_bits(low + half, high + half), bits)
     form, added = node.text("gain_form"), node.text("offset_form")
     wanted = node.text("resType")
     multiplies, varies = form != "shift", form == "channels" and folds > 1
     # Yosys makes a product by a constant of LUTs, whatever is asked for.
-    in_slices = varies and (wanted == "dsp" or (wanted == "auto" and x * gain >= _DSP_FROM))
+    in_slices = varies and (wanted == "dsp" or (wanted == "auto" and x * gain >= DSP_FROM))
     lut: Amount = {"constant": 1.0}
     ff: Amount = {"constant": 1.0}
     fold = clog2(folds)
