@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Actor", "Cumulative", "Input", "Lock", "Output", "Places", "every_step"]
+__all__ = ["Actor", "Cumulative", "Input", "Latch", "Lock", "Output", "Places", "every_step"]
 
 Counts = npt.NDArray[np.int32]
 
@@ -81,18 +81,17 @@ class Places:
 
 @dataclass(frozen=True)
 class Lock:
-    """Backpressure that stops all steps, as long as an older beat is held up.
+    """Backpressure that stops all steps while a beat is offered, until the cycle it leaves in."""
 
-    Attributes:
-        behind: a step waits for beat ``n - behind`` to leave, where n is the newest that is there.
-        lag: cycles from a beat's being offered at the output to its counting as there; negative
-            if it is there before.
-        release: cycles from a beat's leaving to the step that waited.
+
+@dataclass(frozen=True)
+class Latch:
+    """Backpressure that stops all steps when a beat has to queue up, until the queue is empty.
+
+    Behind the pipeline is a queue, and a register at the output, whose beat is the one offered. A
+    beat that finds the register held up closes the latch from the next cycle on; beats that are in
+    the pipeline still come, and the latch opens when all but the last have left.
     """
-
-    behind: int
-    lag: int
-    release: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Output:
     beats: int
     gives: Cumulative
     latency: int
-    pressure: Places | Lock
+    pressure: Places | Lock | Latch
 
 
 @dataclass(frozen=True)

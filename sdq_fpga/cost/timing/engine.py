@@ -9,7 +9,7 @@ neighbours has gone on. With each time goes what it waited for last, for
 import numba
 import numpy as np
 
-__all__ = ["DEADLOCK", "DONE", "peaks", "run"]
+__all__ = ["DEADLOCK", "DONE", "LATCH", "LOCK", "peaks", "run"]
 
 DONE, DEADLOCK = 0, 1
 
@@ -18,16 +18,17 @@ DONE, DEADLOCK = 0, 1
 PREVIOUS, OFFERED, ROOM, FRAME = -1, -2, -3, -4
 BY_OUTPUT = 64
 
+# In the column O_PLACES: what there is instead of places; see sdq_fpga.cost.timing.actor.
+LOCK, LATCH = 0, -1
+_NEVER = 2**62
+
 # Columns of the tables of integers that describe actors, inputs, outputs and edges.
 A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE, A_READY = range(8)
 (
     I_EDGE, I_BEATS, I_NEED, I_NEED_LEN, I_NEED_GROWTH, I_BUFFER, I_FREE, I_FREE_LEN,
     I_FREE_GROWTH, I_WAIT, I_RELEASE, I_WHOLE, I_BY_OUTPUT, I_ACTOR,
 ) = range(14)  # fmt: skip
-(
-    O_EDGE, O_BEATS, O_GIVES, O_GIVES_LEN, O_GIVES_GROWTH, O_LATENCY, O_PLACES, O_RELEASE,
-    O_BEHIND, O_LAG,
-) = range(10)  # fmt: skip
+O_EDGE, O_BEATS, O_GIVES, O_GIVES_LEN, O_GIVES_GROWTH, O_LATENCY, O_PLACES, O_RELEASE = range(8)
 E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE, E_INPUT, E_OUTPUT = range(9)
 
 
@@ -45,7 +46,7 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
         gap: least cycles between the first beats of two frames at the network's inputs.
         actors: [actors, 8] in order of the data; columns A_*.
         inputs: [inputs, 14], columns I_*.
-        outputs: [outputs, 10], columns O_*.
+        outputs: [outputs, 8], columns O_*.
         edges: [edges, 9], columns E_*.
         tables: all tables of counts, one after the other.
         fire: [steps of all frames] when each step of each actor is made; result.
@@ -75,7 +76,11 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
     free_sum = np.zeros(inputs.shape[0], np.int64)
     gives_at = np.zeros(outputs.shape[0], np.int64)
     gives_sum = np.zeros(outputs.shape[0], np.int64)
+    # Of outputs with a lock or a latch: the newest beat that was looked at. With a latch: when that
+    # beat is, or was, in the register at the output; and when the latch closed.
     newest = np.full(outputs.shape[0], -1, np.int64)
+    arrived = np.full(outputs.shape[0], -1, np.int64)
+    closed = np.full(outputs.shape[0], _NEVER, np.int64)
 
     for e in range(n_edges):
         if edges[e, E_SOURCE] < 0:
@@ -172,21 +177,30 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
                                 t = written[base + x] + outputs[o, O_RELEASE]
                                 why = BY_OUTPUT + o - out0
                         continue
-                    q = newest[o]
-                    while True:
-                        while (
-                            q + 1 < n_offered[e] and offered[base + q + 1] + outputs[o, O_LAG] <= t
-                        ):
-                            q += 1
-                        x = q - outputs[o, O_BEHIND]
-                        if x < 0:
-                            break
-                        if n_written[e] <= x:
+                    if outputs[o, O_PLACES] == LATCH:
+                        after = _open(
+                            o, e, t, edges, offered, written, n_offered, n_written, newest,
+                            arrived, closed,
+                        )  # fmt: skip
+                        if after < 0:
                             blocked = True
                             break
-                        if written[base + x] + outputs[o, O_RELEASE] <= t:
+                        if after > t:
+                            t = after
+                            why = BY_OUTPUT + o - out0
+                        continue
+                    q = newest[o]
+                    while True:
+                        while q + 1 < n_offered[e] and offered[base + q + 1] <= t:
+                            q += 1
+                        if q < 0:
                             break
-                        t = written[base + x] + outputs[o, O_RELEASE]
+                        if n_written[e] <= q:
+                            blocked = True
+                            break
+                        if written[base + q] <= t:
+                            break
+                        t = written[base + q]
                         why = BY_OUTPUT + o - out0
                     newest[o] = q
                     if blocked:
@@ -276,6 +290,37 @@ def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compil
         else:
             state = DEADLOCK
     return state
+
+
+@numba.njit(cache=True)
+def _open(o, e, t, edges, offered, written, n_offered, n_written, newest, arrived, closed):
+    """First cycle from t on in which the latch of an output is open; -1 if not known yet.
+
+    A beat is in the queue from the cycle before it is offered to the one before it is in the
+    register at the output. A cycle in which there is one in the queue, and the one in the register
+    does not leave, closes the latch for the next cycle. It stays so until the cycle after one in
+    which the queue is empty.
+    """
+    base = edges[e, E_BASE]
+    while True:
+        while newest[o] + 1 < n_offered[e] and offered[base + newest[o] + 1] <= t:
+            j = newest[o] + 1
+            came = np.int64(offered[base + j])
+            if j == 0 or came - 1 > arrived[o]:  # the queue was empty
+                closed[o] = _NEVER
+            if j > 0:
+                # The beat before may stay in the register in the cycle before this one.
+                closes = max(came, arrived[o] + 1)
+                if n_written[e] <= j - 1:
+                    return t if closed[o] == _NEVER and t < closes else -1
+                if closed[o] == _NEVER and written[base + j - 1] >= closes:
+                    closed[o] = closes
+                came = max(came, written[base + j - 1] + 1)
+            arrived[o] = came
+            newest[o] = j
+        if t < closed[o] or t > arrived[o]:
+            return t
+        t = arrived[o] + 1
 
 
 @numba.njit(cache=True)

@@ -14,6 +14,7 @@ from sdq_fpga.cost.timing.actor import (
     Actor,
     Cumulative,
     Input,
+    Latch,
     Lock,
     Output,
     Places,
@@ -26,7 +27,7 @@ from sdq_fpga.errors import StageError
 __all__ = ["actor_of"]
 
 _WEIGHTS_READY = 5  # cycles from a reset to the first product, with finn-rtllib/memstream
-_PIPELINE = Lock(behind=0, lag=0, release=0)
+_PIPELINE = Lock()
 """A pipeline that stands still as long as its last stage is full and not taken."""
 
 
@@ -73,7 +74,7 @@ def _mvu_dsp(node: HardwareNode) -> Actor:
         vectors * rows,
         Cumulative.of(np.arange(columns) == columns - 1, 1),
         depth + 2,
-        Lock(behind=1, lag=0, release=1),
+        Latch(),
     )
     # A single word of weights is a constant.
     ready = _WEIGHTS_READY if columns * rows > 1 else 0

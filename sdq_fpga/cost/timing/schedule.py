@@ -10,7 +10,7 @@ from sdq_fpga.cost.fifo import fifo_memory
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing import engine
-from sdq_fpga.cost.timing.actor import Actor, Cumulative, Lock, Places
+from sdq_fpga.cost.timing.actor import Actor, Cumulative, Latch, Lock, Places
 from sdq_fpga.cost.timing.critical import full_fifos
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
@@ -166,9 +166,11 @@ class Pipeline:
                 self._edges[edge].output = len(outputs)
                 match given.pressure:
                     case Places(count, release):
-                        pressure = count, release, 0, 0
-                    case Lock(behind, lag, release):
-                        pressure = 0, release, behind, lag
+                        pressure = count, release
+                    case Lock():
+                        pressure = engine.LOCK, 0
+                    case Latch():
+                        pressure = engine.LATCH, 2
                 outputs.append(
                     (edge, given.beats, *self._table(given.gives), given.latency, *pressure)
                 )

@@ -63,7 +63,7 @@ def _parallel(node: HardwareNode, windows: Windows) -> Actor:
     gives = np.zeros(windows.beats_in, np.int64)
     gives[last] = 1
     beats = len(last)
-    out = Output(beats, Cumulative.of(np.cumsum(gives), beats), 1, Lock(behind=0, lag=0, release=0))
+    out = Output(beats, Cumulative.of(np.cumsum(gives), beats), 1, Lock())
     ends = int(last[-1]) == windows.beats_in - 1
     taken = Input(windows.beats_in, every_step())
     return Actor(node.name, windows.beats_in, (taken,), (out,), whole_frames=ends)
