@@ -25,7 +25,7 @@ def one_sentence(done: Done, code: int, *words: str) -> None:
         assert word in lines[0], lines[0]
 
 
-def policy(bits: int = 4, name: str = "block1.conv") -> dict:
+def policy(bits: int = 4, name: str = "block1.conv", activation: int = 4) -> dict:
     layers = []
     for layer, weights, macs in POLICY_LAYERS:
         last = layer == "classifier"
@@ -33,7 +33,7 @@ def policy(bits: int = 4, name: str = "block1.conv") -> dict:
             {
                 "shape": {"name": layer, "weights": weights, "macs": macs},
                 "weight_bits": bits if layer == name else 4,
-                "activation_bits": None if last else 4,
+                "activation_bits": None if last else activation,
             }
         )
     return {"network": "tiny", "layers": layers}

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from terminal import TINY, tree
+from test_bad_input import policy
 
 STAGES = (
     "train",
@@ -153,19 +154,30 @@ def test_other_target_runs_only_what_depends_on_it(tiny_build, make_terminal):
     assert terminal.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
 
 
-def test_other_dsp_generation_is_bit_exact_too(make_terminal, tiny_build):
-    terminal = make_terminal()
-    done = terminal.run("build", "--board", "pynq-z2", "--flow", str(TINY), "--json")
-    assert done.code == 0, done.err
-    report = json.loads(done.out)
-    simulation = report["accelerator"]["simulation"]
-    assert simulation["verdict"]["differing"] == 0
-    assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"]
-    run = terminal.root / "work" / "runs" / "tiny-pynq-z2"
-    other = tiny_build[0].root / "work" / "runs" / "tiny-zcu104"
+def test_other_dsp_generation_is_bit_exact_too(make_terminal):
+    """With 6 bits, which are for DSP slices."""
+    runs = []
+    for board in ("pynq-z2", "zcu104"):
+        terminal = make_terminal()
+        (terminal.root / "work" / "policy.json").write_text(json.dumps(policy(6, activation=6)))
+        done = terminal.run(
+            "build", "--board", board, "--flow", str(TINY), "--policy", "policy.json", "--json"
+        )
+        assert done.code == 0, done.err
+        simulation = json.loads(done.out)["accelerator"]["simulation"]
+        assert simulation["verdict"]["differing"] == 0
+        assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"]
+        runs.append(terminal.root / "work" / "runs" / f"tiny-{board}")
+    run, other = runs
     assert (run / "export" / "model.onnx").read_bytes() == (
         other / "export" / "model.onnx"
     ).read_bytes()
+    wrappers = [
+        next((each / "generate" / "rtl").glob("MVAU_rtl_0_wrapper.v")).read_text()
+        for each in (run, other)
+    ]
+    assert ["VERSION = 1," in text for text in wrappers] == [True, False]
+    assert ["VERSION = 2," in text for text in wrappers] == [False, True]
 
 
 def test_simulate_again_with_other_stalls(tiny_build):
