@@ -113,10 +113,24 @@ _board_and_flow = _options(
         help="A flow's name, or a path to your own YAML.",
     ),
 )
-_budget = click.option(
-    "--budget",
-    metavar="SHARES",
-    help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
+_goal = _options(
+    click.option(
+        "--target-fps",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Frames per second to reach [default: the most that fits the board].",
+    ),
+    click.option(
+        "--clock-mhz",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Clock of the accelerator [default: the board's].",
+    ),
+    click.option(
+        "--budget",
+        "shares",
+        metavar="SHARES",
+        callback=lambda _, __, said: {} if said is None else parse_shares(said),
+        help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
+    ),
 )
 _what_to_build = _options(
     _board_and_flow,
@@ -139,16 +153,7 @@ _what_to_build = _options(
 @click.option("--input-type", help="Type of the model's inputs, such as UINT8 or FIXED<8,4>.")
 @click.option("--vectors", type=_FILE, help="Frames (.npz) to verify a model with [random].")
 @click.option("--images", type=click.IntRange(4), help="Frames to simulate [default: the flow's].")
-@click.option(
-    "--target-fps",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Frames per second to reach [default: the most that fits the board].",
-)
-@click.option(
-    "--clock-mhz",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Clock of the accelerator [default: the board's].",
-)
+@_goal
 @click.option(
     "--weight-memory",
     type=click.Choice(["auto", "distributed", "block", "ultra", "stream"]),
@@ -159,7 +164,6 @@ _what_to_build = _options(
 @click.option(
     "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
 )
-@_budget
 @click.option("--vivado", type=_DIRECTORY, help="Directory that holds bin/vivado.")
 def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
     r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
@@ -219,17 +223,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 @click.option("--bits", type=click.IntRange(2, 8), help="Bits of all layers [4].")
 @click.option("--model", type=_FILE, help="A QONNX model instead of a flow.")
 @click.option("--input-type", help="Type of the model's inputs, such as UINT8 or FIXED<8,4>.")
-@click.option(
-    "--target-fps",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Frames per second to reach [default: the most that fits the board].",
-)
-@click.option(
-    "--clock-mhz",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Clock of the accelerator [default: the board's].",
-)
-@_budget
+@_goal
 @click.option(
     "--what-if", "changes", multiple=True, metavar="LAYER=BITS", help="Show the difference."
 )
@@ -249,6 +243,10 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --sweep bits=2..8 --plot bits.png
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
     """
+    if stated["sweep"] is not None and rtl:
+        raise UserError("--rtl simulates one design", "leave out --sweep")
+    if stated["sweep"] is None and stated["plot"] is not None:
+        raise UserError("--plot draws a sweep", "add --sweep bits=2..8")
     board = load_board(stated["board_name"])
     policy_file = stated["policy_file"]
     policy = None if policy_file is None else Policy.from_file(policy_file)
@@ -271,12 +269,8 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
         bits=stated["bits"],
         model=stated["model"],
         input_type=stated["input_type"],
-        shares=parse_shares(stated["budget"]) if stated["budget"] else {},
+        shares=stated["shares"],
     )
-    if stated["sweep"] is not None and rtl:
-        raise UserError("--rtl simulates one design", "leave out --sweep")
-    if stated["sweep"] is None and stated["plot"] is not None:
-        raise UserError("--plot draws a sweep", "add --sweep bits=2..8")
     if stated["sweep"] is None:
         found = foretell(asked, stated["changes"], progress)
         if rtl:
@@ -408,7 +402,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
                 "data": None if stated["data"] is None else str(stated["data"].resolve()),
                 "weight_memory": stated.get("weight_memory", "auto"),
                 "writable_weights": stated.get("writable_weights", False),
-                "shares": parse_shares(stated["budget"]) if stated.get("budget") else {},
+                "shares": stated.get("shares", {}),
             },
             "what the options state",
         )
@@ -441,7 +435,7 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> An
                     "simulate": {} if stated["images"] is None else {"images": stated["images"]},
                     "weight_memory": stated["weight_memory"],
                     "writable_weights": stated["writable_weights"],
-                    "shares": parse_shares(stated["budget"]) if stated["budget"] else {},
+                    "shares": stated["shares"],
                 },
                 "vectors": None if vectors is None else str(vectors.resolve()),
                 "input_type": stated["input_type"],
