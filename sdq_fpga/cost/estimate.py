@@ -13,7 +13,8 @@ from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import Port, input_ports, output_ports
-from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.rebit import WEIGHTED
+from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
@@ -21,7 +22,6 @@ from sdq_fpga.plain import Plain
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Roofline", "Simulated", "Sweep", "estimate"]
 
 _FRAMES = 4
-_MATRIX = frozenset({"MVAU_rtl", "SdqMvuLut_rtl", "SdqDepthwise_rtl"})
 
 
 class LayerEstimate(Plain):
@@ -86,7 +86,8 @@ class Estimate(Plain):
         interval: cycles between frames, by the timing model, with FIFOs that are deep enough.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
-        bound: no folding of the nodes within the budget has a shorter interval.
+        bound: no folding of the nodes within the budget has a shorter interval; 0 with a target,
+            for which nobody looked.
         resources: of everything, with FIFOs of the least depth.
         usable: of each resource.
         prices: cycles of interval that one more unit of each would save.
@@ -205,14 +206,11 @@ def _layer(
     limits: Mapping[str, int],
     interval: float,
 ) -> LayerEstimate:
-    total = sum(
-        (node_resources(node, board.dsp) for node in nodes),
-        Resources(lut=0, bram18=0, uram=0, dsp=0),
-    )
+    total = total_resources(nodes, board.dsp)
     shares = {each: getattr(total, each) / limits[each] for each in RESOURCES if limits[each]}
     takes = max(shares, key=lambda each: shares[each])
     slowest = max((n for n in nodes if n.op != FIFO), key=node_cycles, default=nodes[0])
-    matrix = next((node for node in nodes if node.op in _MATRIX), None)
+    matrix = next((node for node in nodes if node.op in WEIGHTED), None)
     shown = matrix or slowest
     return LayerEstimate(
         layer=name,
@@ -250,7 +248,7 @@ def _products(node: HardwareNode) -> int:
 def _roofline(
     graph: HardwareGraph, board: Board, limits: Mapping[str, int], hertz: float, interval: float
 ) -> Roofline:
-    units = [node for node in graph.nodes if node.op in _MATRIX]
+    units = [node for node in graph.nodes if node.op in WEIGHTED]
     products = sum(map(_products, units))
     # Slices and cycles that all products would take, if every lane of every slice had one.
     slices = sum(

@@ -4,7 +4,7 @@ DSP slices, block RAMs and UltraRAMs follow from the RTL and from the rules by w
 placed; LUTs and flip-flops are fitted on the synthesis of many nodes (``fitted``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sdq_fpga.board import DspGeneration
 from sdq_fpga.cost.dsp import mvu_dsps
@@ -14,7 +14,7 @@ from sdq_fpga.cost.folding import Resources
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.errors import StageError
 
-__all__ = ["family_of_dsp", "node_resources", "part_resources"]
+__all__ = ["family_of_dsp", "node_resources", "part_resources", "total_resources"]
 
 
 def family_of_dsp(generation: DspGeneration) -> Part:
@@ -56,6 +56,14 @@ def node_resources(
         )
         total = total.model_copy(update={"dsp": slices})
     return total
+
+
+def total_resources(nodes: Iterable[HardwareNode], target: Part | DspGeneration) -> Resources:
+    """Resources of nodes together; arguments and errors as of ``node_resources``."""
+    return sum(
+        (node_resources(node, target) for node in nodes),
+        Resources(lut=0, bram18=0, uram=0, dsp=0),
+    )
 
 
 def part_resources(name: str, terms: Terms, model: ResourceModel) -> Resources:

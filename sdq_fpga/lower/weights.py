@@ -6,11 +6,10 @@ from finn.util.basic import getHWCustomOp
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.errors import UserError
 
 __all__ = ["WeightMemory", "set_weight_memory"]
-
-_OPS = frozenset({"MVAU_rtl", "SdqMvuLut_rtl", "SdqDepthwise_rtl"})
 
 
 class WeightMemory(StrEnum):
@@ -43,7 +42,7 @@ def set_weight_memory(
         UserError: naming the first layer for which that can't be.
     """
     for node in model.graph.node:
-        if node.op_type not in _OPS:
+        if node.op_type not in WEIGHTED:
             continue
         who = f"the weights of '{node.doc_string or node.name}' ({node.name})"
         if memory is WeightMemory.STREAM and writable:

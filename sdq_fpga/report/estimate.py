@@ -89,9 +89,11 @@ def _print_one(found: Estimate, console: Console) -> None:
     console.print(_layers(found))
     console.print(_resources(found))
     roof = found.roofline
+    bound = ""
+    if found.bound:
+        bound = f" (no folding of these nodes within the budget is below {found.bound:,})"
     console.print(
-        f"interval {found.interval:,.0f} cycles (no folding of these nodes within the budget is "
-        f"below {found.bound:,}), latency {found.latency:,} cycles "
+        f"interval {found.interval:,.0f} cycles{bound}, latency {found.latency:,} cycles "
         f"({found.latency / found.clock_mhz:,.1f} us)",
         highlight=False,
     )

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.limits import check_bits
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow
@@ -121,7 +120,6 @@ def untrained_model(flow: Flow, policy: Policy, path: Path) -> None:
     net = make_net(flow.network)
     layers = quant_layers(net)
     policy.check_network(flow.name, tuple(layer.shape for layer in layers))
-    check_bits(policy, [layer.activation is not None for layer in layers])
     _fill(net, [layer.weight for layer in layers])
     write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
 

@@ -198,6 +198,12 @@ def test_fifos_between_windows_and_a_pool_are_in_the_budget():
     assert found.resources.lut <= lut * USABLE_SHARE
 
 
+def test_resources_add_up():
+    one = Resources(lut=1, bram18=2, uram=3, dsp=4)
+    other = Resources(lut=5, bram18=0, uram=1, dsp=9)
+    assert one + other == Resources(lut=6, bram18=2, uram=4, dsp=13)
+
+
 def test_what_is_over_budget_is_named():
     board = load_board("pynq-z2")
     dsp = int(board.budget.dsp * USABLE_SHARE)

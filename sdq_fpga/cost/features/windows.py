@@ -5,6 +5,7 @@ import math
 from sdq_fpga.cost.features.parts import Amount, Part, Terms, clog2, memory
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.placement import Kind
+from sdq_fpga.cost.windows import Windows
 
 __all__ = ["windows"]
 
@@ -23,27 +24,23 @@ def _counter(iterations: int) -> int:
 def _cyclic(node: HardwareNode, part: Part) -> Terms:
     height, width = node.integers("IFMDim")
     k_h, k_w = node.integers("ConvKernelDim")
-    stride_h, stride_w = node.integers("Stride")
-    far_h, far_w = node.integers("Dilation")
+    stride_h, _ = node.integers("Stride")
     simd = node.integer("SIMD")
     folds = node.integer("IFMChannels") // simd
     bits = simd * node.bits("inputDataType")
-    window = ((k_h - 1) * far_h * width + (k_w - 1) * far_w + 1) * folds
-    depth = window + max(0, (stride_w - 1 - k_h * k_w) * folds)
-    depth += max(0, ((stride_h - 1) * width - k_h * k_w) * folds)
+    shape = Windows.of(node)
+    window, depth = shape.window, shape.buffer
     buffer = memory(depth, bits, part, node.text("ram_style"))
     # Steps of the address; their greatest decides on the adders' width.
-    span_w = (k_w - 1) * far_w + 1
-    row = abs(-window + span_w * folds + (stride_h - 1) * width * folds + 1)
+    row = abs(-window + shape.span[1] * folds + (stride_h - 1) * width * folds + 1)
     step = 1 + math.ceil(math.log2(max(window, row, 1) + 1))
-    depthwise = node.integer("depthwise") and folds > 1
-    inner = (folds, k_h, k_w) if depthwise else (k_h, k_w, folds)
+    inner = (folds, k_h, k_w) if shape.by_group else (k_h, k_w, folds)
     loops = [*node.integers("OFMDim"), *inner]
     while loops and loops[-1] == 1:
         loops.pop()
     counters = sum(_counter(each) for each in loops)
     last = clog2(height * width * folds) + 1
-    place = clog2(k_h * k_w * (1 if depthwise else folds))
+    place = clog2(k_h * k_w * (1 if shape.by_group else folds))
     address = clog2(depth)
     # Three numbers of elements: the newest, the current, and the first of the next window; the
     # sums and comparisons of each. The buffer's two addresses, that of reading a sum.

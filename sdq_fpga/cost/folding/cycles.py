@@ -6,6 +6,7 @@ from functools import cache
 
 from sdq_fpga.cost.folding.windows import window_cycles
 from sdq_fpga.cost.node import HardwareNode
+from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.errors import StageError
 
 __all__ = ["node_cycles"]
@@ -28,42 +29,15 @@ def node_cycles(node: HardwareNode) -> int:
     return counter(node)
 
 
-def _image(node: HardwareNode) -> tuple[int, int, int]:
-    height, width, channels = (1, 1, *node.integers("shape")[1:])[-3:]
-    return height, width, channels
-
-
-def _beats(node: HardwareNode) -> int:
-    """One beat a cycle."""
-    return node.product("shape") // node.integer("PE")
+def _busiest(node: HardwareNode) -> int:
+    """A beat a cycle on the stream that has the most of them."""
+    return max(port.beats for port in (*input_ports(node), *output_ports(node)))
 
 
 def _matrix(node: HardwareNode) -> int:
     vectors = node.product("numInputVectors" if node.op == "MVAU_rtl" else "shape")
     columns = node.integer("MW") // node.integer("SIMD")
     return vectors * columns * (node.integer("MH") // node.integer("PE"))
-
-
-def _taps(node: HardwareNode) -> int:
-    return _beats(node) * (node.integer("taps") // node.integer("SIMD", 1))
-
-
-def _thresholding(node: HardwareNode) -> int:
-    return node.product("numInputVectors") * node.integer("NumChannels") // node.integer("PE")
-
-
-def _turns(node: HardwareNode) -> int:
-    return node.product("shape") * sum(node.integers("channels")) // node.integer("PE")
-
-
-def _pad(node: HardwareNode) -> int:
-    height, width, channels = _image(node)
-    top, left, bottom, right = node.integers("pads")
-    return (top + height + bottom) * (left + width + right) * channels // node.integer("PE")
-
-
-def _upsample(node: HardwareNode) -> int:
-    return _beats(node) * node.integer("factor_h") * node.integer("factor_w")
 
 
 def _label_select(node: HardwareNode) -> int:
@@ -98,28 +72,24 @@ def _converter_period(came: int, goes: int) -> float:
     return (cycle - 1 - began) / 2
 
 
-def _fifo(node: HardwareNode) -> int:
-    return math.prod(node.integers("folded_shape")[:-1])
-
-
 _CYCLES: Mapping[str, Callable[[HardwareNode], int]] = {
     "ConvolutionInputGenerator_rtl": window_cycles,
     "MVAU_rtl": _matrix,
-    "SdqAffine_rtl": _beats,
-    "SdqConcat_rtl": _turns,
-    "SdqCrop_rtl": _beats,
-    "SdqDepthwise_rtl": _taps,
-    "SdqDuplicate_rtl": _beats,
-    "SdqElementwise_rtl": _beats,
-    "SdqGlobalPool_rtl": _beats,
+    "SdqAffine_rtl": _busiest,
+    "SdqConcat_rtl": _busiest,
+    "SdqCrop_rtl": _busiest,
+    "SdqDepthwise_rtl": _busiest,
+    "SdqDuplicate_rtl": _busiest,
+    "SdqElementwise_rtl": _busiest,
+    "SdqGlobalPool_rtl": _busiest,
     "SdqLabelSelect_rtl": _label_select,
     "SdqMvuLut_rtl": _matrix,
-    "SdqPad_rtl": _pad,
-    "SdqPool_rtl": _taps,
-    "SdqRequant_rtl": _beats,
-    "SdqSplit_rtl": _turns,
-    "SdqUpsample_rtl": _upsample,
+    "SdqPad_rtl": _busiest,
+    "SdqPool_rtl": _busiest,
+    "SdqRequant_rtl": _busiest,
+    "SdqSplit_rtl": _busiest,
+    "SdqUpsample_rtl": _busiest,
     "StreamingDataWidthConverter_rtl": _converter,
-    "StreamingFIFO_rtl": _fifo,
-    "Thresholding_rtl": _thresholding,
+    "StreamingFIFO_rtl": _busiest,
+    "Thresholding_rtl": _busiest,
 }

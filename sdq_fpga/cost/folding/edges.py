@@ -113,7 +113,7 @@ def improve(
         if after > before - _LEAST_GAIN:
             break
         before = after
-    return Chosen(search.index, chosen.gap), search.total
+    return Chosen(search.index), search.total
 
 
 class _Search:

@@ -71,11 +71,9 @@ class Chosen:
 
     Attributes:
         index: [stages] of the choice.
-        gap: relative distance to the proven bound of what was minimised.
     """
 
     index: tuple[int, ...]
-    gap: float
 
 
 class Program:
@@ -278,7 +276,7 @@ class Program:
             int(where[np.argmax(found.x[begin : begin + size])])
             for where, begin, size in zip(kept, begins, sizes, strict=True)
         )
-        return Chosen(index, float(found.mip_gap or 0.0))
+        return Chosen(index)
 
 
 def _undominated(what: Floats) -> Integers:

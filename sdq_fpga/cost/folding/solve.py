@@ -11,7 +11,7 @@ from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program, St
 from sdq_fpga.cost.folding.windows import fill_of_windows
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
-from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.errors import UserError
 
@@ -28,7 +28,8 @@ class Solution:
         chosen: by node, its folding.
         graph: the folded nodes with converters, and FIFOs of the least depth.
         interval: cycles of the slowest node.
-        bound: no folding of the nodes within the budget has a shorter interval.
+        bound: no folding of the nodes within the budget has a shorter interval; 0 with a target,
+            for which nobody looked.
         prices: by resource, how many cycles of interval one more unit would save.
         resources: of the graph.
     """
@@ -50,8 +51,8 @@ def solve(
 ) -> Solution:
     """Folds a network.
 
-    Without a target, the interval is the least that fits, then the pipeline fills the soonest, and
-    then it takes the least; with one, it takes the least that reaches it.
+    Without a target, the interval is the least that fits; then the time to fill the pipeline is
+    traded with resources (``Program.quickest_at``). With one, it takes the least that reaches it.
 
     Args:
         graph: the nodes, of any folding, without converters and FIFOs.
@@ -100,9 +101,7 @@ def _solution(
     folded = insert_streams(
         replace(graph, nodes=tuple(apply_choice(n, named[n.name]) for n in graph.nodes))
     )
-    total = Resources(lut=0, bram18=0, uram=0, dsp=0)
-    for node in folded.nodes:
-        total += node_resources(node, board.dsp)
+    total = total_resources(folded.nodes, board.dsp)
     return Solution(named, folded, program.interval(chosen), bound, program.prices(), total)
 
 
@@ -200,7 +199,7 @@ def _interval(
         if interval < program.intervals[0]:
             raise UserError(*_too_fast(program, hertz, clock_mhz, target_fps))
         if program.any_at(interval) is not None:
-            return interval, interval
+            return interval, 0
     best, bound = program.least_interval()
     if best is None:
         short = _short(program, int(program.intervals[-1]))
