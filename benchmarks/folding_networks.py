@@ -16,9 +16,6 @@ __all__ = ["NETWORKS", "hardware_of"]
 
 Bits = tuple[int, int]
 
-# Channels and stride of each 3x3 convolution.
-_SEVEN = ((32, 1), (32, 1), (64, 2), (64, 1), (128, 2), (256, 2))
-
 
 def _kws(bits: Bits) -> ModelProto:
     """An MLP 490-256-256-256-12 on INT8 features, with ReLU."""
@@ -32,25 +29,12 @@ def _kws(bits: Bits) -> ModelProto:
     return build.finish()
 
 
-def _seven(bits: Bits) -> ModelProto:
-    """Six padded convolutions for 32x32 colour images, a global average, a linear layer."""
-    weights, activations = bits
-    build = zoo.GraphBuilder(0)
-    x = build.scaled_input((3, 32, 32))
-    for channels, stride in _SEVEN:
-        x = build.conv(x, channels, 3, stride=stride, pad=1, weight_bits=weights)
-        x = build.quant_relu(build.batch_norm(x), activations)
-    x = build.flatten(build.trunc(build.global_average(x), activations))
-    build.output(build.linear(x, 10, weight_bits=weights))
-    return build.finish()
-
-
 NETWORKS: dict[str, Callable[[Bits], ModelProto]] = {
     "cnv": zoo.cnv,
     "kws": _kws,
     "vgg10": lambda bits: zoo.vgg10(bits, width=0.5, units=128),
     "mobilenet_v1": lambda bits: zoo.mobilenet_v1(bits, last_bits=bits[0]),
-    "seven": _seven,
+    "seven": zoo.cnn7,
 }
 
 

@@ -62,6 +62,9 @@ NETWORKS = {
     "cnv-mixed-few": Network(
         "CNV, 32x32x3", "mixed 1..4, few", lambda: zoo.cnv(None, 17), {"pynq-z2": 1_000}
     ),
+    "cnn7": Network(
+        "CNN of 7 layers, 32x32x3", "2/2", zoo.cnn7, _both(3_000)
+    ),
     "resnet8": Network(
         "ResNet-8, 32x32x3", "mixed", lambda: zoo.resnet8(None, 2),
         {"zcu104": 4_000, "pynq-z2": 1_500},

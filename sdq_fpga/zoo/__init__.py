@@ -1,6 +1,7 @@
 """Reference networks as QONNX files, weights random: data to lower, simulate and measure."""
 
 from sdq_fpga.zoo.builder import GraphBuilder
+from sdq_fpga.zoo.cnn import cnn7
 from sdq_fpga.zoo.cnv import cnv
 from sdq_fpga.zoo.conv1d import vgg10
 from sdq_fpga.zoo.evaluate import evaluate
@@ -12,6 +13,7 @@ from sdq_fpga.zoo.yolo import yolo_tiny
 
 __all__ = [
     "GraphBuilder",
+    "cnn7",
     "cnv",
     "draw_frames",
     "evaluate",

@@ -21,6 +21,8 @@ NETWORKS: dict[str, Callable[[], ModelProto]] = {
     "cnv_1w2a": lambda: zoo.cnv((1, 2), seed=1, width=0.25),
     "cnv_2w2a": lambda: zoo.cnv((2, 2), seed=2, width=0.25),
     "cnv_mixed": lambda: zoo.cnv(None, seed=3, width=0.5),
+    "cnn7": zoo.cnn7,
+    "cnn7_mixed": lambda: zoo.cnn7(None, seed=4),
     "resnet8": lambda: zoo.resnet8((4, 4)),
     "resnet20_mixed": lambda: zoo.resnet20(None, seed=1, width=0.5, image_size=16),
     "resnet18": lambda: zoo.resnet18((4, 3), width=0.125, image_size=32, classes=20),
