@@ -4,9 +4,10 @@
 
 With optimisation and without, one simulation alone and two at the same time, which is how a build
 verifies (without and with stalls). All in one run, so that ratios hold on a machine that does
-other things as well.
+other things as well; cycles per second of processor time are those of a core with nothing else.
 """
 
+import resource
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,12 @@ def _frames(design: RtlDesign, count: int) -> Frames:
     return found
 
 
+def _processor() -> float:
+    """Seconds of processor time of all processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _run(simulation: Simulation, frames: Frames, folder: Path, stall: float) -> int:
     folder.mkdir()
     drive = Drive(stall=stall, alone=1)
@@ -55,12 +62,14 @@ def main(run: Path, count: int) -> None:
     """Measures the simulation of a run directory."""
     design = read_plain(RtlDesign, run / "generate" / "design.json")
     frames = _frames(design, count)
-    click.echo("| C++ | compile s | cycles/s alone | cycles/s of two at once |")
-    click.echo("|---|---|---|---|")
+    click.echo(
+        "| C++ | compile s | of the processor | cycles/s alone | per processor s | of two at once |"
+    )
+    click.echo("|---|---|---|---|---|---|")
     for name, cycles in (("-O1", _MANY), ("-O0", _FEW)):
         with TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
             folder = Path(scratch)
-            began = time.monotonic()
+            began, idle = time.monotonic(), _processor()
             simulation = build_simulation(
                 design,
                 run / "generate" / "rtl",
@@ -69,9 +78,9 @@ def main(run: Path, count: int) -> None:
                 cache=None,
                 progress=SilentProgress(),
             )
-            compiled = time.monotonic()
+            compiled, built = time.monotonic(), _processor()
             alone = _run(simulation, frames, folder / "alone", 0.0)
-            middle = time.monotonic()
+            middle, ran = time.monotonic(), _processor()
             both = [
                 pool.submit(_run, simulation, frames, folder / kind, stall)
                 for kind, stall in (("free", 0.0), ("stalled", 0.3))
@@ -79,7 +88,8 @@ def main(run: Path, count: int) -> None:
             together = sum(each.result() for each in both)
             end = time.monotonic()
         click.echo(
-            f"| {name} | {compiled - began:.0f} | {alone / (middle - compiled):,.0f} "
+            f"| {name} | {compiled - began:.0f} | {built - idle:.0f} "
+            f"| {alone / (middle - compiled):,.0f} | {alone / (ran - built):,.0f} "
             f"| {together / (end - middle):,.0f} |"
         )
 
