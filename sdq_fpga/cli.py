@@ -312,6 +312,49 @@ def verify(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> No
 
 @main.command()
 @_debug
+@click.argument("run_directory", metavar="RUN", type=_DIRECTORY)
+@click.option(
+    "--open", "with_open_tools", is_flag=True, required=True, help="With Yosys, without Vivado."
+)
+@_cache
+@_as_json
+def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool) -> None:
+    r"""Synthesise the RTL of a finished build out of context, and count what it takes.
+
+    With Vivado installed, build itself goes on to the bitstream.
+
+    \b
+    Example: sdq-fpga synth runs/digits-cnn-zcu104 --open
+    """
+    progress = _loading(cache)
+    from sdq_fpga.report.table import synthesis_table  # noqa: PLC0415
+    from sdq_fpga.stages.finished import synthesise_run  # noqa: PLC0415
+
+    figures = synthesise_run(run_directory, cache, progress)
+    _print(figures, as_json, lambda console: console.print(synthesis_table(figures)))
+
+
+@main.command()
+@_debug
+@click.argument("run_directory", metavar="RUN", type=_DIRECTORY)
+@click.option("--open", "show", is_flag=True, help="Show it in the browser.")
+def report(run_directory: Path, show: bool) -> None:
+    r"""Write the page of a finished build: RUN/report.html, one file that needs no network.
+
+    \b
+    Example: sdq-fpga report runs/digits-cnn-zcu104 --open
+    """
+    _loading(_CACHE)
+    from sdq_fpga.stages.finished import write_page  # noqa: PLC0415
+
+    page = write_page(run_directory)
+    click.echo(page)
+    if show:
+        click.launch(page.as_uri())
+
+
+@main.command()
+@_debug
 @_as_json
 def boards(as_json: bool) -> None:
     r"""List the boards that ship with this package.

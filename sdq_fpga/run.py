@@ -52,6 +52,14 @@ class Run(Plain):
     format: int = Field(default=_FORMAT, ge=_FORMAT, le=_FORMAT)
     stages: dict[str, StageRecord] = Field(default_factory=dict)
 
+    def is_current(self, name: str) -> bool:
+        """Whether a stage is finished, and no stage that it read was made anew since."""
+        record = self.stages.get(name)
+        return record is not None and all(
+            each in self.stages and digest(self.stages[each].outputs) == read
+            for each, read in record.after.items()
+        )
+
 
 def digest(data: object) -> str:
     """SHA-256 of JSON data, the same for equal data."""
@@ -123,25 +131,20 @@ class RunDirectory:
     def require(self, name: str) -> None:
         """Makes sure that a stage is finished and its files are what it wrote.
 
+        Further stages may then read them.
+
         Raises:
             UserError: it is not finished, or a stage that it read was made anew since.
             StageError: its files have changed.
         """
-        stages = self._manifest.stages
-        record = stages.get(name)
-        if (
-            record is None
-            or not (self.directory / name).exists()
-            or any(
-                each not in stages or digest(stages[each].outputs) != read
-                for each, read in record.after.items()
-            )
-        ):
+        if not self._manifest.is_current(name) or not (self.directory / name).exists():
             raise UserError(
                 f"the build in {self.directory} has not finished its stage {name}",
                 "let sdq-fpga build finish it",
             )
+        record = self._manifest.stages[name]
         self._check_outputs(name, record)
+        self._digests[name] = digest(record.outputs)
 
     def save(self, manifest: Run) -> None:
         """Makes ``manifest`` the manifest of this run."""

@@ -93,5 +93,5 @@ def resource_rows(used: Resources, available: dict[str, int]) -> tuple[ResourceR
     """Pairs an estimate with a board's budget."""
     return tuple(
         ResourceRow(name=name, used=getattr(used, name), available=available[name])
-        for name in ("lut", "bram18", "uram", "dsp")
+        for name in ("lut", "ff", "bram18", "uram", "dsp")
     )

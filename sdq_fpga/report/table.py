@@ -4,10 +4,11 @@ from rich.table import Table
 
 from sdq_fpga.report.summary import AcceleratorFigures, Report, TrainingFigures
 from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.synth.figures import SynthesisFigures
 
-__all__ = ["report_table", "simulation_table"]
+__all__ = ["report_table", "simulation_table", "synthesis_table", "verdict"]
 
-_RESOURCE_TITLES = {"lut": "LUT", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
+_RESOURCE_TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
 
 
 def report_table(report: Report) -> Table:
@@ -51,7 +52,7 @@ def report_table(report: Report) -> Table:
         )
     table.add_section()
     table.add_row("bitstream", report.bitstream.message)
-    table.add_row("verdict", _verdict(figures.simulation))
+    table.add_row("verdict", verdict(figures.simulation))
     return table
 
 
@@ -71,7 +72,20 @@ def simulation_table(simulation: SimulationFigures) -> Table:
     for name, value in _simulation_rows(simulation):
         table.add_row(name, value)
     table.add_row("cycles simulated", f"{simulation.cycles:,}")
-    table.add_row("verdict", _verdict(simulation))
+    table.add_row("verdict", verdict(simulation))
+    return table
+
+
+def synthesis_table(synthesis: SynthesisFigures) -> Table:
+    """What each node takes by synthesis, and all of them."""
+    names = ("lut", "ff", "dsp", "bram18", "uram", "carry")
+    table = Table(caption="Yosys, out of context, each node by itself", show_footer=True)
+    table.add_column("node", footer="all, with what is between")
+    for name in names:
+        total = f"{getattr(synthesis, name):,}"
+        table.add_column(_RESOURCE_TITLES.get(name, name), justify="right", footer=total)
+    for node, figures in synthesis.nodes.items():
+        table.add_row(node, *(f"{getattr(figures, name):,}" for name in names))
     return table
 
 
@@ -93,17 +107,18 @@ def _simulation_rows(simulation: SimulationFigures) -> list[tuple[str, str]]:
     ]
 
 
-def _verdict(simulation: SimulationFigures) -> str:
-    verdict = simulation.verdict
-    runs = f"{verdict.images} images, without stalls and with {simulation.stall:.0%} stalls"
-    if verdict.bit_exact:
-        return f"bit-exact: all {verdict.values} scores of the RTL equal QONNX's ({runs})"
-    if verdict.rtl_exact:
+def verdict(simulation: SimulationFigures) -> str:
+    """Whether the RTL did what the model says, in a sentence."""
+    found = simulation.verdict
+    runs = f"{found.images} images, without stalls and with {simulation.stall:.0%} stalls"
+    if found.bit_exact:
+        return f"bit-exact: all {found.values} scores of the RTL equal QONNX's ({runs})"
+    if found.rtl_exact:
         return (
-            f"the RTL equals the integer network in all {verdict.values} scores ({runs}); QONNX's "
-            f"float32 rounds {verdict.qonnx_differing} of {verdict.qonnx_values} otherwise"
+            f"the RTL equals the integer network in all {found.values} scores ({runs}); QONNX's "
+            f"float32 rounds {found.qonnx_differing} of {found.qonnx_values} otherwise"
         )
-    return f"NOT bit-exact: {verdict.differing} of {verdict.values} scores differ ({runs})"
+    return f"NOT bit-exact: {found.differing} of {found.values} scores differ ({runs})"
 
 
 def _against_target(figures: AcceleratorFigures) -> str:

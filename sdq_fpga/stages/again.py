@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress
-from sdq_fpga.run import open_run
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.stages.accelerator import read_model, verify_run
 from sdq_fpga.stages.build import image_vectors
 from sdq_fpga.stages.context import Workspace
-from sdq_fpga.stages.model_build import MODEL_SETTINGS_FILE, random_vectors
+from sdq_fpga.stages.finished import open_finished
+from sdq_fpga.stages.model_build import random_vectors
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
     Settings,
@@ -36,15 +35,8 @@ def simulate_again(
         UserError: it is not the directory of a finished build, or has fewer test images.
         StageError: its files have changed since they were made, or the simulation failed.
     """
-    if not any((directory / name).is_file() for name in (SETTINGS_FILE, MODEL_SETTINGS_FILE)):
-        raise UserError(
-            f"{directory} is not the directory of a build",
-            "give one that sdq-fpga build has made, such as runs/digits-cnn-zcu104",
-        )
-    with open_run(directory) as run:
+    with open_finished(directory) as run:
         directory = run.directory
-        for stage in ("export", "lower", "fold", "generate"):
-            run.require(stage)
         work = Workspace(directory, cache, progress)
         model = read_model(work)
         if (directory / SETTINGS_FILE).is_file():

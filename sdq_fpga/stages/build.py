@@ -19,6 +19,7 @@ from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.accelerator import Accelerator, Target
 from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.page import PAGE, page_of
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
     Settings,
@@ -91,7 +92,7 @@ class Build:
         return self._context.policy()
 
     def everything(self, vivado: Path | None) -> Report:
-        """Runs every stage and writes ``report.json``.
+        """Runs every stage and writes ``report.json`` and ``report.html``.
 
         Args:
             vivado: where the user says that Vivado is; None to look on PATH.
@@ -128,6 +129,7 @@ class Build:
         def report(status: BitstreamStatus) -> Report:
             made = Report(name=name, training=training, accelerator=figures, bitstream=status)
             self._run.write("report.json", made.to_bytes())
+            self._run.write(PAGE, page_of(self._run.directory))
             return made
 
         # Before Vivado is called, so that its failure leaves everything else done.

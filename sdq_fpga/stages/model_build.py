@@ -18,6 +18,7 @@ from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages.accelerator import Accelerator, Target
 from sdq_fpga.stages.context import Workspace
+from sdq_fpga.stages.page import PAGE, page_of
 from sdq_fpga.synth.vivado import find_vivado
 
 __all__ = ["MODEL_SETTINGS_FILE", "ModelBuild", "ModelSettings", "random_vectors", "read_vectors"]
@@ -71,7 +72,7 @@ class ModelBuild:
         run.write(MODEL_SETTINGS_FILE, settings.to_bytes())
 
     def everything(self, vivado: Path | None) -> Report:
-        """Runs every stage and writes ``report.json``.
+        """Runs every stage and writes ``report.json`` and ``report.html``.
 
         Args:
             vivado: where the user says that Vivado is; None to look on PATH.
@@ -107,6 +108,7 @@ class ModelBuild:
                 name=self._settings.name, training=None, accelerator=figures, bitstream=status
             )
             self._run.write("report.json", made.to_bytes())
+            self._run.write(PAGE, page_of(self._run.directory))
             return made
 
         report(BitstreamStatus(made=False, message="not made yet"))

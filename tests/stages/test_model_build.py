@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,3 +194,28 @@ def test_input_that_is_not_quantized(terminal):
 def test_options_of_a_flow(terminal, option):
     done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx", *option)
     one_sentence(done, 2, f"{option[0]} has no meaning with --model")
+
+
+def test_synthesis_of_a_finished_build_and_its_page(built):
+    terminal, _ = built
+    page = terminal.root / "work" / RUN / "report.html"
+    assert "No synthesis was run" in page.read_text()
+    synth = ("synth", RUN, "--open", "--cache", str(Path.home() / ".cache" / "sdq-fpga"))
+    done = terminal.run(*synth, "--json")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    report = json.loads((terminal.root / "work" / RUN / "report.json").read_text())
+    estimated = {row["name"]: row["used"] for row in report["accelerator"]["resources"]}
+    assert figures["dsp"] == estimated["dsp"]
+    assert 0.7 < estimated["lut"] / figures["lut"] < 1.4
+    assert f"{figures['lut']:,}" in page.read_text()
+    before = tree(terminal.root / "work" / RUN)
+    assert terminal.run("report", RUN).out.strip() == str(page)
+    assert terminal.run(*synth).code == 0  # nothing is synthesised again
+    assert tree(terminal.root / "work" / RUN) == before
+
+
+def test_an_unfinished_build_has_no_page_and_no_synthesis(terminal):
+    (terminal.root / "work" / "empty").mkdir()
+    for command in (("report", "empty"), ("synth", "empty", "--open")):
+        one_sentence(terminal.run(*command), 2, "empty is not the directory of a build")

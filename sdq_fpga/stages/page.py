@@ -1,0 +1,44 @@
+"""The page of a run, from the files of its stages."""
+
+from pathlib import Path
+
+from sdq_fpga.cost.folding import Folding
+from sdq_fpga.cost.timing.sizing import FifoSizes
+from sdq_fpga.report.page.facts import PageFacts, layers_of, resources_of
+from sdq_fpga.report.page.page import render_page
+from sdq_fpga.report.summary import Report
+from sdq_fpga.run import read_manifest
+from sdq_fpga.stages.settings import read_plain
+from sdq_fpga.synth.figures import SynthesisFigures
+
+__all__ = ["PAGE", "SYNTHESIS", "page_of"]
+
+PAGE = "report.html"
+SYNTHESIS = "synthesise"
+"""The stage that counts what the RTL takes, where it was run."""
+
+
+def page_of(directory: Path) -> bytes:
+    """The page of a run whose ``report.json`` is written.
+
+    A synthesis of other RTL than the present is left out.
+
+    Raises:
+        StageError: a file is missing or damaged.
+    """
+    report = read_plain(Report, directory / "report.json")
+    folding = read_plain(Folding, directory / "size" / "folding.json")
+    manifest = read_manifest(directory)
+    synthesis = None
+    if manifest.is_current(SYNTHESIS):
+        synthesis = read_plain(SynthesisFigures, directory / SYNTHESIS / "figures.json")
+    facts = PageFacts(
+        report=report,
+        folding=folding,
+        fifos=read_plain(FifoSizes, directory / "size" / "fifos.json"),
+        synthesis=synthesis,
+        manifest=manifest,
+        layers=layers_of(folding, report.accelerator.simulation.interval, synthesis),
+        resources=resources_of(report.accelerator.resources, synthesis),
+    )
+    return render_page(facts).encode()

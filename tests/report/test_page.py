@@ -1,0 +1,236 @@
+"""The page of a run: complete, self-contained, and right in a real browser."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.timing.sizing import FifoSizes
+from sdq_fpga.report.page.facts import PageFacts, layers_of, resources_of
+from sdq_fpga.report.page.page import render_page
+from sdq_fpga.report.summary import (
+    AcceleratorFigures,
+    BitstreamStatus,
+    LayerRow,
+    Report,
+    TrainingFigures,
+    resource_rows,
+)
+from sdq_fpga.run import Run, StageRecord
+from sdq_fpga.sim.figures import SimulationFigures, Verdict
+from sdq_fpga.synth.figures import Resources as Synthesised
+from sdq_fpga.synth.figures import SynthesisFigures
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+LAYERS = 24
+
+
+def synthesised(lut: int) -> dict[str, int]:
+    rest = dict.fromkeys(("lutram", "srl", "carry", "dsp", "bram18", "uram"), 0)
+    return {"lut": lut, "ff": 2 * lut, **rest}
+
+
+def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False) -> PageFacts:
+    nodes = tuple(
+        FoldedNode(
+            name=f"MVAU_rtl_{i}",
+            op="SdqMvuLut_rtl" if wide else "MVAU_rtl",
+            layer=f"Conv_{i}",
+            pe=4,
+            simd=9,
+            cycles=1000 + i,
+            resources=Resources(lut=100 + i, ff=210, dsp=2, bram18=1, uram=0),
+        )
+        for i in range(LAYERS)
+    )
+    total = Resources(lut=9000, ff=5000, dsp=48, bram18=700, uram=0)
+    folding = Folding(
+        nodes=nodes, interval=1023, bottleneck="MVAU_rtl_23", resources=total, bound=1000
+    )
+    synthesis = SynthesisFigures(
+        **synthesised(8800),
+        seconds=1.0,
+        nodes={node.name: Synthesised(**synthesised(77)) for node in nodes[1:]},
+    )
+    simulation = SimulationFigures(
+        interval=1024,
+        latency=2050,
+        cycles=99_999,
+        stall=0.3,
+        quantized_accuracy=0.9,
+        rtl_accuracy=0.9,
+        verdict=Verdict(
+            images=8, values=160, differing=differing, qonnx_values=80, qonnx_differing=0
+        ),
+    )
+    report = Report(
+        name=name,
+        training=TrainingFigures(
+            float_accuracy=0.9834,
+            quantized_accuracy=0.9777,
+            mean_weight_bits=3.0,
+            layers=(
+                LayerRow(name="stem", weight_bits=8, activation_bits=4),
+                LayerRow(name="head", weight_bits=2, activation_bits=None),
+            ),
+        ),
+        accelerator=AcceleratorFigures(
+            board="zcu104",
+            part="xczu7ev-ffvc1156-2-e",
+            clock_mhz=185,
+            seed=0,
+            target_fps=200_000,
+            nodes=LAYERS,
+            predicted_interval=1024,
+            predicted_latency=2009,
+            simulation=simulation,
+            frames_per_second=180_664,
+            latency_us=11.08,
+            fifo_bits=46_700,
+            fifo_occupancy_bits=163_400,
+            resources=resource_rows(
+                total, {"lut": 230_400, "ff": 460_800, "bram18": 624, "uram": 0, "dsp": 1728}
+            ),
+        ),
+        bitstream=BitstreamStatus(made=False, message="not made: Vivado is not on PATH"),
+    )
+    return PageFacts(
+        report=report,
+        folding=folding,
+        fifos=FifoSizes(
+            depths={"fifo_0": 32, "fifo_1": 777},
+            unlimited_interval=1024,
+            interval=1024,
+            latency=2009,
+            bits=46_700,
+            occupancy_bits=163_400,
+            trials=3,
+        ),
+        synthesis=synthesis,
+        manifest=Run(
+            stages={"export": StageRecord(key="0" * 64, outputs={"model.onnx": "a" * 64})}
+        ),
+        layers=layers_of(folding, simulation.interval, synthesis),
+        resources=resources_of(report.accelerator.resources, synthesis),
+    )
+
+
+def cells(page: str) -> list[str]:
+    """The text between tags."""
+    found: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = lambda data: found.append(data.strip())  # type: ignore[method-assign]
+    parser.feed(page)
+    return [each for each in found if each]
+
+
+def test_it_says_every_figure():
+    found = cells(render_page(example()))
+    for text in (
+        "resnet <20> on zcu104", "97.77%", "float 98.34%", "3.00", "180,664", "11.08 µs", "1,024",
+        "2,009", "2,050", "-2.0%", "target 200,000: missed", "46.7 kbit", "Conv_23", "777", "9,000",
+        "8,800", "+2.3%", "3.8%", "raw", "a" * 64,
+    ):  # fmt: skip
+        assert text in found, text
+    assert any(text.startswith("bit-exact: all 160 scores") for text in found)
+
+
+def test_a_layer_that_synthesis_dissolved_counts_nothing():
+    first, second, *_ = example().layers
+    assert first.synthesised == Resources(lut=0, bram18=0, uram=0, dsp=0)
+    assert second.synthesised is not None
+    assert second.synthesised.lut == 77
+
+
+def test_without_synthesis_and_training_it_says_so():
+    facts = example()
+    report = facts.report.model_copy(update={"training": None})
+    rows = report.accelerator.resources
+    bare = replace(
+        facts,
+        report=report,
+        synthesis=None,
+        layers=layers_of(facts.folding, 1024, None),
+        resources=resources_of(rows, None),
+    )
+    found = cells(render_page(bare))
+    assert found.count("not run") == len([row for row in rows if row.available or row.used])
+    assert not any("Yosys" in text for text in found)
+    assert "97.77%" not in found
+    assert "112.2%" in found  # of the block RAMs
+    assert 'class="bar over"' in render_page(bare)
+
+
+def test_what_is_wrong_is_red():
+    assert 'verdict bad">NOT bit-exact: 3 of 160' in render_page(example(differing=3))
+    assert 'verdict good">' in render_page(example())
+
+
+def test_it_needs_nothing_beside_it():
+    page = render_page(example(name='"><script>alert(1)</script>'))
+    assert not re.search(r"<(script|link|img|iframe|object|embed)\b|@import|url\(|https?:", page)
+    assert render_page(example()) == render_page(example())
+
+
+def shown(page: Path, *options: str) -> str:
+    """Runs the browser on a page; returns what it prints."""
+    assert CHROMIUM is not None
+    profile = page.parent / "profile"
+    return subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
+            *options, page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=page.parent,
+    ).stdout  # fmt: skip
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+class TestInABrowser:
+    @pytest.fixture
+    def page(self, tmp_path: Path) -> Path:
+        path = tmp_path / "report.html"
+        path.write_text(render_page(example(wide=True)), encoding="utf-8")
+        return path
+
+    @pytest.mark.parametrize(("scheme", "dark"), [("1", False), ("0", True)])
+    def test_light_and_dark(self, page: Path, scheme: str, dark: bool):
+        picture = page.parent / "picture.png"
+        shown(
+            page,
+            f"--blink-settings=preferredColorScheme={scheme}",
+            "--window-size=1100,900",
+            f"--screenshot={picture}",
+        )
+        pixels = imread(picture)[..., :3]
+        brightness = pixels.mean(axis=2)
+        paper = np.median(brightness)
+        assert paper < 0.2 if dark else paper > 0.9
+        assert np.abs(brightness - paper).max() > 0.6  # ink on it
+        assert (pixels.max(axis=2) - pixels.min(axis=2) > 0.3).sum() > 500  # coloured bars
+
+    @pytest.mark.parametrize("width", [500, 1100])
+    def test_nothing_sticks_out(self, page: Path, width: int):
+        measured = "document.title = `${document.body.scrollWidth} of ${innerWidth}`"
+        page.write_text(page.read_text() + f"<script>{measured}</script>", encoding="utf-8")
+        title = re.search(
+            r"<title>(\d+) of (\d+)</title>",
+            shown(page, "--dump-dom", f"--window-size={width},900"),
+        )
+        assert title is not None
+        assert 0 < int(title[1]) <= int(title[2])
+
+    def test_it_prints(self, page: Path):
+        out = page.parent / "page.pdf"
+        shown(page, f"--print-to-pdf={out}")
+        assert out.read_bytes().startswith(b"%PDF")
