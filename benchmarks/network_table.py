@@ -162,21 +162,10 @@ def _build(name: str, network: Network, board_name: str, runs: Path) -> Row:
 
 
 def _synthesis(name: str, board_name: str, runs: Path) -> SynthesisFigures:
-    from sdq_fpga.rtl.design import RtlDesign  # noqa: PLC0415  # imports torch and FINN
-    from sdq_fpga.stages.settings import read_plain  # noqa: PLC0415
-    from sdq_fpga.synth.yosys import family_of, synthesise_nodes  # noqa: PLC0415
+    from sdq_fpga.stages.finished import synthesise_run  # noqa: PLC0415  # imports torch and FINN
 
-    folder = runs / f"{name}-{board_name}"
-    generated = folder / "run" / "generate"
-    design = read_plain(RtlDesign, generated / "design.json")
-    return synthesise_nodes(
-        [generated / "rtl" / source for source in design.sources],
-        design.top,
-        family_of(load_board(board_name).part),
-        folder / "synthesis",
-        memories=generated / "rtl",
-        progress=ConsoleProgress(Console(stderr=True)),
-    )
+    progress = ConsoleProgress(Console(stderr=True))
+    return synthesise_run(runs / f"{name}-{board_name}" / "run", _CACHE, progress)
 
 
 def _table(rows: list[Row]) -> str:
