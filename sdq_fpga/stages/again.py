@@ -43,7 +43,7 @@ def simulate_again(
         )
     with open_run(directory) as run:
         directory = run.directory
-        for stage in ("export", "lower", "fold", "generate"):
+        for stage in ("export", "lower", "size", "generate"):
             run.require(stage)
         work = Workspace(directory, cache, progress)
         model = read_model(work)
