@@ -159,7 +159,8 @@ _what_to_build = _options(
     type=click.Choice(["auto", "distributed", "block", "ultra", "stream"]),
     default="auto",
     show_default=True,
-    help="What weights are kept in; stream: nothing, they come in by ports of their own.",
+    help="What weights are kept in; auto: the best for each layer; stream: nothing, they come in "
+    "by ports of their own.",
 )
 @click.option(
     "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."

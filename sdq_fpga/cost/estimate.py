@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.dsp import lanes
+from sdq_fpga.cost.features.matrix import weight_style
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES
@@ -32,6 +33,8 @@ class LayerEstimate(Plain):
         weight_bits: of its weights; 0 if it has none.
         activation_bits: of the values that come in.
         unit: "DSP" or "LUT", what its products are made of; "" if it has none.
+        memory: what its weights are kept in: "distributed", "block" or "ultra"; "" if it keeps
+            none, or a single word.
         pe: of the node with the products, or of the slowest.
         simd: likewise.
         cycles: of its slowest node, for a frame.
@@ -45,6 +48,7 @@ class LayerEstimate(Plain):
     weight_bits: int
     activation_bits: int
     unit: str
+    memory: str
     pe: int
     simd: int
     cycles: int
@@ -217,6 +221,7 @@ def _layer(
         weight_bits=_weight_bits(matrix) if matrix else 0,
         activation_bits=input_ports(shown)[0].bits,
         unit=_unit(matrix) if matrix else "",
+        memory=weight_style(matrix) if matrix else "",
         pe=shown.integer("PE", 1),
         simd=shown.integer("SIMD", 1),
         cycles=node_cycles(slowest),

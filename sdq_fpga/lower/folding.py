@@ -7,6 +7,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.features.matrix import weight_style
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources, Shares
 from sdq_fpga.cost.folding.choices import Choice, lut_unit
 from sdq_fpga.cost.folding.cycles import node_cycles
@@ -91,6 +92,7 @@ def folded_figures(model: ModelWrapper, board: Board) -> Folding:
             name=node.name,
             op=node.op,
             layer=node.layer,
+            memory=weight_style(node),
             pe=node.integer("PE", 1),
             simd=node.integer("SIMD", 1),
             cycles=node_cycles(node),

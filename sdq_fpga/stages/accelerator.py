@@ -215,9 +215,19 @@ class Accelerator:
                 target.simulate.fifo_trials,
                 self.work.progress,
             )
+        if target.weight_memory is WeightMemory.AUTO:
+            self._note_ultra(found.folding)
         found.model.save(str(out / "folded.onnx"))
         _write(out / "folding.json", found.folding)
         _write(out / "fifos.json", found.fifos)
+
+    def _note_ultra(self, folding: Folding) -> None:
+        empty = [node.layer for node in folding.nodes if node.memory == "ultra"]
+        if empty:
+            self.work.progress.note(
+                f"the weights of {', '.join(empty)} are in UltraRAM, which a bitstream does not "
+                "fill: write them before the first frame, or give --weight-memory"
+            )
 
     def _generate(self, out: Path) -> None:
         """Generates and stitches the RTL: rtl/, design.json."""
