@@ -159,6 +159,7 @@ def estimate(
     clock_mhz: float,
     target_fps: float | None,
     shares: Shares,
+    target_latency_us: float | None = None,
 ) -> Estimate:
     """Folds a network and times it.
 
@@ -168,14 +169,16 @@ def estimate(
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach; None for the fastest that fits.
         shares: of the board that may be used.
+        target_latency_us: microseconds that a frame may take; None for any.
 
     Raises:
-        UserError: the target can't be reached, or nothing fits the board.
+        UserError: a target can't be reached, or nothing fits the board.
     """
-    solution = solve(graph, board, clock_mhz, target_fps, shares)
+    solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
     pipeline = Pipeline(solution.graph)
     schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
     limits = usable(board, shares)
+    targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)
     hertz = clock_mhz * 1e6
     return Estimate(
@@ -190,7 +193,7 @@ def estimate(
         usable=limits,
         prices=dict(solution.prices),
         roofline=_roofline(solution.graph, board, limits, hertz, schedule.interval),
-        advice=tuple(_advice(solution, layers, limits, schedule.interval, target_fps)),
+        advice=tuple(_advice(solution, layers, limits, schedule.interval, targeted=targeted)),
     )
 
 
@@ -294,17 +297,18 @@ def _advice(
     layers: tuple[LayerEstimate, ...],
     limits: Mapping[str, int],
     interval: float,
-    target_fps: float | None,
+    *,
+    targeted: bool,
 ) -> Iterable[str]:
     slowest = max(layers, key=lambda each: each.cycles)
-    if target_fps is not None:
+    if targeted:
         scarce = max(
             (name for name in RESOURCES if limits[name]),
             key=lambda name: getattr(solution.resources, name) / limits[name],
         )
         share = getattr(solution.resources, scarce) / limits[scarce]
         yield (
-            f"the target takes {share:.0%} of the usable {scarce}; without --target-fps the "
+            f"the target takes {share:.0%} of the usable {scarce}; without a target the "
             "design is as fast as the board allows"
         )
         return

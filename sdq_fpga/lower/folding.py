@@ -29,6 +29,7 @@ def fold(
     target_fps: float | None,
     shares: Shares,
     progress: Progress,
+    target_latency_us: float | None = None,
 ) -> tuple[ModelWrapper, Folding]:
     """Chooses the parallelism of every node, and inserts width converters and FIFOs.
 
@@ -39,17 +40,18 @@ def fold(
         target_fps: frames per second to reach; None for the fastest that fits.
         shares: of the board that may be used.
         progress: told how far it is.
+        target_latency_us: microseconds that a frame may take; None for any.
 
     Returns:
         The folded graph and its figures. Its FIFOs have the least depth.
 
     Raises:
-        UserError: the target can't be reached, or nothing fits the board.
+        UserError: a target can't be reached, or nothing fits the board.
     """
     with progress.task("fold", 2) as advance:
         plain = describe(model)
         advance(1)
-        solution = solve(plain, board, clock_mhz, target_fps, shares)
+        solution = solve(plain, board, clock_mhz, target_fps, shares, target_latency_us)
         _apply(model, {node.name: node for node in plain.nodes}, solution.chosen)
         advance(1)
     folded = insert_streams(model)

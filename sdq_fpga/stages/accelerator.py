@@ -28,6 +28,7 @@ from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.sim.verify import Comparison, Model, Vectors, verify
 from sdq_fpga.stages.context import Workspace
 from sdq_fpga.stages.fifo_room import size_within
+from sdq_fpga.stages.notes import notes_on
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.synth.vivado import make_bitstream, why_no_bitstream
 
@@ -42,6 +43,7 @@ class Target(Plain):
     Attributes:
         clock_mhz: clock of the accelerator.
         target_fps: frames per second of the folding; None for the fastest that fits.
+        target_latency_us: microseconds that a frame may take; None for any.
         seed: of stalls, and of random frames.
         simulate: how much is simulated.
         weight_memory: what weights are kept in.
@@ -52,6 +54,7 @@ class Target(Plain):
     board: Board
     clock_mhz: float = Field(gt=0, le=1000)
     target_fps: float | None = Field(default=None, gt=0)
+    target_latency_us: float | None = Field(default=None, gt=0)
     seed: int = Field(ge=0, lt=2**31)
     simulate: SimulateSpec
     weight_memory: WeightMemory = WeightMemory.AUTO
@@ -102,6 +105,7 @@ class Accelerator:
         folding = clock | {
             "board": board.model_dump(mode="json"),
             "target_fps": target.target_fps,
+            "target_latency_us": target.target_latency_us,
             "weight_memory": str(target.weight_memory),
             "writable_weights": target.writable_weights,
             "shares": dict(target.shares),
@@ -131,6 +135,7 @@ class Accelerator:
             clock_mhz=target.clock_mhz,
             seed=target.seed,
             target_fps=target.target_fps,
+            target_latency_us=target.target_latency_us,
             nodes=len(folding.nodes),
             predicted_interval=fifos.interval,
             predicted_latency=fifos.latency,
@@ -199,6 +204,7 @@ class Accelerator:
             target.target_fps,
             shares,
             self.work.progress,
+            target.target_latency_us,
         )
 
     def _size(self, out: Path) -> None:
@@ -215,19 +221,17 @@ class Accelerator:
                 target.simulate.fifo_trials,
                 self.work.progress,
             )
-        if target.weight_memory is WeightMemory.AUTO:
-            self._note_ultra(found.folding)
+        for note in notes_on(
+            found.folding,
+            found.fifos,
+            target.clock_mhz,
+            target.target_latency_us,
+            target.weight_memory,
+        ):
+            self.work.progress.note(note)
         found.model.save(str(out / "folded.onnx"))
         _write(out / "folding.json", found.folding)
         _write(out / "fifos.json", found.fifos)
-
-    def _note_ultra(self, folding: Folding) -> None:
-        empty = [node.layer for node in folding.nodes if node.memory == "ultra"]
-        if empty:
-            self.work.progress.note(
-                f"the weights of {', '.join(empty)} are in UltraRAM, which a bitstream does not "
-                "fill: write them before the first frame, or give --weight-memory"
-            )
 
     def _generate(self, out: Path) -> None:
         """Generates and stitches the RTL: rtl/, design.json."""
