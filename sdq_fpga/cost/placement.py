@@ -76,6 +76,8 @@ _LUT_RAMS = {
     "xc7": _LutRam(8, 4, ((32, 6), (64, 3)), ((32, 8), (64, 4), (128, 2), (256, 1))),
 }
 
+_DEEP_LUT_RAMS = (256, 2), (512, 1)  # of UltraScale+, see hw/synth/lutrams_xcup.txt
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -130,7 +132,7 @@ def place(
     if access is Access.READ:
         cost, found = words * stored * _ROM_BIT, Placement(Kind.TABLE, lut=rom_luts(words, width))
     else:
-        cost, found = _lut_ram(words, width, padding, part, access)
+        cost, found = _lut_ram(words, width, padding, part, access, deep=style == "distributed")
         cost += port
         if style == "auto" and int(words * stored * _RAM_BIT) <= min(cost, block_cost):
             return Placement(Kind.REGISTERS)
@@ -196,17 +198,20 @@ def _units(columns: int, stride: int, width: int, wide: int) -> int:
 
 
 def _lut_ram(
-    words: int, width: int, padding: int, part: Part, access: Access
+    words: int, width: int, padding: int, part: Part, access: Access, *, deep: bool
 ) -> tuple[float, Placement]:
     rams = _LUT_RAMS[part]
     best, found = math.inf, Placement(Kind.NONE)
-    for deep, wide in rams.one if access is Access.ONE else rams.two:
-        columns = math.ceil(words / deep)
+    shapes = rams.one if access is Access.ONE else rams.two
+    if deep and access is Access.ONE and words > _MOST_LUT_WORDS and part == "xcup":
+        shapes = _DEEP_LUT_RAMS
+    for words_of, wide in shapes:
+        columns = math.ceil(words / words_of)
         cost = rams.cost * columns * (width + padding) / wide
         cost += _MUX * (columns - 1) * (width + padding) + _MUX * columns * (columns > 1)
         if cost < best:
-            if access is Access.ONE and deep >= _LUT_WORDS:
-                used = columns * width * deep // _LUT_WORDS
+            if access is Access.ONE and words_of >= _LUT_WORDS:
+                used = columns * width * words_of // _LUT_WORDS
             else:
                 used = rams.luts * columns * math.ceil(width / wide)
             best = cost

@@ -57,6 +57,14 @@ def test_ultra_rams(words, width, uram):
     assert place(words, width, "xcup", style="ultra", access=ONE).uram == uram
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "lut"),
+    [(257, 8, 64), (512, 8, 64), (513, 6, 72), (1000, 12, 192), (2304, 12, 432), (256, 8, 32)],
+)
+def test_deep_memories_that_ask_for_luts(words, width, lut):
+    assert place(words, width, "xcup", style="distributed", access=ONE).lut == lut
+
+
 def test_what_is_asked_for():
     assert place(64, 8, "xcup", style="block").bram18 == 1
     assert place(4096, 8, "xcup", style="distributed").kind is Kind.LUT_RAM
