@@ -120,6 +120,13 @@ _goal = _options(
         help="Frames per second to reach [default: the most that fits the board].",
     ),
     click.option(
+        "--target-latency",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="MICROSECONDS",
+        help="Microseconds that a frame may take from first input to last output, in an empty "
+        "pipeline [default: any].",
+    ),
+    click.option(
         "--clock-mhz",
         type=click.FloatRange(min=0, min_open=True),
         help="Clock of the accelerator [default: the board's].",
@@ -159,7 +166,8 @@ _what_to_build = _options(
     type=click.Choice(["auto", "distributed", "block", "ultra", "stream"]),
     default="auto",
     show_default=True,
-    help="What weights are kept in; stream: nothing, they come in by ports of their own.",
+    help="What weights are kept in; auto: the best for each layer; stream: nothing, they come in "
+    "by ports of their own.",
 )
 @click.option(
     "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
@@ -264,6 +272,7 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
         board=board,
         clock_mhz=_clock(stated, board),
         target_fps=stated["target_fps"],
+        target_latency_us=stated["target_latency"],
         flow=flow,
         policy=policy,
         bits=stated["bits"],
@@ -441,6 +450,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
                 "seed": stated["seed"],
                 "target_bits": flow.search.target_bits if target_bits is None else target_bits,
                 "target_fps": stated.get("target_fps"),
+                "target_latency_us": stated.get("target_latency"),
                 "policy": policy,
                 "data": None if stated["data"] is None else str(stated["data"].resolve()),
                 "weight_memory": stated.get("weight_memory", "auto"),
@@ -474,6 +484,7 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> An
                     "board": board,
                     "clock_mhz": clock_mhz,
                     "target_fps": stated["target_fps"],
+                    "target_latency_us": stated["target_latency"],
                     "seed": stated["seed"],
                     "simulate": {} if stated["images"] is None else {"images": stated["images"]},
                     "weight_memory": stated["weight_memory"],

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.dsp import lanes
+from sdq_fpga.cost.features.matrix import weight_style
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES
@@ -32,6 +33,8 @@ class LayerEstimate(Plain):
         weight_bits: of its weights; 0 if it has none.
         activation_bits: of the values that come in.
         unit: "DSP" or "LUT", what its products are made of; "" if it has none.
+        memory: what its weights are kept in: "distributed", "block" or "ultra"; "" if it keeps
+            none, or a single word.
         pe: of the node with the products, or of the slowest.
         simd: likewise.
         cycles: of its slowest node, for a frame.
@@ -45,6 +48,7 @@ class LayerEstimate(Plain):
     weight_bits: int
     activation_bits: int
     unit: str
+    memory: str
     pe: int
     simd: int
     cycles: int
@@ -155,6 +159,7 @@ def estimate(
     clock_mhz: float,
     target_fps: float | None,
     shares: Shares,
+    target_latency_us: float | None = None,
 ) -> Estimate:
     """Folds a network and times it.
 
@@ -164,14 +169,16 @@ def estimate(
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach; None for the fastest that fits.
         shares: of the board that may be used.
+        target_latency_us: microseconds that a frame may take; None for any.
 
     Raises:
-        UserError: the target can't be reached, or nothing fits the board.
+        UserError: a target can't be reached, or nothing fits the board.
     """
-    solution = solve(graph, board, clock_mhz, target_fps, shares)
+    solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
     pipeline = Pipeline(solution.graph)
     schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
     limits = usable(board, shares)
+    targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)
     hertz = clock_mhz * 1e6
     return Estimate(
@@ -186,7 +193,7 @@ def estimate(
         usable=limits,
         prices=dict(solution.prices),
         roofline=_roofline(solution.graph, board, limits, hertz, schedule.interval),
-        advice=tuple(_advice(solution, layers, limits, schedule.interval, target_fps)),
+        advice=tuple(_advice(solution, layers, limits, schedule.interval, targeted=targeted)),
     )
 
 
@@ -217,6 +224,7 @@ def _layer(
         weight_bits=_weight_bits(matrix) if matrix else 0,
         activation_bits=input_ports(shown)[0].bits,
         unit=_unit(matrix) if matrix else "",
+        memory=weight_style(matrix) if matrix else "",
         pe=shown.integer("PE", 1),
         simd=shown.integer("SIMD", 1),
         cycles=node_cycles(slowest),
@@ -289,17 +297,18 @@ def _advice(
     layers: tuple[LayerEstimate, ...],
     limits: Mapping[str, int],
     interval: float,
-    target_fps: float | None,
+    *,
+    targeted: bool,
 ) -> Iterable[str]:
     slowest = max(layers, key=lambda each: each.cycles)
-    if target_fps is not None:
+    if targeted:
         scarce = max(
             (name for name in RESOURCES if limits[name]),
             key=lambda name: getattr(solution.resources, name) / limits[name],
         )
         share = getattr(solution.resources, scarce) / limits[scarce]
         yield (
-            f"the target takes {share:.0%} of the usable {scarce}; without --target-fps the "
+            f"the target takes {share:.0%} of the usable {scarce}; without a target the "
             "design is as fast as the board allows"
         )
         return

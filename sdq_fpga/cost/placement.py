@@ -2,8 +2,9 @@
 
 Yosys compares what a memory would cost in LUTs, in LUT RAM and in block RAM (its pass
 ``memory_libmap``) with the geometries and costs of techlibs/xilinx: lutrams_xcu.txt,
-lutrams_xc5v.txt (the 7 series) and brams_xc4v.txt. A memory that asks for a kind gets it, and
-``sdq_fpga.synth.netlist`` asks for block RAM for those of a single address and many words.
+lutrams_xc5v.txt (the 7 series), brams_xc4v.txt and urams.txt. A memory that asks for a
+kind gets it, and ``sdq_fpga.synth.netlist`` asks for block RAM for those of a single address and
+many words.
 """
 
 import math
@@ -21,11 +22,13 @@ _HALF_BLOCK, _BLOCK = 129, 257  # cost of a block RAM of 18 and of 36 kbit
 _HALF_WIDTHS, _WIDTHS = (1, 2, 4, 9, 18, 36), (1, 2, 4, 9, 18, 36, 72)
 _HALF_BITS, _ADDRESS_BITS = 14, 15  # address bits at a width of 1
 _BYTE = 9  # bits that have a write enable of their own
+_ULTRA_BYTES = 8, 9
 _ROM_BIT = 1 / 64  # cost of a bit that is never written
 _RAM_BIT = 1.0  # cost of a bit in registers
 _READ_PORT = 2  # cost of a read port that is not shared with a write port
 _MUX = 0.5  # cost of a bit of a multiplexer, and of a write enable
 _MOST_LUT_WORDS = 256  # of a single address, see netlist
+_ULTRA = 1024  # cost of an UltraRAM
 _ULTRA_WORDS, _ULTRA_BITS = 4096, 72
 _LUT_INPUTS = 6
 _LUT_WORDS = 1 << _LUT_INPUTS
@@ -73,6 +76,8 @@ _LUT_RAMS = {
     "xc7": _LutRam(8, 4, ((32, 6), (64, 3)), ((32, 8), (64, 4), (128, 2), (256, 1))),
 }
 
+_DEEP_LUT_RAMS = (256, 2), (512, 1)  # of UltraScale+, see hw/synth/lutrams_xcup.txt
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -117,8 +122,7 @@ def place(
     if words < 1 or width < 1:
         return Placement(Kind.NONE)
     if style == "ultra":
-        blocks = math.ceil(width / _ULTRA_BITS) * math.ceil(words / _ULTRA_WORDS)
-        return Placement(Kind.ULTRA, uram=blocks)
+        return _ultra(words, width, padding, access)
     port = 0 if access is Access.ONE else _READ_PORT
     block_cost, block = _block(words, width, padding, written=access is not Access.READ)
     block_cost += port
@@ -128,7 +132,7 @@ def place(
     if access is Access.READ:
         cost, found = words * stored * _ROM_BIT, Placement(Kind.TABLE, lut=rom_luts(words, width))
     else:
-        cost, found = _lut_ram(words, width, padding, part, access)
+        cost, found = _lut_ram(words, width, padding, part, access, deep=style == "distributed")
         cost += port
         if style == "auto" and int(words * stored * _RAM_BIT) <= min(cost, block_cost):
             return Placement(Kind.REGISTERS)
@@ -161,6 +165,22 @@ def _block(words: int, width: int, padding: int, *, written: bool) -> tuple[floa
     return best, found
 
 
+def _ultra(words: int, width: int, padding: int, access: Access) -> Placement:
+    """UltraRAM; one of a single address may have half the words, of twice the bits."""
+    found, best = Placement(Kind.NONE), math.inf
+    for fold in (1, 2) if access is Access.ONE else (1,):
+        columns = math.ceil(words / (_ULTRA_WORDS // fold))
+        for byte in _ULTRA_BYTES:
+            stride = math.ceil((width + padding) / byte) * byte
+            cost: float = _ULTRA * math.ceil(columns * stride / (_ULTRA_BITS * fold))
+            cost += _MUX * (columns - 1) * (width + padding) + _MUX * columns * (columns > 1)
+            if cost < _whole(best):
+                best = cost
+                blocks = _units(columns, stride, width, _ULTRA_BITS * fold)
+                found = Placement(Kind.ULTRA, uram=blocks, mux_bits=(columns - 1) * width)
+    return found
+
+
 def _whole(cost: float) -> float:
     """The cost as Yosys keeps the least so far: without its fraction."""
     return cost if math.isinf(cost) else int(cost)
@@ -178,17 +198,20 @@ def _units(columns: int, stride: int, width: int, wide: int) -> int:
 
 
 def _lut_ram(
-    words: int, width: int, padding: int, part: Part, access: Access
+    words: int, width: int, padding: int, part: Part, access: Access, *, deep: bool
 ) -> tuple[float, Placement]:
     rams = _LUT_RAMS[part]
     best, found = math.inf, Placement(Kind.NONE)
-    for deep, wide in rams.one if access is Access.ONE else rams.two:
-        columns = math.ceil(words / deep)
+    shapes = rams.one if access is Access.ONE else rams.two
+    if deep and access is Access.ONE and words > _MOST_LUT_WORDS and part == "xcup":
+        shapes = _DEEP_LUT_RAMS
+    for words_of, wide in shapes:
+        columns = math.ceil(words / words_of)
         cost = rams.cost * columns * (width + padding) / wide
         cost += _MUX * (columns - 1) * (width + padding) + _MUX * columns * (columns > 1)
         if cost < best:
-            if access is Access.ONE and deep >= _LUT_WORDS:
-                used = columns * width * deep // _LUT_WORDS
+            if access is Access.ONE and words_of >= _LUT_WORDS:
+                used = columns * width * words_of // _LUT_WORDS
             else:
                 used = rams.luts * columns * math.ceil(width / wide)
             best = cost

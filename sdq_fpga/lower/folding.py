@@ -7,6 +7,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.features.matrix import weight_style
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources, Shares
 from sdq_fpga.cost.folding.choices import Choice, lut_unit
 from sdq_fpga.cost.folding.cycles import node_cycles
@@ -28,6 +29,7 @@ def fold(
     target_fps: float | None,
     shares: Shares,
     progress: Progress,
+    target_latency_us: float | None = None,
 ) -> tuple[ModelWrapper, Folding]:
     """Chooses the parallelism of every node, and inserts width converters and FIFOs.
 
@@ -38,17 +40,18 @@ def fold(
         target_fps: frames per second to reach; None for the fastest that fits.
         shares: of the board that may be used.
         progress: told how far it is.
+        target_latency_us: microseconds that a frame may take; None for any.
 
     Returns:
         The folded graph and its figures. Its FIFOs have the least depth.
 
     Raises:
-        UserError: the target can't be reached, or nothing fits the board.
+        UserError: a target can't be reached, or nothing fits the board.
     """
     with progress.task("fold", 2) as advance:
         plain = describe(model)
         advance(1)
-        solution = solve(plain, board, clock_mhz, target_fps, shares)
+        solution = solve(plain, board, clock_mhz, target_fps, shares, target_latency_us)
         _apply(model, {node.name: node for node in plain.nodes}, solution.chosen)
         advance(1)
     folded = insert_streams(model)
@@ -91,6 +94,7 @@ def folded_figures(model: ModelWrapper, board: Board) -> Folding:
             name=node.name,
             op=node.op,
             layer=node.layer,
+            memory=weight_style(node),
             pe=node.integer("PE", 1),
             simd=node.integer("SIMD", 1),
             cycles=node_cycles(node),

@@ -16,7 +16,7 @@ class WeightMemory(StrEnum):
     """What weights are kept in."""
 
     AUTO = "auto"
-    """Whatever the synthesis takes for the best."""
+    """For each layer, what the folding takes for the best."""
     DISTRIBUTED = "distributed"
     """LUTs."""
     BLOCK = "block"

@@ -11,6 +11,7 @@ from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep
 __all__ = ["draw_sweep", "print_estimates", "print_sweep"]
 
 _TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
+_MEMORIES = {"": "", "distributed": "LUT", "block": "BRAM", "ultra": "URAM"}
 
 
 def print_estimates(found: Estimates, console: Console) -> None:
@@ -114,7 +115,7 @@ def _print_one(found: Estimate, console: Console) -> None:
 def _layers(found: Estimate) -> Table:
     table = Table(title="layers", title_justify="left")
     table.add_column("layer", overflow="fold")
-    for heading in ("weights", "inputs", "unit", "PE", "SIMD", "cycles", "busy"):
+    for heading in ("weights", "inputs", "unit", "memory", "PE", "SIMD", "cycles", "busy"):
         table.add_column(heading, justify="right")
     for heading in ("DSP", "LUT", "BRAM18", "takes most"):
         table.add_column(heading, justify="right")
@@ -124,6 +125,7 @@ def _layers(found: Estimate) -> Table:
             f"{layer.weight_bits} bit" if layer.weight_bits else "",
             f"{layer.activation_bits} bit",
             layer.unit,
+            _MEMORIES[layer.memory],
             str(layer.pe),
             str(layer.simd),
             f"{layer.cycles:,}",

@@ -38,6 +38,7 @@ class AcceleratorFigures(Plain):
         predicted_interval: cycles between frames by the timing model, before simulation.
         predicted_latency: cycles of a frame by the timing model.
         target_fps: what the user asked for; None for the fastest that fits.
+        target_latency_us: likewise; None where nobody asked for a latency.
         frames_per_second: at the board's clock and the simulated interval.
         fifo_bits: memory of all FIFOs.
         fifo_occupancy_bits: the same if each were as deep as its greatest occupancy, which is how
@@ -50,6 +51,7 @@ class AcceleratorFigures(Plain):
     clock_mhz: float
     seed: int
     target_fps: float | None
+    target_latency_us: float | None = None
     nodes: int
     predicted_interval: float
     predicted_latency: int

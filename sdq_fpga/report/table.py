@@ -33,7 +33,10 @@ def report_table(report: Report) -> Table:
         "frames/s",
         f"{figures.frames_per_second:,.0f} at {figures.clock_mhz:g} MHz{_against_target(figures)}",
     )
-    table.add_row("latency", f"{figures.latency_us:.2f} us at {figures.clock_mhz:g} MHz")
+    table.add_row(
+        "latency",
+        f"{figures.latency_us:.2f} us at {figures.clock_mhz:g} MHz{_against_latency(figures)}",
+    )
     table.add_row(
         "predicted",
         f"interval {figures.predicted_interval:,.0f}, latency {figures.predicted_latency:,} cycles "
@@ -126,3 +129,10 @@ def _against_target(figures: AcceleratorFigures) -> str:
         return ""
     word = "reached" if figures.frames_per_second >= figures.target_fps else "MISSED"
     return f" (target {figures.target_fps:,.0f}: {word})"
+
+
+def _against_latency(figures: AcceleratorFigures) -> str:
+    if figures.target_latency_us is None:
+        return ""
+    word = "reached" if figures.latency_us <= figures.target_latency_us else "MISSED"
+    return f" (target {figures.target_latency_us:g} us: {word})"

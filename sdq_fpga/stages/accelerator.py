@@ -11,16 +11,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import Folding, Shares
-from sdq_fpga.cost.timing.schedule import Pipeline
-from sdq_fpga.cost.timing.sizing import FifoSizes, size_fifos
+from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.package import write_package
 from sdq_fpga.flow import SimulateSpec
-from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.folding import fold, folded_figures
+from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
-from sdq_fpga.lower.streams import set_depths
 from sdq_fpga.lower.weights import WeightMemory, set_weight_memory
 from sdq_fpga.plain import Plain
 from sdq_fpga.report.summary import AcceleratorFigures, BitstreamStatus, resource_rows
@@ -30,6 +27,8 @@ from sdq_fpga.run import RunDirectory
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.sim.verify import Comparison, Model, Vectors, verify
 from sdq_fpga.stages.context import Workspace
+from sdq_fpga.stages.fifo_room import size_within
+from sdq_fpga.stages.notes import notes_on
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.synth.vivado import make_bitstream, why_no_bitstream
 
@@ -44,6 +43,7 @@ class Target(Plain):
     Attributes:
         clock_mhz: clock of the accelerator.
         target_fps: frames per second of the folding; None for the fastest that fits.
+        target_latency_us: microseconds that a frame may take; None for any.
         seed: of stalls, and of random frames.
         simulate: how much is simulated.
         weight_memory: what weights are kept in.
@@ -54,6 +54,7 @@ class Target(Plain):
     board: Board
     clock_mhz: float = Field(gt=0, le=1000)
     target_fps: float | None = Field(default=None, gt=0)
+    target_latency_us: float | None = Field(default=None, gt=0)
     seed: int = Field(ge=0, lt=2**31)
     simulate: SimulateSpec
     weight_memory: WeightMemory = WeightMemory.AUTO
@@ -91,7 +92,8 @@ class Accelerator:
             also_packed: further files for the deployment package, by their names in it.
 
         Raises:
-            UserError: the model has an operator that hardware lacks, or does not fit the board.
+            UserError: the model has an operator that hardware lacks, or does not fit the board,
+                its FIFOs included.
             StageError: a tool is missing, or a stage failed.
         """
         board, simulate = self.target.board, self.target.simulate
@@ -100,26 +102,22 @@ class Accelerator:
         target = self.target
         lowering = part | {"any_weights": target.any_weights}
         self._stage("lower", lowering, ("export",), self._lower)
-        self._stage(
-            "fold",
-            clock
-            | {
-                "board": board.model_dump(mode="json"),
-                "target_fps": target.target_fps,
-                "weight_memory": str(target.weight_memory),
-                "writable_weights": target.writable_weights,
-                "shares": dict(target.shares),
-            },
-            ("lower",),
-            self._fold,
-        )
+        folding = clock | {
+            "board": board.model_dump(mode="json"),
+            "target_fps": target.target_fps,
+            "target_latency_us": target.target_latency_us,
+            "weight_memory": str(target.weight_memory),
+            "writable_weights": target.writable_weights,
+            "shares": dict(target.shares),
+        }
+        self._stage("fold", folding, ("lower",), self._fold)
         sizing = {"fifo_trials": simulate.fifo_trials}
-        self._stage("size", part | clock | sizing, ("fold",), self._size)
+        self._stage("size", folding | sizing, ("lower", "fold"), self._size)
         self._stage("generate", part | clock, ("size",), self._generate)
         self._stage(
             "simulate",
             simulate.model_dump(mode="json"),
-            ("export", "lower", "fold", "generate"),
+            ("export", "lower", "size", "generate"),
             self._simulate,
         )
         stages = ("export", "lower", "fold", "size", "generate", "simulate")
@@ -137,6 +135,7 @@ class Accelerator:
             clock_mhz=target.clock_mhz,
             seed=target.seed,
             target_fps=target.target_fps,
+            target_latency_us=target.target_latency_us,
             nodes=len(folding.nodes),
             predicted_interval=fifos.interval,
             predicted_latency=fifos.latency,
@@ -187,43 +186,52 @@ class Accelerator:
 
     def _fold(self, out: Path) -> None:
         """Chooses the parallelism of every node: folded.onnx, folding.json."""
-        target = self.target
-        model = ModelWrapper(str(self.work.output("lower", "hardware.onnx")))
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
-            set_weight_memory(
-                model, target.board, target.weight_memory, writable=target.writable_weights
-            )
-            folded, folding = fold(
-                model,
-                target.board,
-                target.clock_mhz,
-                target.target_fps,
-                target.shares,
-                self.work.progress,
-            )
+            folded, folding = self._folded(self.target.shares)
         folded.save(str(out / "folded.onnx"))
         _write(out / "folding.json", folding)
 
+    def _folded(self, shares: Shares) -> tuple[ModelWrapper, Folding]:
+        target = self.target
+        model = ModelWrapper(str(self.work.output("lower", "hardware.onnx")))
+        set_weight_memory(
+            model, target.board, target.weight_memory, writable=target.writable_weights
+        )
+        return fold(
+            model,
+            target.board,
+            target.clock_mhz,
+            target.target_fps,
+            shares,
+            self.work.progress,
+            target.target_latency_us,
+        )
+
     def _size(self, out: Path) -> None:
-        """Finds the depths of FIFOs: folded.onnx, folding.json and fifos.json."""
+        """Finds the depths of FIFOs, for which it may fold again: as ``_fold``, and fifos.json."""
         target = self.target
         model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
+        folding = read_plain(Folding, self.work.output("fold", "folding.json"))
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
-            pipeline = Pipeline(describe(model))
-            sizes = size_fifos(pipeline, target.simulate.fifo_trials, self.work.progress)
-            set_depths(model, sizes.depths, target.board)
-            figures = folded_figures(model, target.board)
-        solved = read_plain(Folding, self.work.output("fold", "folding.json"))
-        figures = figures.model_copy(update={"bound": solved.bound, "prices": solved.prices})
-        over = figures.over_budget(target.board, target.shares)
-        if over:
-            self.work.progress.note(
-                f"with its FIFOs, the design takes too much of {', '.join(over)}; ask for fewer "
-                "frames/s with --target-fps"
+            found = size_within(
+                (model, folding),
+                self._folded,
+                target.board,
+                target.shares,
+                target.simulate.fifo_trials,
+                self.work.progress,
             )
-        model.save(str(out / "folded.onnx"))
-        _write(out / "folding.json", figures)
-        _write(out / "fifos.json", sizes)
+        for note in notes_on(
+            found.folding,
+            found.fifos,
+            target.clock_mhz,
+            target.target_latency_us,
+            target.weight_memory,
+        ):
+            self.work.progress.note(note)
+        found.model.save(str(out / "folded.onnx"))
+        _write(out / "folding.json", found.folding)
+        _write(out / "fifos.json", found.fifos)
 
     def _generate(self, out: Path) -> None:
         """Generates and stitches the RTL: rtl/, design.json."""
@@ -291,7 +299,7 @@ def verify_run(
             vectors,
             stall=stall,
             seed=seed,
-            estimated_interval=read_plain(Folding, work.output("fold", "folding.json")).interval,
+            estimated_interval=read_plain(Folding, work.output("size", "folding.json")).interval,
             scratch=scratch,
             cache=work.cache,
             progress=work.progress,

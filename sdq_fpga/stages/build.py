@@ -177,6 +177,7 @@ def target_of(settings: Settings) -> Target:
         board=settings.board,
         clock_mhz=settings.clock_mhz,
         target_fps=settings.target_fps,
+        target_latency_us=settings.target_latency_us,
         seed=settings.seed,
         simulate=settings.flow.simulate,
         weight_memory=settings.weight_memory,

@@ -11,6 +11,7 @@ from pydantic import Field
 from sdq_fpga.board import Board
 from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep, estimate
 from sdq_fpga.cost.folding import Shares
+from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow, SimulateSpec
 from sdq_fpga.plain import Plain
@@ -42,6 +43,7 @@ class Foretelling(Plain):
         board: the board.
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach; None for the most that fits.
+        target_latency_us: microseconds that a frame may take; None for any.
         flow: the recipe, whose network it is about without a model.
         policy: bits of its layers.
         bits: of all of them, without a policy.
@@ -53,6 +55,7 @@ class Foretelling(Plain):
     board: Board
     clock_mhz: float
     target_fps: float | None = None
+    target_latency_us: float | None = None
     flow: Flow
     policy: Policy | None = None
     bits: int | None = None
@@ -98,7 +101,7 @@ def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> 
     with progress.task("fold and time", 1 + bool(parsed)) as advance:
         if asked.model is not None and not (parsed or asked.policy or asked.bits):
             graph = hardware_of_model(asked.model, asked.input_type, asked.board)
-            found = estimate(graph, asked.board, asked.clock_mhz, asked.target_fps, asked.shares)
+            found = _estimate(graph, asked)
             advance(1)
             return Estimates(as_it_is=found)
         policy = asked.bits_of_layers()
@@ -133,6 +136,7 @@ def simulated(asked: Foretelling, cache: Path, progress: Progress) -> Simulated:
             board=asked.board,
             clock_mhz=asked.clock_mhz,
             target_fps=asked.target_fps,
+            target_latency_us=asked.target_latency_us,
             shares=asked.shares,
             seed=0,
             simulate=SimulateSpec(images=_FRAMES),
@@ -181,5 +185,15 @@ def sweep(asked: Foretelling, bits: str, progress: Progress) -> Sweep:
 
 
 def _of_policy(asked: Foretelling, policy: Policy) -> Estimate:
-    graph = hardware_of_flow(asked.flow, policy, asked.board)
-    return estimate(graph, asked.board, asked.clock_mhz, asked.target_fps, asked.shares)
+    return _estimate(hardware_of_flow(asked.flow, policy, asked.board), asked)
+
+
+def _estimate(graph: HardwareGraph, asked: Foretelling) -> Estimate:
+    return estimate(
+        graph,
+        asked.board,
+        asked.clock_mhz,
+        asked.target_fps,
+        asked.shares,
+        asked.target_latency_us,
+    )

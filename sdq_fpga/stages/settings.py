@@ -31,6 +31,7 @@ class Settings(Plain):
         clock_mhz: clock of the accelerator.
         target_bits: mean weight bits that the search ends at.
         target_fps: frames per second of the folding; None for the fastest that fits.
+        target_latency_us: microseconds that a frame may take; None for any.
         policy: bits to use instead of searching.
         data: directory of the dataset, where the flow needs one.
         weight_memory: what weights are kept in.
@@ -44,6 +45,7 @@ class Settings(Plain):
     seed: int = Field(ge=0, lt=2**31)
     target_bits: float
     target_fps: float | None = Field(default=None, gt=0)
+    target_latency_us: float | None = Field(default=None, gt=0)
     policy: Policy | None = None
     data: str | None = None
     weight_memory: WeightMemory = WeightMemory.AUTO

@@ -9,7 +9,8 @@ where Yosys looks for it:
 - Its SystemVerilog reader makes a memory of every unpacked array, also of the registers of a
   pipeline, which must be registers when they are to go into a DSP slice.
 - It takes the LUTs of UltraScale+ for memories of up to 64K words with a single address, and then
-  has no primitive for them (lutrams_xcu.txt).
+  has no primitive for them (lutrams_xcu.txt): those go into block RAM unless they ask for LUTs, and
+  then have an attribute by which ``yosys`` maps them itself.
 - It finds a shift register with a tap only where that tap is read with ``$shiftx``, while its
   SystemVerilog reader makes a ``$bmux``.
 """
@@ -18,10 +19,13 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["REGISTERS", "Netlist", "read_netlist"]
+__all__ = ["DEEP_LUT_RAM", "REGISTERS", "Netlist", "read_netlist"]
 
 REGISTERS = "sdq_registers"
 """An attribute of memories that are registers: all addresses are constants."""
+
+DEEP_LUT_RAM = "sdq_deep_lut_ram"
+"""An attribute of memories with a single address and many words that ask for LUTs."""
 
 _LUT_RAM_WORDS = 256  # RAM256X1S: Yosys does not get to RAM512X1S
 _STYLES = frozenset({"ram_style", "rom_style"})
@@ -291,6 +295,8 @@ def _prepare_memories(module: _Module, lines: list[str]) -> None:
             if not styles:
                 lines[memory.line] = f'  attribute \\ram_style "block"\n{lines[memory.line]}'
             styles = dict.fromkeys(styles, "block")
+        if written and _is_deep(memory, own) and "distributed" in styles.values():
+            lines[memory.line] = f"  attribute \\{DEEP_LUT_RAM} 1\n{lines[memory.line]}"
         for name, style in styles.items():
             known = "logic" if style == "distributed" and not written else style
             at = memory.attribute_lines[name]

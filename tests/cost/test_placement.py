@@ -44,11 +44,32 @@ def test_luts(words, width, part, access, kind, lut):
     assert (found.kind, found.lut, found.bram18) == (kind, lut, 0)
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "uram"),
+    [
+        (4096, 8, 1), (8192, 32, 1), (8192, 36, 1), (3000, 72, 1), (1500, 144, 1), (2048, 200, 2),
+        (5000, 100, 3), (16384, 16, 1), (12000, 24, 1), (9000, 40, 2), (2049, 144, 2),
+        (600, 288, 2),
+    ],
+)  # fmt: skip
+def test_ultra_rams(words, width, uram):
+    """Of a single address: two narrow words may share one, and one may have double width."""
+    assert place(words, width, "xcup", style="ultra", access=ONE).uram == uram
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "lut"),
+    [(257, 8, 64), (512, 8, 64), (513, 6, 72), (1000, 12, 192), (2304, 12, 432), (256, 8, 32)],
+)
+def test_deep_memories_that_ask_for_luts(words, width, lut):
+    assert place(words, width, "xcup", style="distributed", access=ONE).lut == lut
+
+
 def test_what_is_asked_for():
     assert place(64, 8, "xcup", style="block").bram18 == 1
     assert place(4096, 8, "xcup", style="distributed").kind is Kind.LUT_RAM
     assert place(4096, 8, "xcup", style="distributed", access=READ).kind is Kind.TABLE
-    assert place(4097, 73, "xcup", style="ultra").uram == 4
+    assert place(4097, 73, "xcup", style="ultra").uram == 3
     assert place(0, 8, "xcup").kind is Kind.NONE
     # A single address and more than 256 words: block RAM, see sdq_fpga/synth/netlist.py.
     assert place(257, 1, "xcup", access=ONE).kind is Kind.BLOCK

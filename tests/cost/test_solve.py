@@ -1,6 +1,8 @@
 """The integer program against brute force, and the whole solver on networks."""
 
 import itertools
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
 from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
@@ -175,6 +178,53 @@ def test_a_smaller_share_of_the_board(resnet):
     whole, part = (solve(resnet, ZCU104, CLOCK_MHZ, None, each) for each in ({}, {"lut": 0.2}))
     assert part.resources.lut <= 0.2 * ZCU104.budget.lut < whole.resources.lut
     assert part.interval > whole.interval
+
+
+def memories(solution):
+    found = Counter(node.attributes.get("ram_style") for node in weighted(solution.graph.nodes))
+    return {style: found[style] for style in ("distributed", "block", "ultra")}
+
+
+def weighted(nodes):
+    return [node for node in nodes if node.op in WEIGHTED]
+
+
+def test_weights_are_kept_where_there_is_room():
+    graph = graph_of(zoo.resnet8((4, 4)))
+    roomy = solve(graph, ZCU104, CLOCK_MHZ, 1_000, {})
+    no_blocks = solve(graph, ZCU104, CLOCK_MHZ, 1_000, {"bram18": 0})
+    few_luts = solve(graph, ZCU104, CLOCK_MHZ, 1_000, {"lut": 0.05})
+    assert no_blocks.resources.bram18 == 0 < few_luts.resources.bram18
+    assert few_luts.resources.lut <= 0.05 * ZCU104.budget.lut < no_blocks.resources.lut
+    assert memories(no_blocks)["block"] == 0 < memories(no_blocks)["distributed"]
+    assert memories(few_luts)["block"] > memories(roomy)["block"]
+    assert all(memories(each)["ultra"] == 0 for each in (roomy, no_blocks, few_luts))
+
+
+def test_ultra_ram_is_for_weights_that_can_be_written():
+    graph = graph_of(zoo.resnet8((8, 6), width=2))
+    writable = [
+        node.with_attributes({"runtime_writeable_weights": 1}) if node.op in WEIGHTED else node
+        for node in graph.nodes
+    ]
+    shares = {"lut": 0.2, "bram18": 0.1}
+    found = solve(replace(graph, nodes=tuple(writable)), ZCU104, CLOCK_MHZ, 100, shares)
+    assert memories(found)["ultra"] > 0
+    assert found.resources.uram >= memories(found)["ultra"]
+    small = load_board("pynq-z2")
+    assert not small.budget.uram
+    without = solve(replace(graph, nodes=tuple(writable)), small, CLOCK_MHZ, 10, {})
+    assert memories(without)["ultra"] == 0
+
+
+def test_a_memory_that_the_user_has_chosen_stays():
+    graph = graph_of(zoo.resnet8((4, 4), width=0.25))
+    nodes = [
+        node.with_attributes({"ram_style": "block"}) if node.op in WEIGHTED else node
+        for node in graph.nodes
+    ]
+    found = solve(replace(graph, nodes=tuple(nodes)), ZCU104, CLOCK_MHZ, 100, {})
+    assert memories(found) == {"distributed": 0, "block": len(weighted(nodes)), "ultra": 0}
 
 
 @pytest.mark.parametrize("said", ["lut", "lut=1.5", "lut=101%", "luts=40%", "", "dsp=40%;lut=3%"])

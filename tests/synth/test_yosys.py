@@ -15,7 +15,7 @@ from sdq_fpga.rtl.rewrites import read_corrected
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth import yosys
 from sdq_fpga.synth.figures import Resources
-from sdq_fpga.synth.netlist import read_netlist
+from sdq_fpga.synth.netlist import DEEP_LUT_RAM, read_netlist
 from sdq_fpga.synth.yosys import check_design, family_of, synthesise, synthesise_nodes
 from tests.hw import farm
 from tests.hw.farm import Case, Farm
@@ -205,6 +205,11 @@ module ram #(int W = 18, int A = 9, parameter STYLE = "auto")
 (* RAM_STYLE = STYLE *) logic [W-1:0] M[2**A];
 always_ff @(posedge clk) begin if(we)  M[at] <= d; q <= M[from]; end
 endmodule
+module single #(int W = 18, int A = 9, parameter STYLE = "auto")
+(input logic clk, we, input logic [A-1:0] at, from, input logic [W-1:0] d, output logic [W-1:0] q);
+(* RAM_STYLE = STYLE *) logic [W-1:0] M[2**A];
+always_ff @(posedge clk) begin if(we)  M[at] <= d; q <= M[at]; end
+endmodule
 module rom #(int W = 18, int A = 9, parameter STYLE = "auto")
 (input logic clk, we, input logic [A-1:0] at, from, input logic [W-1:0] d, output logic [W-1:0] q);
 (* ROM_STYLE = "block" *) logic [W-1:0] M[2**A];
@@ -269,6 +274,7 @@ SMALL = {
         Small("ram_block", "ram", "block", 9, 6, {"bram18": 1, "lut": 0, "ff": 0}),
         Small("ram_distributed", "ram", "distributed", 6, 6, {"bram18": 0, "ff": 6, "lutram": 8}),
         Small("ram_ultra", "ram", "ultra", 72, 12, {"uram": 1, "bram18": 0, "lut": 0}),
+        Small("deep_luts", "single", "distributed", 3, 11, {"bram18": 0, "lutram": 96}),
         Small("queue_up", "queue", "up", 4, 4, {"srl": 4, "ff": 0}),
         Small("queue_down", "queue", "down", 4, 5, {"srl": 4, "ff": 0}),
         Small("product_yes", "product", "yes", 8, 4, {"dsp": 1, "lut": 0, "ff": 0}),
@@ -278,6 +284,7 @@ SMALL = {
         Small("dsp48e2", "primitives", "e2", 6, 1, {"dsp": 1, "lut": 1}),
     ],
     "xc7": [
+        Small("deep_luts", "single", "distributed", 3, 11, {"bram18": 0, "lutram": 96}),
         Small("rom_block", "rom", "block", 9, 9, {"bram18": 1, "lut": 0, "ff": 0}),
         Small("product_yes", "product", "yes", 8, 4, {"dsp": 1, "lut": 0, "ff": 0}),
         Small("product_wide", "product", "auto", 45, 27, {"dsp": 2}),
@@ -592,6 +599,13 @@ def test_a_deep_memory_with_one_address_is_not_made_of_luts(words, address, styl
     text = text.replace("size 4", f"size {words}")
     made = read_netlist(text).for_mapping()
     assert made == text.replace('"auto"', f'"{style}"')
+
+
+@pytest.mark.parametrize(("words", "marked"), [(257, True), (256, False)])
+def test_a_deep_memory_that_asks_for_luts_is_marked(words, marked):
+    text = memory("ram_style", '"distributed"', "$memrd_v2 \\at", "$memwr_v2 \\at")
+    text = text.replace("size 4", f"size {words}")
+    assert (DEEP_LUT_RAM in read_netlist(text).for_mapping()) == marked
 
 
 def test_a_memory_with_constant_addresses_is_registers():

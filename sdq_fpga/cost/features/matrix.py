@@ -11,7 +11,15 @@ from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.placement import Access, Kind, place
 from sdq_fpga.cost.tree import NumberFormat, Structure, Tree, queue_places
 
-__all__ = ["depthwise", "matrix_dsp", "matrix_lut", "weight_stream"]
+__all__ = [
+    "depthwise",
+    "matrix_dsp",
+    "matrix_lut",
+    "streams_weights",
+    "weight_stream",
+    "weight_style",
+    "weight_word",
+]
 
 _PRODUCT_BITS = 48  # of a DSP slice
 _DSP_STAGES = 3
@@ -23,7 +31,7 @@ def weight_stream(node: HardwareNode, part: Part) -> Terms:
 
     Of a single word that never changes, only the bits that are 1 are left: half of them.
     """
-    width, words = _weight_word(node)
+    width, words = weight_word(node)
     writable = bool(node.integer("runtime_writeable_weights", 0))
     where = place(
         words,
@@ -57,8 +65,8 @@ def weight_stream(node: HardwareNode, part: Part) -> Terms:
     return Terms(lut, ff, bram18=where.bram18, uram=where.uram)
 
 
-def _weight_word(node: HardwareNode) -> tuple[int, int]:
-    """Bits of a word of weights, and words."""
+def weight_word(node: HardwareNode) -> tuple[int, int]:
+    """Bits of a word of a node's weights as it is folded, and how many words there are."""
     pe, simd = node.integer("PE"), node.integer("SIMD")
     name = "weightDataType" if node.op == "MVAU_rtl" else "weight_type"
     if node.op == "SdqDepthwise_rtl":
@@ -71,6 +79,17 @@ def _weight_word(node: HardwareNode) -> tuple[int, int]:
 def streams_weights(node: HardwareNode) -> bool:
     """Whether a memory of its own streams the weights."""
     return node.text("mem_mode") != "external"
+
+
+def weight_style(node: HardwareNode) -> str:
+    """What the weights of a node are kept in: "distributed", "block" or "ultra".
+
+    It is "" for a node that keeps none, and where the synthesis decides.
+    """
+    if "mem_mode" not in node.attributes or not streams_weights(node):
+        return ""
+    style = node.text("ram_style")
+    return "" if style == "auto" else style
 
 
 def _merged(own: Terms, stream: Terms) -> Terms:
@@ -290,7 +309,7 @@ def _sums(node: HardwareNode, length: int, *, shared: bool) -> Terms:
     """
     pe, simd, out = node.integer("PE"), node.integer("SIMD"), node.bits("out_type")
     tree = _tree(simd, *_types(node))
-    _, words = _weight_word(node)
+    _, words = weight_word(node)
     # With a single word of weights, they are constants, by which products cost less.
     constant = words == 1 and streams_weights(node)
     prefix = "constant weights: " if constant else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.features.matrix import streams_weights, weight_word
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources
 from sdq_fpga.cost.folding.windows import can_generate
@@ -25,6 +26,7 @@ __all__ = [
 WINDOWS = "ConvolutionInputGenerator_rtl"
 _LUT_UNIT_BITS = 4, 8  # of the narrow and the wide operand of products that are worth LUTs
 _PRODUCTS_A_SLICE = 9  # of a DSP slice, at the most
+_LEAST_WORDS = 2  # of a memory of weights
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def choices(node: HardwareNode, board: Board) -> Iterator[Choice]:
             for more in _variants(unit, attributes):
                 folded = unit.with_attributes(attributes | more)
                 if node.op != WINDOWS or can_generate(folded):
-                    yield _choice(folded, attributes | more, board)
+                    yield from _choices(folded, attributes | more, board)
 
 
 def _units(node: HardwareNode) -> list[HardwareNode]:
@@ -105,8 +107,29 @@ def _variants(node: HardwareNode, attributes: Mapping[str, Value]) -> list[dict[
     return [{"parallel_window": parallel} for parallel in range(1 + whole)]
 
 
-def _choice(folded: HardwareNode, attributes: Mapping[str, Value], board: Board) -> Choice:
-    return Choice(folded.op, attributes, node_cycles(folded), node_resources(folded, board.dsp))
+def _choices(
+    folded: HardwareNode, attributes: Mapping[str, Value], board: Board
+) -> Iterator[Choice]:
+    """The ways to keep the weights of a folded node; one for a node that has none."""
+    cycles = node_cycles(folded)
+    for more in _memories(folded, board):
+        made = folded.with_attributes(more) if more else folded
+        resources = node_resources(made, board.dsp)
+        yield Choice(folded.op, {**attributes, **more}, cycles, resources)
+
+
+def _memories(folded: HardwareNode, board: Board) -> list[dict[str, Value]]:
+    """What weights may be kept in, where nobody has said; a single word needs no memory.
+
+    A bitstream does not fill UltraRAM, so it is for weights that can be written.
+    """
+    keeps = "mem_mode" in folded.attributes and streams_weights(folded)
+    if not keeps or folded.text("ram_style") != "auto" or weight_word(folded)[1] < _LEAST_WORDS:
+        return [{}]
+    styles = ["distributed", "block"]
+    if board.budget.uram and folded.integer("runtime_writeable_weights"):
+        styles.append("ultra")
+    return [{"ram_style": style} for style in styles]
 
 
 def depthwise_choices(
@@ -125,8 +148,9 @@ def depthwise_choices(
             of_reader: dict[str, Value] = {"PE": pe, "SIMD": taps if parallel else 1}
             generator = windows.with_attributes(of_windows)
             if can_generate(generator):
-                unit = reader.with_attributes(of_reader)
-                yield _choice(generator, of_windows, board), _choice(unit, of_reader, board)
+                (first,) = _choices(generator, of_windows, board)
+                for second in _choices(reader.with_attributes(of_reader), of_reader, board):
+                    yield first, second
 
 
 def lut_unit(node: HardwareNode) -> HardwareNode:

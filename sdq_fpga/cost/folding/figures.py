@@ -85,11 +85,14 @@ class FoldedNode(Plain):
 
     Attributes:
         layer: name of the node in the QONNX model that it comes from.
+        memory: what its weights are kept in: "distributed", "block" or "ultra"; "" where it keeps
+            none, or nobody has decided.
     """
 
     name: str
     op: str
     layer: str = ""
+    memory: str = ""
     pe: int
     simd: int
     cycles: int

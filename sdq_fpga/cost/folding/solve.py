@@ -1,23 +1,25 @@
 """Chooses how parallel every node of a network is, within a board's budget."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import WINDOWS, Choice, choices, depthwise_choices, lut_unit
+from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.edges import Between, Edge, improve
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
-from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program, Stage
-from sdq_fpga.cost.folding.windows import fill_of_windows
-from sdq_fpga.cost.node import HardwareGraph, HardwareNode
-from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.cost.folding.latency import cheapest_within, quickest
+from sdq_fpga.cost.folding.network import apply_choice, network_edges, network_stages
+from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program
+from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.streams import insert_streams
+from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
 
-__all__ = ["Solution", "apply_choice", "solve"]
+__all__ = ["Solution", "solve"]
 
-_WHOLE_FRAME = frozenset({"SdqGlobalPool_rtl", "SdqLabelSelect_rtl"})  # give when all has come in
+_FRAMES = 2  # to time a latency
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def solve(
     clock_mhz: float,
     target_fps: float | None,
     shares: Shares,
+    target_latency_us: float | None = None,
 ) -> Solution:
     """Folds a network.
 
@@ -60,130 +63,113 @@ def solve(
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach.
         shares: of the board that may be used.
+        target_latency_us: microseconds that a frame may take through the empty pipeline, by the
+            timing model with FIFOs of any depth.
 
     Raises:
-        UserError: the target can't be reached, or nothing fits the board.
+        UserError: a target can't be reached, or nothing fits the board.
     """
-    stages = _stages(graph, board)
-    edges = _edges(graph, stages)
+    stages = network_stages(graph, board)
+    edges = network_edges(graph, stages)
     program = Program(stages, usable(board, shares))
+    asked = _Asked(graph, board, clock_mhz, program, edges, Between(board.dsp))
+    if target_latency_us is not None:
+        return _within(asked, target_latency_us, target_fps)
     interval, bound = _interval(program, board, clock_mhz, target_fps)
-    for_latency, between = target_fps is None, Between(board.dsp)
     # What stands between nodes takes room, too: it may be that the next interval has to do.
     for each in (interval, *(int(n) for n in program.intervals if n > interval)):
-        start = program.quickest_at(each) if for_latency else program.cheapest_at(each)
-        if start is None:
+        improved = asked.improved(each, for_latency=target_fps is None)
+        if improved is None:
             continue
-        chosen, total = improve(program, edges, start, each, between, for_latency=for_latency)
+        chosen, total = improved
         if (total <= program.budget).all():
-            return _solution(graph, board, program, chosen, bound)
+            return asked.solution(chosen, bound)
         if target_fps is not None:
             break
     wanted = "even fully folded" if target_fps is None else f"at {target_fps:g} frames/s"
-    said = ", ".join(
-        f"{name} ({amount} of {most} usable)" for name, amount, most in _over(program, total)
-    )
-    raise UserError(
-        f"the network does not fit {board.name} {wanted}: with the converters and FIFOs between "
-        f"its nodes, too little {said}",
-        "ask for fewer frames/s, use fewer bits or a larger board",
-    )
+    raise UserError(*_no_room_between(asked, total, wanted))
 
 
-def _solution(
-    graph: HardwareGraph, board: Board, program: Program, chosen: Chosen, bound: int
-) -> Solution:
-    named = {
-        name: choice
-        for stage, index in zip(program.stages, chosen.index, strict=True)
-        for name, choice in zip(stage.names, stage.choices[index], strict=True)
-    }
-    folded = insert_streams(
-        replace(graph, nodes=tuple(apply_choice(n, named[n.name]) for n in graph.nodes))
-    )
-    total = total_resources(folded.nodes, board.dsp)
-    return Solution(named, folded, program.interval(chosen), bound, program.prices(), total)
+@dataclass(frozen=True)
+class _Asked:
+    """A network, and the board that it is folded for."""
+
+    graph: HardwareGraph
+    board: Board
+    clock_mhz: float
+    program: Program
+    edges: Sequence[Edge]
+    between: Between
+
+    def improved(self, interval: int, *, for_latency: bool) -> tuple[Chosen, Floats] | None:
+        """The design of an interval, with what it takes; None if its nodes alone do not fit."""
+        program = self.program
+        start = program.quickest_at(interval) if for_latency else program.cheapest_at(interval)
+        if start is None:
+            return None
+        return improve(program, self.edges, start, interval, self.between, for_latency=for_latency)
+
+    def timed(self, interval: int, *, for_latency: bool) -> "_Timed | None":
+        """The design of an interval, timed; None if it does not fit."""
+        improved = self.improved(interval, for_latency=for_latency)
+        if improved is None or (improved[1] > self.program.budget).any():
+            return None
+        chosen, total = improved
+        pipeline = Pipeline(self.folded(chosen))
+        found = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
+        return _Timed(chosen, found.latency, float((total * self.program.scale).sum()))
+
+    def named(self, chosen: Chosen) -> dict[str, Choice]:
+        """The choice of each node, by its name."""
+        return {
+            name: choice
+            for stage, index in zip(self.program.stages, chosen.index, strict=True)
+            for name, choice in zip(stage.names, stage.choices[index], strict=True)
+        }
+
+    def folded(self, chosen: Chosen) -> HardwareGraph:
+        """The folded nodes with converters and FIFOs."""
+        named = self.named(chosen)
+        nodes = tuple(apply_choice(node, named[node.name]) for node in self.graph.nodes)
+        return insert_streams(replace(self.graph, nodes=nodes))
+
+    def solution(self, chosen: Chosen, bound: int) -> Solution:
+        """What is told of a choice."""
+        folded, program = self.folded(chosen), self.program
+        total = total_resources(folded.nodes, self.board.dsp)
+        interval, prices = program.interval(chosen), program.prices()
+        return Solution(self.named(chosen), folded, interval, bound, prices, total)
 
 
-def apply_choice(node: HardwareNode, choice: Choice) -> HardwareNode:
-    """The node as it is chosen."""
-    unit = node if choice.op == node.op else lut_unit(node)
-    return unit.with_attributes(choice.attributes)
+@dataclass(frozen=True)
+class _Timed:
+    """A choice that was timed, as ``sdq_fpga.cost.folding.latency`` wants it."""
+
+    chosen: Chosen
+    latency: int
+    cost: float
 
 
-# ---- stages -----------------------------------------------------------------------------------
-
-
-def _stages(graph: HardwareGraph, board: Board) -> list[Stage]:
-    """Groups a depthwise window generator with the node that takes its windows."""
-    readers = {name: node for node in graph.nodes for name in node.inputs}
-    taken: set[str] = set()
-    known: dict[object, tuple[tuple[Choice, ...], ...]] = {}
-    stages = []
-    for node in graph.nodes:
-        if node.name in taken:
-            continue
-        pair = node.op == WINDOWS and node.integer("depthwise")
-        nodes = (node, readers[node.outputs[0]]) if pair else (node,)
-        taken |= {each.name for each in nodes}
-        key = tuple((each.op, tuple(each.attributes.items()), each.narrow) for each in nodes)
-        if key not in known:
-            known[key] = (
-                tuple(depthwise_choices(*nodes, board))
-                if len(nodes) > 1
-                else tuple((each,) for each in choices(node, board))
-            )
-        names = tuple(each.name for each in nodes)
-        stages.append(Stage(names, nodes[-1].layer, known[key], _fill(node)))
-    return stages
-
-
-def _edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:
-    """All streams, also those within a stage: these have a FIFO, too."""
-    nodes = {node.name: node for node in graph.nodes}
-    stage_of = {name: number for number, stage in enumerate(stages) for name in stage.names}
-    widths: dict[tuple[int, int, bool], list[tuple[int, ...]]] = {}
-
-    def elements(name: str, port: int, *, out: bool) -> tuple[int, ...]:
-        """Of each choice of the node's stage."""
-        stage = stages[stage_of[name]]
-        key = id(stage.choices), stage.names.index(name), out
-        if key not in widths:
-            ports = output_ports if out else input_ports
-            folded = (apply_choice(nodes[name], choice[key[1]]) for choice in stage.choices)
-            widths[key] = list(zip(*([p.elements for p in ports(n)] for n in folded), strict=True))
-        return widths[key][port]
-
-    makers = {stream: (n.name, k) for n in graph.nodes for k, stream in enumerate(n.outputs)}
-    edges = []
-    for node in graph.nodes:
-        for index, (stream, port) in enumerate(zip(node.inputs, input_ports(node), strict=True)):
-            taken = elements(node.name, index, out=False)
-            sink = stage_of[node.name]
-            if stream not in makers:
-                edges.append(Edge(None, sink, port, taken=taken))
-                continue
-            name, k = makers[stream]
-            source = stage_of[name]
-            edges.append(Edge(source, sink, port, elements(name, k, out=True), taken))
-        for index, (stream, port) in enumerate(zip(node.outputs, output_ports(node), strict=True)):
-            if stream in graph.outputs:
-                given = elements(node.name, index, out=True)
-                edges.append(Edge(stage_of[node.name], None, port, given))
-    return edges
-
-
-def _fill(node: HardwareNode) -> float:
-    """Share of a node's frame that goes by before its first output."""
-    match node.op:
-        case "ConvolutionInputGenerator_rtl":
-            return fill_of_windows(node)
-        case "MVAU_rtl":
-            return 1 / node.product("numInputVectors")
-        case "SdqMvuLut_rtl":
-            return 1 / node.product("shape")
-        case _:
-            return float(node.op in _WHOLE_FRAME)
+def _within(asked: _Asked, target_us: float, target_fps: float | None) -> Solution:
+    """The cheapest design that was found within a latency, and at a frame rate if one is wanted."""
+    program, most = asked.program, int(target_us * asked.clock_mhz)
+    least, _ = _interval(program, asked.board, asked.clock_mhz, None)
+    slowest, wanted = int(program.intervals[-1]), "even fully folded"
+    if target_fps is not None:
+        slowest, _ = _interval(program, asked.board, asked.clock_mhz, target_fps)
+        wanted = f"at {target_fps:g} frames/s"
+    fitting = [int(n) for n in program.intervals if least <= n <= slowest]
+    # A frame is at least as long inside as the slowest node needs for it.
+    found = cheapest_within([n for n in fitting if n <= most], asked.timed, most)
+    if found is None:
+        found = quickest(fitting, asked.timed)
+    if found is None:
+        nearest = asked.improved(slowest, for_latency=False)
+        total = program.budget if nearest is None else nearest[1]
+        raise UserError(*_no_room_between(asked, total, wanted))
+    if found.latency > most:
+        raise UserError(*_too_late(asked, found, target_us))
+    return asked.solution(found.chosen, 0)
 
 
 # ---- the choice -------------------------------------------------------------------------------
@@ -224,6 +210,34 @@ def _too_fast(
         f"no folding reaches {target_fps:g} frames/s at {clock_mhz:g} MHz: {slowest.names[-1]} of "
         f"layer '{slowest.layer}' takes {cycles} cycles a frame at its most parallel",
         f"ask for at most {int(hertz / cycles)} frames/s, or raise the clock",
+    )
+
+
+def _too_late(asked: _Asked, best: _Timed, target_us: float) -> tuple[str, str]:
+    """Says what the best latency is, and which node has the greatest part of it."""
+    pairs = zip(asked.program.stages, best.chosen.index, strict=True)
+    stage, cycles = max(
+        ((stage, int(stage.cycles[index])) for stage, index in pairs), key=lambda each: each[1]
+    )
+    best_us = best.latency / asked.clock_mhz
+    return (
+        f"no folding within the budget was found with a latency of {target_us:g} us at "
+        f"{asked.clock_mhz:g} MHz: the quickest takes {best_us:.4g} us ({best.latency} cycles), "
+        f"the most of them {stage.names[-1]} of layer '{stage.layer}', which needs {cycles} "
+        "for a frame",
+        f"ask for at least {math.ceil(best_us * 1000) / 1000:g} us, use fewer bits or a larger "
+        "board, or raise the clock",
+    )
+
+
+def _no_room_between(asked: _Asked, total: Floats, wanted: str) -> tuple[str, str]:
+    said = ", ".join(
+        f"{name} ({amount} of {most} usable)" for name, amount, most in _over(asked.program, total)
+    )
+    return (
+        f"the network does not fit {asked.board.name} {wanted}: with the converters and FIFOs "
+        f"between its nodes, too little {said}",
+        "ask for fewer frames/s, use fewer bits or a larger board",
     )
 
 

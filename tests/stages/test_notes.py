@@ -1,0 +1,44 @@
+"""What a build says of a design without stopping."""
+
+from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.timing.sizing import FifoSizes
+from sdq_fpga.lower.weights import WeightMemory
+from sdq_fpga.stages.notes import notes_on
+
+CLOCK_MHZ = 100.0
+FIFOS = FifoSizes(
+    depths={},
+    unlimited_interval=100.0,
+    interval=100.0,
+    latency=500,
+    bits=0,
+    occupancy_bits=0,
+    trials=1,
+)
+
+
+def folding(memory):
+    resources = Resources(lut=0, bram18=0, uram=0, dsp=0)
+    node = FoldedNode(
+        name="n", op="MVAU_rtl", layer="conv", memory=memory, pe=1, simd=1, cycles=1,
+        resources=resources,
+    )  # fmt: skip
+    return Folding(nodes=(node,), interval=1, bottleneck="n", resources=resources)
+
+
+def said(memory="block", latency_us=None, wanted=WeightMemory.AUTO):
+    return list(notes_on(folding(memory), FIFOS, CLOCK_MHZ, latency_us, wanted))
+
+
+def test_nothing_is_said_of_a_design_as_it_was_asked_for():
+    assert said() == said(latency_us=5.0) == said("ultra", wanted=WeightMemory.ULTRA) == []
+
+
+def test_weights_that_the_folding_has_put_into_ultra_ram():
+    (note,) = said("ultra")
+    assert "weights of conv are in UltraRAM" in note
+
+
+def test_a_latency_that_fifos_make_too_long():
+    (note,) = said(latency_us=4.9)
+    assert "the latency is 5 us, more than 4.9 us" in note
