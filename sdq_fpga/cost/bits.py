@@ -1,6 +1,6 @@
 """The hardware graph of a network with other bits, without lowering it again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
@@ -10,12 +10,21 @@ from sdq_fpga.cost.retype import Stream, retype
 from sdq_fpga.errors import UserError
 from sdq_fpga.policy import Policy
 
-__all__ = ["BITS", "activation_layers", "bits_of_policy", "weight_layers", "with_bits"]
+__all__ = [
+    "BITS",
+    "QUANTIZER",
+    "activation_layers",
+    "bits_of_policy",
+    "rebit",
+    "weight_layers",
+    "with_bits",
+]
 
 BITS = range(1, 9)
 """Bits that weights and activations may have."""
 
-_THRESHOLDS = "Thresholding_rtl"
+QUANTIZER = "Thresholding_rtl"
+"""Type of the nodes that quantize to 8 bits or fewer."""
 
 
 def with_bits(
@@ -57,7 +66,7 @@ def with_bits(
     origins: dict[str, str] = {}
     nodes = []
     for node in graph.nodes:
-        decides = node.op in WEIGHTED or node.op == _THRESHOLDS
+        decides = node.op in WEIGHTED or node.op == QUANTIZER
         first = node.inputs[0] if node.inputs else ""
         layer = node.layer if decides else origins.get(first, first)
         origins.update(dict.fromkeys(node.outputs, layer))
@@ -65,7 +74,8 @@ def with_bits(
         if bits is None and not any(name in streams for name in node.inputs):
             nodes.append(node)
             continue
-        made, coarser = _changed(node, _inputs(node, streams, origins), bits, worst_case=worst_case)
+        inputs = _inputs(node, streams, origins)
+        made, coarser = rebit(node, inputs, bits, worst_case=worst_case)
         nodes.append(made)
         for name, before, after in zip(
             node.outputs, output_ports(node), output_ports(made), strict=True
@@ -86,14 +96,25 @@ def _inputs(
     ]
 
 
-def _changed(
-    node: HardwareNode, inputs: list[Stream], bits: int | None, *, worst_case: bool
+def rebit(
+    node: HardwareNode, inputs: Sequence[Stream], bits: int | None, *, worst_case: bool = False
 ) -> tuple[HardwareNode, int]:
+    """What other inputs, and other bits of its own, make of a node.
+
+    Args:
+        node: any node of the graph.
+        inputs: its streams.
+        bits: of its weights or of what it quantizes to; None for those that it has.
+        worst_case: as for ``with_bits``.
+
+    Returns:
+        The node, and how much coarser its results are (see ``Stream``); raises as ``with_bits``.
+    """
     if node.op in WEIGHTED:
         source = inputs[0]
         made, coarser = rebit_weights(node, source.datatype, bits, worst_case=worst_case)
         return made, source.coarser + coarser
-    if node.op == _THRESHOLDS:
+    if node.op == QUANTIZER:
         return rebit_thresholds(node, inputs[0].datatype, bits)
     changes, coarser = retype(node, inputs)
     return node.with_attributes(changes), coarser
@@ -109,7 +130,7 @@ def weight_layers(graph: HardwareGraph) -> tuple[str, ...]:
 
 def activation_layers(graph: HardwareGraph) -> tuple[str, ...]:
     """Layers that quantize activations to 8 bits or fewer, in order of the data."""
-    return tuple(node.layer for node in graph.nodes if node.op == _THRESHOLDS)
+    return tuple(node.layer for node in graph.nodes if node.op == QUANTIZER)
 
 
 def bits_of_policy(graph: HardwareGraph, policy: Policy) -> tuple[dict[str, int], dict[str, int]]:
@@ -148,7 +169,7 @@ def _wanted(
     quantizers: dict[str, str] = {}
     aliases: dict[str, str] = {}
     for node in graph.nodes:
-        if node.op != _THRESHOLDS:
+        if node.op != QUANTIZER:
             continue
         quantizers[node.layer] = node.name
         maker = makers.get(node.inputs[0])

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
@@ -10,7 +10,7 @@ from sdq_fpga.cost.features.matrix import streams_weights, weight_word
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources
 from sdq_fpga.cost.folding.windows import can_generate
-from sdq_fpga.cost.node import HardwareNode, Value
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
 from sdq_fpga.cost.resources import node_resources
 
 __all__ = [
@@ -21,6 +21,9 @@ __all__ = [
     "divisors",
     "lut_unit",
     "parallel_axes",
+    "stage_choices",
+    "stage_nodes",
+    "units",
 ]
 
 WINDOWS = "ConvolutionInputGenerator_rtl"
@@ -69,15 +72,16 @@ def parallel_axes(node: HardwareNode) -> dict[str, int]:
             return {"PE": node.integers("shape")[-1]}
 
 
-def choices(node: HardwareNode, board: Board) -> Iterator[Choice]:
+def choices(node: HardwareNode, board: Board, slowest: int | None = None) -> Iterator[Choice]:
     """Every folding of a node, but for those whose products no part as large as the board's holds.
 
     Args:
         node: the node, of any folding.
         board: the board.
+        slowest: cycles of a frame that a folding may have; None for any.
     """
     most = board.budget.lut + _PRODUCTS_A_SLICE * board.budget.dsp
-    for unit in _units(node):
+    for unit in units(node):
         axes = parallel_axes(unit)
         for values in itertools.product(*map(divisors, axes.values())):
             if math.prod(values) > most:
@@ -85,11 +89,13 @@ def choices(node: HardwareNode, board: Board) -> Iterator[Choice]:
             attributes: dict[str, Value] = dict(zip(axes, values, strict=True))
             for more in _variants(unit, attributes):
                 folded = unit.with_attributes(attributes | more)
-                if node.op != WINDOWS or can_generate(folded):
+                if node.op == WINDOWS and not can_generate(folded):
+                    continue
+                if slowest is None or node_cycles(folded) <= slowest:
                     yield from _choices(folded, attributes | more, board)
 
 
-def _units(node: HardwareNode) -> list[HardwareNode]:
+def units(node: HardwareNode) -> list[HardwareNode]:
     """The node, and what else does the same."""
     if node.op != "MVAU_rtl":
         return [node]
@@ -130,6 +136,40 @@ def _memories(folded: HardwareNode, board: Board) -> list[dict[str, Value]]:
     if board.budget.uram and folded.integer("runtime_writeable_weights"):
         styles.append("ultra")
     return [{"ram_style": style} for style in styles]
+
+
+def stage_nodes(graph: HardwareGraph) -> list[tuple[HardwareNode, ...]]:
+    """Nodes that are folded together: depthwise windows with the node that takes them."""
+    readers = {name: node for node in graph.nodes for name in node.inputs}
+    taken: set[str] = set()
+    found: list[tuple[HardwareNode, ...]] = []
+    for node in graph.nodes:
+        if node.name in taken:
+            continue
+        pair = node.op == WINDOWS and node.integer("depthwise")
+        found.append((node, readers[node.outputs[0]]) if pair else (node,))
+        taken |= {each.name for each in found[-1]}
+    return found
+
+
+def stage_choices(
+    nodes: Sequence[HardwareNode], board: Board, slowest: int | None = None
+) -> Iterator[tuple[Choice, ...]]:
+    """Every folding of nodes that are folded together, one choice for each.
+
+    Args:
+        nodes: of ``stage_nodes``, of any folding.
+        board: the board.
+        slowest: cycles of a frame that a folding may have; None for any.
+    """
+    if len(nodes) == 1:
+        for choice in choices(nodes[0], board, slowest):
+            yield (choice,)
+        return
+    windows, reader = nodes
+    for pair in depthwise_choices(windows, reader, board):
+        if slowest is None or max(each.cycles for each in pair) <= slowest:
+            yield pair
 
 
 def depthwise_choices(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import WINDOWS, Choice, choices, depthwise_choices, lut_unit
+from sdq_fpga.cost.folding.choices import Choice, lut_unit, stage_choices, stage_nodes
 from sdq_fpga.cost.folding.edges import Edge
 from sdq_fpga.cost.folding.program import Stage
 from sdq_fpga.cost.folding.windows import fill_of_windows
@@ -22,26 +22,15 @@ def apply_choice(node: HardwareNode, choice: Choice) -> HardwareNode:
 
 
 def network_stages(graph: HardwareGraph, board: Board) -> list[Stage]:
-    """Groups a depthwise window generator with the node that takes its windows."""
-    readers = {name: node for node in graph.nodes for name in node.inputs}
-    taken: set[str] = set()
+    """What is folded together, with all foldings; equal nodes share theirs."""
     known: dict[object, tuple[tuple[Choice, ...], ...]] = {}
     stages = []
-    for node in graph.nodes:
-        if node.name in taken:
-            continue
-        pair = node.op == WINDOWS and node.integer("depthwise")
-        nodes = (node, readers[node.outputs[0]]) if pair else (node,)
-        taken |= {each.name for each in nodes}
+    for nodes in stage_nodes(graph):
         key = tuple((each.op, tuple(each.attributes.items()), each.narrow) for each in nodes)
         if key not in known:
-            known[key] = (
-                tuple(depthwise_choices(*nodes, board))
-                if len(nodes) > 1
-                else tuple((each,) for each in choices(node, board))
-            )
+            known[key] = tuple(stage_choices(nodes, board))
         names = tuple(each.name for each in nodes)
-        stages.append(Stage(names, nodes[-1].layer, known[key], _fill(node)))
+        stages.append(Stage(names, nodes[-1].layer, known[key], _fill(nodes[0])))
     return stages
 
 
