@@ -22,8 +22,8 @@ from sdq_fpga import zoo
 from sdq_fpga.board import Board, load_board
 from sdq_fpga.cost.bits import with_bits
 from sdq_fpga.cost.folding.figures import Resources, usable
-from sdq_fpga.cost.folding.program import RESOURCES, Floats
 from sdq_fpga.cost.folding.network import apply_choice
+from sdq_fpga.cost.folding.program import RESOURCES, Floats
 from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.policies import PolicyTables, fixed_folding, refolded, variables_of, worth
