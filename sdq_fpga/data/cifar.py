@@ -8,8 +8,10 @@ dictionary of ``data`` (uint8 [10000, 3072]) and ``labels``.
 import io
 import pickle  # only through _ArraysOnly, which makes nothing but arrays
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from sdq_fpga.data.dataset import Dataset, Images, Labels
 from sdq_fpga.data.folder import load_folder
@@ -82,11 +84,10 @@ def _read_pickle(path: Path) -> tuple[Images, Labels]:
         raise UserError(f"{path} is no pickle of arrays ({error})", _FIX) from error
     entries = found if isinstance(found, dict) else {}
     data, labels = (entries.get(name, entries.get(name.decode())) for name in (b"data", b"labels"))
-    shaped = (
-        isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (_PIXELS,)
-    )
-    if not (shaped and isinstance(labels, list) and len(labels) == len(data)):
-        raise UserError(f"{path} has no data [N, {_PIXELS}] with as many labels", _FIX)
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
+        raise UserError(f"{path} has no data of type uint8 [N, {_PIXELS}]", _FIX)
+    if not isinstance(labels, list) or len(labels) != len(data):
+        raise UserError(f"{path} has no list of as many labels as images", _FIX)
     if not all(isinstance(label, int) for label in labels):
         raise UserError(f"{path} has a label that is no integer", _FIX)
     return data.reshape(-1, *_SHAPE), np.array(labels, np.int64)
@@ -99,11 +100,20 @@ class _ArraysOnly(pickle.Unpickler):
         inside = module.replace("numpy.core", "numpy._core")
         if (inside, name) == ("numpy._core.multiarray", "_reconstruct"):
             return np.empty(0).__reduce__()[0]
+        if (inside, name) == ("numpy._core.numeric", "_frombuffer"):
+            return _frombuffer
         if (inside, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):
             return _encode
         raise pickle.UnpicklingError(f"it wants {module}.{name}")
+
+
+def _frombuffer(
+    buffer: bytes, dtype: np.dtype[np.generic], shape: tuple[int, ...], order: Literal["C", "F"]
+) -> npt.NDArray[np.generic]:
+    """How pickles of protocol 5 hold arrays."""
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 
 def _encode(text: str, encoding: str) -> bytes:

@@ -71,7 +71,7 @@ def dataset_of_arrays(
     Raises:
         UserError: naming the array that is not so.
     """
-    splits = []
+    made: list[tuple[Images, Labels]] = []
     for split, images, labels in (
         ("train", train_images, train_labels),
         ("test", test_images, test_labels),
@@ -87,14 +87,16 @@ def dataset_of_arrays(
                 f"{len(images)} images",
                 "give one whole number for each image",
             )
-        splits += [_pixels(f"{split}_images of dataset '{name}'", images), labels.astype(np.int64)]
-    if splits[0].shape[1:] != splits[2].shape[1:]:
+        pixels = _pixels(f"{split}_images of dataset '{name}'", images)
+        made.append((pixels, labels.astype(np.int64)))
+    train, test = made
+    if train[0].shape[1:] != test[0].shape[1:]:
         raise UserError(
-            f"training images of dataset '{name}' have shape {list(splits[0].shape[1:])}, but "
-            f"test images have {list(splits[2].shape[1:])}",
+            f"training images of dataset '{name}' have shape {list(train[0].shape[1:])}, but "
+            f"test images have {list(test[0].shape[1:])}",
             "give images of one shape",
         )
-    return Dataset(name, *splits)
+    return Dataset(name, *train, *test)
 
 
 def _pixels(what: str, images: npt.NDArray[np.generic]) -> Images:
@@ -108,7 +110,8 @@ def _pixels(what: str, images: npt.NDArray[np.generic]) -> Images:
         raise UserError(
             f"{what} are from {reals.min():g} to {reals.max():g}", "give floats from 0 to 1"
         )
-    return np.rint(reals * _WHITE).astype(np.uint8)
+    pixels: Images = np.rint(reals * _WHITE).astype(np.uint8)
+    return pixels
 
 
 def check_fits(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> None:

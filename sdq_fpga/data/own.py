@@ -1,7 +1,9 @@
 """Datasets of the user's own: what a function of theirs returns."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +50,11 @@ def load_own(name: str, directory: Path | None) -> Dataset:
     return dataset_of_arrays(name, *_arrays(name, made[0]), *_arrays(name, made[1]))
 
 
-def _arrays(name: str, split: object) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
+def _arrays(
+    name: str, split: Sequence[Any]
+) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
+    if not isinstance(split, tuple) and not hasattr(split, "__getitem__"):
+        raise UserError(f"'{name}' returns {type(split).__name__} for a dataset", _FIX)
     try:
         if isinstance(split, tuple) and len(split) == 2:
             return np.asarray(split[0]), np.asarray(split[1])

@@ -249,7 +249,8 @@ def _is_size(node: fx.Node) -> bool:
     if node.target is getattr:
         return node.args[1] == "shape"
     if node.target is operator.getitem:
-        return node.args[1] == 0 and isinstance(node.args[0], fx.Node) and _is_size(node.args[0])
+        source = node.args[0]
+        return bool(node.args[1] == 0 and isinstance(source, fx.Node) and _is_size(source))
     return node.target == "size"
 
 
