@@ -113,6 +113,20 @@ _board_and_flow = _options(
         help="A flow's name, or a path to your own YAML.",
     ),
 )
+_own = _options(
+    click.option(
+        "--net",
+        "own_net",
+        metavar="MODULE:FUNCTION",
+        help="A function of your own that makes a torch module, instead of the flow's network.",
+    ),
+    click.option(
+        "--dataset",
+        "own_dataset",
+        metavar="MODULE:FUNCTION",
+        help="A function of your own that makes (train, test), instead of the flow's dataset.",
+    ),
+)
 _goal = _options(
     click.option(
         "--target-fps",
@@ -141,6 +155,7 @@ _goal = _options(
 )
 _what_to_build = _options(
     _board_and_flow,
+    _own,
     click.option("--data", type=_DIRECTORY, help="Directory of the dataset."),
     click.option("--target-bits", type=float, help="Mean weight bits that the search ends at."),
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
@@ -181,6 +196,7 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
       sdq-fpga build --board zcu104
       sdq-fpga build --board pynq-z2 --target-bits 4 --target-fps 50000
       sdq-fpga build --board zcu104 --flow mnist-mlp --data ~/mnist
+      sdq-fpga build --board zcu104 --net my_pkg.nets:make_net --dataset my_pkg.data:make_datasets
       sdq-fpga build --board zcu104 --model resnet8.onnx --target-fps 1000
     """
     if stated["model"] is not None:
@@ -227,6 +243,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
 @main.command()
 @_debug
 @_board_and_flow
+@_own
 @click.option("--policy", "policy_file", type=_FILE, help="Bits of the flow's layers.")
 @click.option("--bits", type=click.IntRange(2, 8), help="Bits of all layers [4].")
 @click.option("--model", type=_FILE, help="A QONNX model instead of a flow.")
@@ -249,6 +266,8 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga simulate --board zcu104 --what-if block2.conv=2
       sdq-fpga simulate --board zcu104 --rtl
       sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --sweep bits=2..8 --plot bits.png
+      sdq-fpga simulate --board zcu104 --flow cifar10-resnet20
+      sdq-fpga simulate --board zcu104 --net my_pkg.nets:make_net
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
     """
     if stated["sweep"] is not None and rtl:
@@ -267,7 +286,9 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
         simulated,
         sweep,
     )
+    from sdq_fpga.stages.own import own_flow  # noqa: PLC0415
 
+    flow = own_flow(flow, stated["own_net"], stated["own_dataset"], None)
     asked = Foretelling(
         board=board,
         clock_mhz=_clock(stated, board),
@@ -435,6 +456,11 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     if stated.get("images") is not None:
         simulate = flow.simulate.model_copy(update={"images": stated["images"]})
         flow = flow.model_copy(update={"simulate": simulate})
+    own_net, own_dataset, data = (stated[each] for each in ("own_net", "own_dataset", "data"))
+    if own_net is not None or own_dataset is not None:
+        from sdq_fpga.stages.own import own_flow  # noqa: PLC0415
+
+        flow = own_flow(flow, own_net, own_dataset, None if data is None else data.resolve())
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
     with open_run(directory) as run:
         progress = _loading(cache)
@@ -465,9 +491,9 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
 def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> Any:
     """Builds a given model."""
     model: Path = stated["model"]
-    for option in ("policy_file", "data", "target_bits"):
+    for option in ("policy_file", "data", "target_bits", "own_net", "own_dataset"):
         if stated[option] is not None:
-            name = option.removesuffix("_file").replace("_", "-")
+            name = option.removesuffix("_file").removeprefix("own_").replace("_", "-")
             raise UserError(f"--{name} has no meaning with --model", "leave one of them out")
     board = load_board(stated["board_name"])
     clock_mhz = _clock(stated, board)

@@ -22,16 +22,28 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class DatasetSpec(Plain):
-    """Which images to train on; ``kind`` names a reader in ``sdq_fpga.data``."""
+    """Which images to train on.
+
+    Attributes:
+        kind: names a reader in ``sdq_fpga.data``, or is "package.module:function" of the user's.
+    """
 
     kind: str
 
 
 class NetworkSpec(Plain):
-    """Which network; ``kind`` names a class in ``sdq_fpga.nets``, ``params`` are its arguments."""
+    """Which network.
+
+    Attributes:
+        kind: names a class in ``sdq_fpga.nets``, or is "package.module:function" of the user's.
+        params: its arguments.
+        input_shape: of one frame, without the batch, for a network of the user's that has no
+            attribute of that name.
+    """
 
     kind: str
     params: dict[str, Any] = Field(default_factory=dict)
+    input_shape: tuple[Annotated[int, Field(gt=0)], ...] | None = None
 
 
 class TrainSpec(Plain):

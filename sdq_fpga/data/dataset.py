@@ -3,16 +3,21 @@
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from sdq_fpga.errors import UserError
 
-__all__ = ["Dataset", "Images", "Labels", "check_fits"]
+__all__ = ["Dataset", "Images", "Labels", "check_fits", "dataset_of_arrays"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+
+_FRAMES = 1024  # hashed at once
+_WHITE = 255.0  # of an 8-bit pixel
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Dataset:
 
     Attributes:
         name: the kind of the dataset, for messages and reports.
-        train_images: uint8 pixels [N, C, H, W].
+        train_images: uint8 pixels [N, C, H, W], or values of other frames [N, ...].
         train_labels: int64 classes [N], from 0.
         test_images: uint8 pixels [M, C, H, W].
         test_labels: int64 classes [M].
@@ -38,10 +43,75 @@ class Dataset:
         digest = hashlib.sha256()
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             # The byte order is pinned, so that a fingerprint means the same on every machine.
-            plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-            digest.update(f"{plain.dtype.str}{plain.shape}".encode())
-            digest.update(plain.tobytes())
+            kind = array.dtype.newbyteorder("<")
+            digest.update(f"{kind.str}{array.shape}".encode())
+            # In pieces: an array that is mapped from a file may be larger than the memory.
+            for start in range(0, len(array), _FRAMES):
+                piece = np.ascontiguousarray(array[start : start + _FRAMES], dtype=kind)
+                digest.update(piece.tobytes())
         return digest.hexdigest()
+
+
+def dataset_of_arrays(
+    name: str,
+    train_images: npt.NDArray[np.generic],
+    train_labels: npt.NDArray[np.generic],
+    test_images: npt.NDArray[np.generic],
+    test_labels: npt.NDArray[np.generic],
+) -> Dataset:
+    """Makes a dataset of whatever arrays a user has.
+
+    Args:
+        name: of the dataset, for messages.
+        train_images: uint8 [N, ...], or floats from 0 to 1 [N, ...].
+        train_labels: whole numbers [N].
+        test_images: as for training.
+        test_labels: as for training.
+
+    Raises:
+        UserError: naming the array that is not so.
+    """
+    made: list[tuple[Images, Labels]] = []
+    for split, images, labels in (
+        ("train", train_images, train_labels),
+        ("test", test_images, test_labels),
+    ):
+        if not len(images) or images.ndim < 2:
+            raise UserError(
+                f"{split}_images of dataset '{name}' have shape {list(images.shape)}",
+                "give [N, ...] with one frame or more",
+            )
+        if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+            raise UserError(
+                f"{split}_labels of dataset '{name}' are {labels.dtype} {list(labels.shape)} for "
+                f"{len(images)} images",
+                "give one whole number for each image",
+            )
+        pixels = _pixels(f"{split}_images of dataset '{name}'", images)
+        made.append((pixels, labels.astype(np.int64)))
+    train, test = made
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise UserError(
+            f"training images of dataset '{name}' have shape {list(train[0].shape[1:])}, but "
+            f"test images have {list(test[0].shape[1:])}",
+            "give images of one shape",
+        )
+    return Dataset(name, *train, *test)
+
+
+def _pixels(what: str, images: npt.NDArray[np.generic]) -> Images:
+    if images.dtype == np.uint8:
+        return cast(Images, images)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise UserError(f"{what} are {images.dtype}", "give uint8, or floats from 0 to 1")
+    reals = images.astype(np.float32)
+    # Written so that NaN is refused too.
+    if not (reals.min() >= 0 and reals.max() <= 1):
+        raise UserError(
+            f"{what} are from {reals.min():g} to {reals.max():g}", "give floats from 0 to 1"
+        )
+    pixels: Images = np.rint(reals * _WHITE).astype(np.uint8)
+    return pixels
 
 
 def check_fits(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> None:

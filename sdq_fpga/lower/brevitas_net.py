@@ -7,12 +7,16 @@ as long as the accumulator has under 24 bits.
 
 import copy
 
-from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
-from brevitas.quant import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
+from brevitas.nn import QuantConv1d, QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
+from brevitas.quant import (
+    Int8ActPerTensorFixedPoint,
+    Int8WeightPerTensorFixedPoint,
+    Uint8ActPerTensorFixedPoint,
+)
 from torch import nn
 
-from sdq_fpga.cost.limits import check_bits
-from sdq_fpga.nets.layers import quant_layers
+from sdq_fpga.nets.layers import check_policy
+from sdq_fpga.nets.normal import as_network
 from sdq_fpga.policy import Policy
 
 __all__ = ["to_brevitas"]
@@ -35,11 +39,21 @@ class UnitActivationQuant(Uint8ActPerTensorFixedPoint):  # type: ignore[misc]
     max_val = 1.0
 
 
+class SignedActivationQuant(Int8ActPerTensorFixedPoint):  # type: ignore[misc]
+    """Codes in [-2^(b-1), 2^(b-1)-1], scale 2^-(b-1): activations fill [-1, 1)."""
+
+    scaling_impl_type = "const"
+    scaling_init = 1.0
+    min_val = -1.0
+    max_val = 1.0
+
+
 def to_brevitas(net: nn.Module, policy: Policy) -> nn.Module:
-    """Replaces every layer of ``net`` by its Brevitas counterpart at the policy's bits.
+    """Replaces every layer and quantizer of ``net`` by its Brevitas counterpart.
 
     Args:
-        net: a network on the normalised grid: weights in [-1, 1], activations in [0, 1).
+        net: a network on the normalised grid: weights in [-1, 1], activations in [0, 1), or in
+            [-1, 1) where they have a sign.
         policy: bits for each of its layers.
 
     Returns:
@@ -48,29 +62,43 @@ def to_brevitas(net: nn.Module, policy: Policy) -> nn.Module:
     Raises:
         UserError: the policy is for another network, or the hardware lacks its bits.
     """
-    layers = quant_layers(net)
-    policy.check_network(policy.network, tuple(layer.shape for layer in layers))
-    check_bits(policy, [layer.activation is not None for layer in layers])
-    quantized = copy.deepcopy(net)
-    for layer, bits in zip(layers, policy.layers, strict=True):
-        weight = net.get_submodule(layer.weight)
+    float_net = as_network(net)
+    check_policy(policy, policy.network, float_net)
+    structure = float_net.structure
+    quantized = copy.deepcopy(float_net)
+    activation_bits: dict[str | None, int | None] = {None: None}
+    for layer, bits in zip(structure.layers, policy.layers, strict=True):
+        weight = float_net.get_submodule(layer.weight)
         quantized.set_submodule(layer.weight, _quantized_weight_layer(weight, bits.weight_bits))
-        if layer.activation is not None:
-            activation = QuantReLU(act_quant=UnitActivationQuant, bit_width=bits.activation_bits)
-            quantized.set_submodule(layer.activation, activation)
-    quantized.load_state_dict(net.state_dict(), strict=False)
+        activation_bits[layer.name] = bits.activation_bits
+    for place in structure.quantizers:
+        bits_of_codes = place.code_bits(activation_bits[place.layer])
+        quantizer: nn.Module = (
+            QuantIdentity(act_quant=SignedActivationQuant, bit_width=bits_of_codes)
+            if place.signed
+            else QuantReLU(act_quant=UnitActivationQuant, bit_width=bits_of_codes)
+        )
+        quantized.set_submodule(place.path, quantizer)
+    quantized.load_state_dict(float_net.state_dict(), strict=False)
     return quantized
 
 
 def _quantized_weight_layer(layer: nn.Module, bits: int) -> nn.Module:
-    quant = {"bias": False, "weight_quant": UnitWeightQuant, "weight_bit_width": bits}
-    if isinstance(layer, nn.Conv2d):
-        return QuantConv2d(  # type: ignore[no-any-return]
+    quant = {
+        "bias": layer.bias is not None,
+        "weight_quant": UnitWeightQuant,
+        "weight_bit_width": bits,
+    }
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        kind = QuantConv2d if isinstance(layer, nn.Conv2d) else QuantConv1d
+        return kind(  # type: ignore[no-any-return]
             layer.in_channels,
             layer.out_channels,
             layer.kernel_size,
             stride=layer.stride,
             padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
             **quant,
         )
     if isinstance(layer, nn.Linear):

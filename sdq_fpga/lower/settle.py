@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sdq_fpga.nets.layers import quant_layers
+from sdq_fpga.nets.normal import as_network
 from sdq_fpga.policy import Policy
 
 __all__ = ["INPUT_BITS", "Settled", "settle_thresholds"]
@@ -53,6 +53,9 @@ class Settled:
 def settle_thresholds(net: nn.Module, policy: Policy) -> tuple[Settled, ...]:
     """Shifts the biases of all batch-norms of ``net`` in place, each by at most half a step.
 
+    The bias of the last layer, if it has one, is rounded to whole steps of its accumulator, so
+    that float32 adds it without rounding.
+
     Args:
         net: network on the normalised grid (float or Brevitas), in its final state.
         policy: its bits.
@@ -61,23 +64,45 @@ def settle_thresholds(net: nn.Module, policy: Policy) -> tuple[Settled, ...]:
         One record for each layer that has an activation.
     """
     records = []
-    input_bits = INPUT_BITS
-    for layer, bits in zip(quant_layers(net), policy.layers, strict=True):
-        if layer.norm is None or bits.activation_bits is None:
+    structure = as_network(net).structure
+    activation_bits: dict[str | None, int | None] = {
+        layer.shape.name: layer.activation_bits for layer in policy.layers
+    }
+    activation_bits[None] = None
+
+    def exponent(path: str) -> int:
+        place = structure.quantizer(path)
+        return place.exponent(activation_bits[place.layer])
+
+    for layer, bits in zip(structure.layers, policy.layers, strict=True):
+        input_exponent = max(map(exponent, layer.sources), default=INPUT_BITS)
+        step = 2.0 ** -(input_exponent + bits.weight_bits - 1)
+        if layer.norm is not None and layer.activation is not None:
+            norm = cast(_BatchNorm, net.get_submodule(layer.norm))
+            place = structure.quantizer(layer.activation)
+            levels = _levels(exponent(layer.activation), signed=place.signed)
+            records.append(_settle_norm(layer.name, norm, step, levels))
             continue
-        step = 2.0 ** -(input_bits + bits.weight_bits - 1)
-        norm = cast(_BatchNorm, net.get_submodule(layer.norm))
-        records.append(_settle_norm(layer.name, norm, step, bits.activation_bits))
-        input_bits = bits.activation_bits
+        bias = getattr(net.get_submodule(layer.weight), "bias", None)
+        if bias is not None:
+            with torch.no_grad():
+                bias.copy_(torch.round(bias / step) * step)
     return tuple(records)
 
 
-def _settle_norm(layer: str, norm: _BatchNorm, step: float, bits: int) -> Settled:
+def _levels(exponent: int, *, signed: bool) -> npt.NDArray[np.float64]:
+    """Where a quantizer of scale 2^-exponent steps."""
+    codes = np.arange(1 - signed * 2**exponent, 2**exponent)
+    return (codes - 0.5) * 2.0**-exponent
+
+
+def _settle_norm(
+    layer: str, norm: _BatchNorm, step: float, levels: npt.NDArray[np.float64]
+) -> Settled:
     """Settles one batch-norm; ``step`` is the value of one accumulator unit at its input."""
     mean, variance = _array(norm.get_buffer("running_mean")), _array(norm.get_buffer("running_var"))
     gain = _array(norm.weight) / np.sqrt(variance + norm.eps)
     bias = _array(norm.bias)
-    levels = (np.arange(1, 2**bits) - 0.5) * 2.0**-bits
     settled = bias.copy()
     unclear = 0
     largest = 0.0

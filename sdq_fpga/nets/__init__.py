@@ -1,31 +1,78 @@
 """Float networks: plain torch modules, made by the kind that a flow names."""
 
 import inspect
+from collections.abc import Callable
 
 from torch import nn
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import NetworkSpec
+from sdq_fpga.imports import own_function
 from sdq_fpga.nets.cnn import Cnn
-from sdq_fpga.nets.layers import QuantLayer, class_count, frame_shape, quant_layers
+from sdq_fpga.nets.cnv import Cnv
+from sdq_fpga.nets.layers import (
+    QuantLayer,
+    check_policy,
+    class_count,
+    frame_shape,
+    quant_layers,
+    quantizers,
+)
 from sdq_fpga.nets.mlp import Mlp
+from sdq_fpga.nets.mobilenet import MobileNetV2
+from sdq_fpga.nets.network import Network, Quantizer
+from sdq_fpga.nets.normal import as_network
+from sdq_fpga.nets.resnet import ResNet
+from sdq_fpga.nets.vgg1d import Vgg1d
 
-__all__ = ["Cnn", "Mlp", "QuantLayer", "class_count", "frame_shape", "make_net", "quant_layers"]
+__all__ = [
+    "Cnn",
+    "Cnv",
+    "Mlp",
+    "MobileNetV2",
+    "Network",
+    "QuantLayer",
+    "Quantizer",
+    "ResNet",
+    "Vgg1d",
+    "as_network",
+    "check_policy",
+    "class_count",
+    "frame_shape",
+    "make_net",
+    "quant_layers",
+    "quantizers",
+]
 
-_KINDS: dict[str, type[nn.Module]] = {"cnn": Cnn, "mlp": Mlp}
+_KINDS: dict[str, type[nn.Module]] = {
+    "cnn": Cnn,
+    "cnv": Cnv,
+    "mlp": Mlp,
+    "mobilenet_v2": MobileNetV2,
+    "resnet": ResNet,
+    "vgg1d": Vgg1d,
+}
 
 
-def make_net(spec: NetworkSpec) -> nn.Module:
+def make_net(spec: NetworkSpec) -> Network:
     """Makes a network with fresh weights, drawn from torch's global random generator.
+
+    Returns:
+        The network in its normal form (``sdq_fpga.nets.normal``).
 
     Raises:
         UserError: there is no such kind, or a parameter is unknown, missing or out of range.
     """
-    if spec.kind not in _KINDS:
+    kind: Callable[..., object]
+    if ":" in spec.kind:
+        kind = own_function(spec.kind)
+    elif spec.kind in _KINDS:
+        kind = _KINDS[spec.kind]
+    else:
         raise UserError(
-            f"unknown network kind '{spec.kind}'", f"use one of {', '.join(sorted(_KINDS))}"
+            f"unknown network kind '{spec.kind}'",
+            f"use one of {', '.join(sorted(_KINDS))}, or package.module:function",
         )
-    kind = _KINDS[spec.kind]
     signature = inspect.signature(kind)
     try:
         signature.bind(**spec.params)
@@ -34,4 +81,9 @@ def make_net(spec: NetworkSpec) -> nn.Module:
             f"params of network '{spec.kind}' do not fit: {error}",
             f"give exactly {', '.join(signature.parameters)}",
         ) from error
-    return kind(**spec.params)
+    net = kind(**spec.params)
+    if not isinstance(net, nn.Module):
+        raise UserError(
+            f"'{spec.kind}' returns {type(net).__name__}", "let it return a torch module"
+        )
+    return as_network(net, spec.input_shape)

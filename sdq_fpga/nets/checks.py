@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sdq_fpga.errors import UserError
 
-__all__ = ["check_sizes"]
+__all__ = ["check_lists", "check_sizes"]
 
 
 def check_sizes(network: str, sizes: dict[str, int | Sequence[int]]) -> None:
@@ -24,4 +24,22 @@ def check_sizes(network: str, sizes: dict[str, int | Sequence[int]]) -> None:
             raise UserError(
                 f"parameter '{name}' of network '{network}' is {value!r}",
                 "give whole numbers above 0",
+            )
+
+
+def check_lists(network: str, lists: dict[str, object]) -> None:
+    """Makes sure that every one of ``lists`` is a list.
+
+    Args:
+        network: kind of the network, for the message.
+        lists: by the name of their parameter.
+
+    Raises:
+        UserError: naming the parameter and its value.
+    """
+    for name, value in lists.items():
+        if not isinstance(value, list | tuple) or not value:
+            raise UserError(
+                f"parameter '{name}' of network '{network}' is {value!r}",
+                "give a list with one entry or more",
             )

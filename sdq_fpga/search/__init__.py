@@ -3,6 +3,7 @@
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.quantizers import (
     activation_grid,
+    code_grid,
     gaussian_clip,
     quantize_weights,
     weight_grid,
@@ -18,6 +19,7 @@ __all__ = [
     "activation_grid",
     "activation_ranges",
     "check_search",
+    "code_grid",
     "gaussian_clip",
     "normalised_state",
     "quantize_weights",

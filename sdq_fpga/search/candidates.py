@@ -4,10 +4,10 @@ from torch import nn
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import SearchSpec
-from sdq_fpga.nets import QuantLayer
+from sdq_fpga.nets import QuantLayer, as_network
 from sdq_fpga.search.dbp import Dbp
 
-__all__ = ["activation_dbps", "weight_dbps"]
+__all__ = ["activation_dbps", "unique", "weight_dbps"]
 
 
 def weight_dbps(spec: SearchSpec, layers: tuple[QuantLayer, ...]) -> dict[str, Dbp]:
@@ -40,6 +40,9 @@ def activation_dbps(
 ) -> dict[str, Dbp]:
     """A DBP for the activations of every layer but the last, sized by their number in a frame.
 
+    Layers whose values are added or joined share one, so that both arms of a sum have the same
+    quantizer; it has the name of the first of them.
+
     Raises:
         UserError: the network is a single layer, without activations.
     """
@@ -48,14 +51,16 @@ def activation_dbps(
             f"the network's only layer is '{layers[0].name}', so there is nothing to search",
             "use a network of two layers or more",
         )
-    return {
-        layer.name: Dbp(layer.name, spec.activation_bits, _values(layer, net))
-        for layer in layers
-        if layer.activation is not None
-    }
+    structure = as_network(net).structure
+    sizes: dict[str, int] = {}
+    for quantizer in structure.quantizers:
+        if quantizer.layer is not None:
+            sizes[quantizer.layer] = sizes.get(quantizer.layer, 0) + quantizer.values
+    dbps = {name: Dbp(name, spec.activation_bits, size) for name, size in sizes.items()}
+    shared = {layer.name: structure.bits_layer(layer) for layer in layers}
+    return {name: dbps[owner] for name, owner in shared.items() if owner is not None}
 
 
-def _values(layer: QuantLayer, net: nn.Module) -> int:
-    """Activation values of one frame: a weight is used once for each position of its channel."""
-    channels = net.get_submodule(layer.weight).get_parameter("weight").shape[0]
-    return channels * layer.shape.macs // layer.shape.weights
+def unique(dbps: dict[str, Dbp]) -> list[Dbp]:
+    """Each DBP once, in order."""
+    return list(dict.fromkeys(dbps.values()))

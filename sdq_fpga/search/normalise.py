@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from sdq_fpga.nets import quant_layers
+from sdq_fpga.nets import as_network, check_policy
 from sdq_fpga.policy import Policy
 from sdq_fpga.search.quantizers import weight_unit
 
@@ -20,23 +20,27 @@ def normalised_state(net: nn.Module, policy: Policy) -> nn.Module:
     that the search trained with, and a quantizer of constant scale 2^-(bits-1) gives them. The
     batch norm after the layer takes u in: with mean' = mean / u, var' = var / u^2 and
     gamma' = gamma * sqrt((var / u^2 + eps) / ((var + eps) / u^2)) its output is as before, eps
-    included. The scores of the last layer come out divided by its unit, a positive number.
+    included. The scores of the last layer, and its bias, come out divided by its unit, a positive
+    number.
 
     Args:
         net: a float network whose activations are in [0, 1); it is not changed.
         policy: bits of its layers.
 
     Raises:
-        UserError: the policy is of another network.
+        UserError: the policy is of another network, or the hardware can't do it.
     """
-    copied = copy.deepcopy(net)
-    layers = quant_layers(copied)
-    policy.check_network(policy.network, tuple(layer.shape for layer in layers))
+    copied = copy.deepcopy(as_network(net))
+    check_policy(policy, policy.network, copied)
+    layers = copied.structure.layers
     with torch.no_grad():
         for layer, bits in zip(layers, policy.layers, strict=True):
             weight = copied.get_submodule(layer.weight).get_parameter("weight")
             unit = weight_unit(weight, bits.weight_bits, per_channel=layer.norm is not None)
             weight.div_(unit)
+            bias = getattr(copied.get_submodule(layer.weight), "bias", None)
+            if bias is not None:
+                bias.div_(unit.flatten())
             if layer.norm is not None:
                 _absorb(copied.get_submodule(layer.norm), unit.flatten())
     return copied

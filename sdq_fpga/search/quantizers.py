@@ -2,8 +2,9 @@
 
 Weights of b bits are ``code * 2^-(b-1)`` with codes from -(2^(b-1) - 1) to 2^(b-1) - 1 (symmetric,
 "narrow range"), activations of a bits after a ReLU are ``code * 2^-a`` with codes from 0 to
-2^a - 1. No range is lost by this: the batch norm after a layer carries its real-valued scale, so
-what is free is only the *unit* of a channel, the weight that is mapped to 1 on the grid.
+2^a - 1, and those with a sign are ``code * 2^-a`` with codes from -2^a to 2^a - 1. No range is lost
+by this: the batch norm after a layer carries its real-valued scale, so what is free is only the
+*unit* of a channel, the weight that is mapped to 1 on the grid.
 """
 
 import math
@@ -14,6 +15,7 @@ from torch import Tensor
 
 __all__ = [
     "activation_grid",
+    "code_grid",
     "gaussian_clip",
     "quantize_weights",
     "weight_grid",
@@ -52,8 +54,18 @@ def activation_grid(activations: Tensor, bits: int) -> Tensor:
 
     The gradient passes unchanged from 0 to 1 - 2^-bits, and is 0 outside.
     """
-    levels = 2.0**bits
-    return _round((activations * levels).clamp(0, levels - 1)) / levels
+    return code_grid(activations, bits, signed=False)
+
+
+def code_grid(activations: Tensor, exponent: int, *, signed: bool) -> Tensor:
+    """Rounds to the nearest multiple of 2^-exponent in [0, 1), or [-1, 1), half to even.
+
+    The gradient passes unchanged within that range, and is 0 outside. Without a sign it is
+    ``activation_grid`` of as many bits.
+    """
+    levels = 2.0**exponent
+    least = -levels if signed else 0.0
+    return _round((activations * levels).clamp(least, levels - 1)) / levels
 
 
 def weight_unit(weights: Tensor, bits: int, *, per_channel: bool) -> Tensor:

@@ -16,7 +16,7 @@ from sdq_fpga.flow import Flow, SearchSpec
 from sdq_fpga.nets import class_count, frame_shape, make_net, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.progress import Progress
-from sdq_fpga.search.candidates import activation_dbps, weight_dbps
+from sdq_fpga.search.candidates import activation_dbps, unique, weight_dbps
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.stochastic import insert_quantizers, remove_quantizers
@@ -127,7 +127,7 @@ def _targets(
         ("activation", activations, min(max(target_bits, lowest), highest)),
     )
     return {
-        what: Target(what, list(dbps.values()), bits, threshold=spec.drop_threshold, steps=steps)
+        what: Target(what, unique(dbps), bits, threshold=spec.drop_threshold, steps=steps)
         for what, dbps, bits in wanted
     }
 
@@ -147,7 +147,7 @@ class _Search:
         self.targets = _targets(spec, self.weights, self.activations, target_bits, self.steps)
         self.net = unit_ranges(net_float, dataset.train_images, spec.activation_bits[-1])
         self.quantizers = insert_quantizers(self.net, self.layers, self.weights, self.activations)
-        self.dbps = [*self.weights.values(), *self.activations.values()]
+        self.dbps = [*unique(self.weights), *unique(self.activations)]
         self.dbp_optimizer = torch.optim.Adam(
             [dbp.logit for dbp in self.dbps], lr=spec.dbp_learning_rate
         )

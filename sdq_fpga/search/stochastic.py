@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sdq_fpga.nets import QuantLayer
+from sdq_fpga.nets import Quantizer, QuantLayer, as_network
+from sdq_fpga.nets.network import MEAN_BITS
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.qer import expected_error, relative_error
-from sdq_fpga.search.quantizers import activation_grid, quantize_weights
+from sdq_fpga.search.quantizers import code_grid, quantize_weights
 
 __all__ = ["StochasticQuantizer", "insert_quantizers", "remove_quantizers"]
 
@@ -54,18 +55,27 @@ def insert_quantizers(
     weight_dbps: dict[str, Dbp],
     activation_dbps: dict[str, Dbp],
 ) -> list[StochasticQuantizer]:
-    """Makes every layer of ``net`` quantize its weights, and every ReLU its output, in place.
+    """Makes ``net`` quantize all weights, and all activations where it says so, in place.
 
     Args:
-        net: a float network whose activations are in [0, 1).
+        net: a float network (``Network``) whose activations are in their unit ranges.
         layers: its layers.
         weight_dbps: by the name of the layer, for every layer.
         activation_dbps: by the name of the layer, for every layer that has an activation.
 
     Returns:
-        The quantizers, in order of the data.
+        The quantizers that have a DBP: those of each layer in order of the data, then those of
+        sums. Averages are quantized with fixed bits.
     """
     quantizers = []
+    places = {each.path: each for each in as_network(net).structure.quantizers}
+
+    def insert(place: Quantizer, dbp: Dbp) -> StochasticQuantizer:
+        quantizer = StochasticQuantizer(dbp, partial(_quantize_place, place))
+        float_part = nn.Identity() if place.signed else nn.ReLU()
+        net.set_submodule(place.path, nn.Sequential(float_part, quantizer))
+        return quantizer
+
     for layer in layers:
         quantize = partial(quantize_weights, per_channel=layer.norm is not None)
         quantizer = StochasticQuantizer(weight_dbps[layer.name], quantize)
@@ -74,10 +84,17 @@ def insert_quantizers(
         )
         quantizers.append(quantizer)
         if layer.activation is not None:
-            quantizer = StochasticQuantizer(activation_dbps[layer.name], activation_grid)
-            net.set_submodule(layer.activation, nn.Sequential(nn.ReLU(), quantizer))
-            quantizers.append(quantizer)
+            quantizers.append(insert(places.pop(layer.activation), activation_dbps[layer.name]))
+    for place in places.values():
+        if place.layer is None:
+            insert(place, Dbp(place.path, (MEAN_BITS,), place.values))
+        else:
+            quantizers.append(insert(place, activation_dbps[place.layer]))
     return quantizers
+
+
+def _quantize_place(place: Quantizer, values: Tensor, bits: int) -> Tensor:
+    return code_grid(values, place.exponent(bits), signed=place.signed)
 
 
 def remove_quantizers(net: nn.Module, layers: tuple[QuantLayer, ...]) -> None:
@@ -86,5 +103,5 @@ def remove_quantizers(net: nn.Module, layers: tuple[QuantLayer, ...]) -> None:
         parametrize.remove_parametrizations(
             net.get_submodule(layer.weight), "weight", leave_parametrized=False
         )
-        if layer.activation is not None:
-            net.set_submodule(layer.activation, nn.ReLU())
+    for place in as_network(net).structure.quantizers:
+        net.set_submodule(place.path, nn.Identity() if place.signed else nn.ReLU())

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdq_fpga.cost.limits import check_bits
 from sdq_fpga.data.dataset import Dataset
 from sdq_fpga.nets import make_net
-from sdq_fpga.nets.layers import quant_layers
+from sdq_fpga.nets.layers import check_policy
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
@@ -19,6 +18,7 @@ from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.accelerator import Accelerator, Target
 from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.own import own_digests
 from sdq_fpga.stages.page import PAGE, page_of
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
@@ -50,11 +50,8 @@ class Build:
         self, settings: Settings, run: RunDirectory, cache: Path | None, progress: Progress
     ) -> None:
         if settings.policy is not None:
-            layers = quant_layers(make_net(settings.flow.network))
-            settings.policy.check_network(
-                settings.flow.name, tuple(layer.shape for layer in layers)
-            )
-            check_bits(settings.policy, [layer.activation is not None for layer in layers])
+            net = make_net(settings.flow.network)
+            check_policy(settings.policy, settings.flow.name, net)
         else:
             check_search(settings.flow, settings.target_bits)
         dataset = dataset_of(settings)
@@ -63,6 +60,9 @@ class Build:
         self._settings = settings
         self._context = Context(run.directory, cache, progress, settings, dataset)
         self._common = {"code": code_digest(), "tools": tool_versions(), "seed": settings.seed}
+        own = own_digests(settings.flow)
+        if own:
+            self._common["own"] = own
         run.write(SETTINGS_FILE, settings.to_bytes())
 
     def search(self) -> Policy:

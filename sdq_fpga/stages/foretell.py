@@ -109,7 +109,7 @@ def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> 
         advance(1)
         if not parsed:
             return Estimates(as_it_is=found)
-        changed = _of_policy(asked, changed_policy(policy, parsed))
+        changed = _of_policy(asked, changed_policy(asked.flow, policy, parsed))
         advance(1)
     return Estimates(as_it_is=found, what_if=changed, changes=parsed)
 

@@ -61,7 +61,8 @@ def dataset_of(settings: Settings) -> Dataset:
     """
     net = make_net(settings.flow.network)
     directory = None if settings.data is None else Path(settings.data)
-    dataset = load_dataset(settings.flow.dataset, directory, class_count(net))
+    spec = settings.flow.dataset
+    dataset = load_dataset(spec, directory, frame_shape(net), class_count(net))
     check_fits(dataset, frame_shape(net), class_count(net))
     return dataset
 

@@ -18,7 +18,7 @@ from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
 from sdq_fpga.nets import make_net
-from sdq_fpga.nets.layers import frame_shape, quant_layers
+from sdq_fpga.nets.layers import check_policy, frame_shape, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 
 __all__ = [
@@ -61,10 +61,13 @@ def uniform_policy(flow: Flow, bits: int) -> Policy:
     )
 
 
-def changed_policy(policy: Policy, changes: Mapping[str, int]) -> Policy:
+def changed_policy(flow: Flow, policy: Policy, changes: Mapping[str, int]) -> Policy:
     """A policy with other bits of weights and activation of some layers.
 
+    Layers whose activations share a quantizer with one of them get its activation bits too.
+
     Args:
+        flow: whose network the policy is for.
         policy: the policy.
         changes: by layer, bits.
 
@@ -76,12 +79,21 @@ def changed_policy(policy: Policy, changes: Mapping[str, int]) -> Policy:
         if name not in known:
             raise UserError(f"there is no layer '{name}'", f"name one of {', '.join(known)}")
 
+    structure = make_net(flow.network).structure
+    shared = {layer.name: structure.bits_layer(layer) for layer in structure.layers}
+    activations = {shared.get(name): bits for name, bits in changes.items()}
+
     def change(layer: LayerBits) -> LayerBits:
-        bits = changes.get(layer.shape.name)
-        if bits is None:
-            return layer
-        activation = None if layer.activation_bits is None else bits
-        return layer.model_copy(update={"weight_bits": bits, "activation_bits": activation})
+        name = layer.shape.name
+        activation = layer.activation_bits
+        if activation is not None:
+            activation = activations.get(shared.get(name), activation)
+        return layer.model_copy(
+            update={
+                "weight_bits": changes.get(name, layer.weight_bits),
+                "activation_bits": activation,
+            }
+        )
 
     return policy.model_copy(update={"layers": tuple(map(change, policy.layers))})
 
@@ -118,9 +130,8 @@ def untrained_model(flow: Flow, policy: Policy, path: Path) -> None:
         UserError: the policy is for another network, or the hardware lacks its bits.
     """
     net = make_net(flow.network)
-    layers = quant_layers(net)
-    policy.check_network(flow.name, tuple(layer.shape for layer in layers))
-    _fill(net, [layer.weight for layer in layers])
+    check_policy(policy, flow.name, net)
+    _fill(net, [layer.weight for layer in quant_layers(net)])
     write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
 
 

@@ -97,7 +97,9 @@ def finetune(
 
 def _log_spread_ratio(student: nn.Module, teacher: nn.Module, dataset: Dataset) -> float:
     """Logarithm of how much wider the teacher's scores spread than the student's."""
-    images = to_input(torch.from_numpy(dataset.train_images[:1000]))
+    # Few of them where images are large, for the memory that their activations take.
+    most = min(1000, max(1, (1 << 22) // dataset.train_images[0].size))
+    images = to_input(torch.from_numpy(dataset.train_images[:most]))
     student.eval()
     with torch.no_grad():
         wanted, given = teacher(images).std().item(), student(images).std().item()

@@ -96,7 +96,7 @@ def test_digits_split_is_stratified_and_always_the_same():
 
 
 def test_unknown_kind_and_missing_directory():
-    with pytest.raises(UserError, match=r"'cats'.*digits, idx"):
+    with pytest.raises(UserError, match=r"'cats'.*digits, cifar10, idx"):
         load_dataset(DatasetSpec(kind="cats"), None)
     with pytest.raises(UserError, match="--data DIR"):
         load_dataset(DatasetSpec(kind="idx"), None)

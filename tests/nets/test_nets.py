@@ -42,7 +42,7 @@ def test_mlp_flattens_images():
 @pytest.mark.parametrize(
     ("kind", "params", "words"),
     [
-        ("transformer", {}, ["transformer", "cnn, mlp"]),
+        ("transformer", {}, ["transformer", "cnn, cnv, mlp, mobilenet_v2, resnet, vgg1d, or"]),
         ("cnn", CNN | {"depth": 3}, ["depth", "in_channels, image_size, channels"]),
         ("mlp", {"inputs": 12, "classes": 3}, ["hidden", "inputs, hidden, classes"]),
         ("cnn", CNN | {"strides": [1]}, ["2 channels", "1 strides"]),

@@ -9,6 +9,30 @@ from sdq_fpga.train import seeded
 PARAMS = {
     "cnn": {"in_channels": 2, "image_size": 6, "channels": [4, 5], "strides": [1, 2], "classes": 3},
     "mlp": {"inputs": 72, "hidden": [9, 7], "classes": 3},
+    "resnet": {
+        "in_channels": 2,
+        "image_size": 6,
+        "channels": [4, 5],
+        "blocks": [1, 2],
+        "classes": 3,
+    },
+    "mobilenet_v2": {
+        "in_channels": 2,
+        "image_size": 6,
+        "stem": 4,
+        "stem_stride": 1,
+        "residuals": [[1, 4, 1, 1], [2, 5, 3, 2]],
+        "head": 6,
+        "classes": 3,
+    },
+    "cnv": {
+        "in_channels": 2,
+        "image_size": 6,
+        "groups": [[4], [5]],
+        "hidden": [6],
+        "classes": 3,
+        "padding": 1,
+    },
 }
 
 

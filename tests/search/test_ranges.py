@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_nets import frames, random_net
+from random_nets import PARAMS, frames, random_net
 
 from sdq_fpga.nets import quant_layers
 from sdq_fpga.search import activation_grid, activation_ranges, rescale_activations, unit_ranges
@@ -13,15 +13,15 @@ from sdq_fpga.train import to_input
 
 @settings(deadline=None, max_examples=20)
 @given(
-    st.sampled_from(["cnn", "mlp"]),
+    st.sampled_from(sorted(PARAMS)),
     st.integers(0, 99),
-    st.lists(st.floats(0.01, 100), min_size=2, max_size=2),
+    st.lists(st.floats(0.01, 100), min_size=12, max_size=12),
 )
 def test_rescaling_leaves_the_function_unchanged(kind, seed, factors):
     net = random_net(kind, seed).double()
-    names = [layer.name for layer in quant_layers(net)]
+    groups = dict.fromkeys(each.group for each in net.structure.quantizers)
     before = net(frames().double())
-    scaled = rescale_activations(net, dict(zip(names, factors, strict=False)))
+    scaled = rescale_activations(net, dict(zip(groups, factors, strict=False)))
     torch.testing.assert_close(scaled(frames().double()), before)
     assert torch.equal(net(frames().double()), before)
 

@@ -38,3 +38,9 @@ def test_pixels_enter_by_256_exactly():
     pixels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_input(pixels) * 256, torch.arange(256, dtype=torch.float32))
     assert to_input(pixels).max() < 1
+
+
+def test_input_has_plain_strides_whatever_numpy_leaves():
+    images = np.zeros((5, 8, 8, 1), np.uint8).transpose(0, 3, 1, 2)
+    assert torch.from_numpy(images).stride() == (64, 1, 8, 1)
+    assert to_input(torch.from_numpy(images)).stride() == (64, 64, 8, 1)
