@@ -97,6 +97,7 @@ class FinetuneSpec(Plain):
     Attributes:
         kd_temperature: temperature of both softmaxes in the distillation loss.
         kd_weight: share of the distillation loss; the rest is cross-entropy with the labels.
+        ebr_weight: of entropy-aware bin regularization in the loss.
     """
 
     epochs: int = Field(gt=0)
@@ -104,6 +105,7 @@ class FinetuneSpec(Plain):
     learning_rate: float = Field(gt=0)
     kd_temperature: float = Field(default=4.0, gt=0)
     kd_weight: Fraction = 0.5
+    ebr_weight: float = Field(default=0.0, ge=0)
 
 
 class SimulateSpec(Plain):

@@ -10,6 +10,7 @@ from sdq_fpga.data import Dataset
 from sdq_fpga.flow import FinetuneSpec
 from sdq_fpga.progress import Progress
 from sdq_fpga.train.accuracy import to_input
+from sdq_fpga.train.bins import network_bins
 from sdq_fpga.train.loop import fit
 
 __all__ = ["distillation_loss", "finetune"]
@@ -55,7 +56,7 @@ def finetune(
     seed: int,
     progress: Progress,
 ) -> None:
-    """Trains ``student`` in place on the distillation loss, and leaves it in evaluation mode.
+    """Trains ``student`` in place by distillation and EBR, and leaves it in evaluation mode.
 
     A quantized network's scores are known only up to a positive factor: its last weights live on
     a grid within [-1, 1]. Within the loss they are multiplied by a factor that starts where the
@@ -65,7 +66,7 @@ def finetune(
     Args:
         student: any network that maps images to scores, usually quantized.
         teacher: the float network; it is used in evaluation mode and not changed.
-        spec: epochs, learning rate, temperature and weight of the teacher.
+        spec: epochs, learning rate, temperature and weight of the teacher, weight of EBR.
         dataset: its training images are used.
         seed: of the order of images.
         progress: is told of every step.
@@ -80,7 +81,8 @@ def finetune(
         with torch.no_grad():
             taught = teacher(images)
         scores = student(images) * log_factor.exp()
-        return distillation_loss(scores, taught, labels, spec.kd_temperature, spec.kd_weight)
+        task = distillation_loss(scores, taught, labels, spec.kd_temperature, spec.kd_weight)
+        return task + spec.ebr_weight * network_bins(student) if spec.ebr_weight else task
 
     fit(
         student,

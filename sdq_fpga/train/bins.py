@@ -1,0 +1,56 @@
+"""EBR: weights gather at the levels that they are rounded to.
+
+Source: Huang et al., "SDQ: Stochastic Differentiable Quantization with Mixed Precision", ICML 2022,
+section 3.4; the two terms are those of Han et al., "Improving Low-Precision Network Quantization
+via Bin Regularization", ICCV 2021. The other half of the paper's EBR, weights that fill all bins
+evenly, is where the grid is chosen (``sdq_fpga.search.normalise``).
+"""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["bin_regularization", "network_bins"]
+
+_SPREAD = 3  # weights that a bin must have for its variance to say something
+
+
+def bin_regularization(weights: Tensor, codes: Tensor, step: float) -> Tensor:
+    """Mean over the bins in use of (mean of the bin - its level)^2 + variance of the bin.
+
+    Args:
+        weights: of one layer, any shape.
+        codes: integers that they are rounded to, of the same shape; no gradient goes through them.
+        step: between two levels; the result is in steps, so that layers of any bits weigh alike.
+
+    Returns:
+        A scalar; its gradient moves weights only.
+    """
+    scaled = weights.flatten() / step
+    levels, bins = codes.detach().flatten().unique(return_inverse=True)
+    counts = torch.zeros_like(levels, dtype=scaled.dtype).index_add(
+        0, bins, torch.ones_like(scaled)
+    )
+    zeros = torch.zeros_like(counts)
+    mean = zeros.index_add(0, bins, scaled) / counts
+    variance = zeros.index_add(0, bins, (scaled - mean[bins]).square()) / counts
+    variance = torch.where(counts >= _SPREAD, variance, zeros)
+    return ((mean - levels).square() + variance).mean()
+
+
+def network_bins(net: nn.Module) -> Tensor:
+    """Mean of ``bin_regularization`` over all layers of a Brevitas network that have weights.
+
+    Raises:
+        ValueError: it has no quantized weights.
+    """
+    terms = []
+    for module in net.modules():
+        quantize = getattr(module, "quant_weight", None)  # of Brevitas's layers with weights
+        if callable(quantize):
+            quantized = quantize()
+            step = float(quantized.scale)
+            codes = torch.round(quantized.value.detach() / step)
+            terms.append(bin_regularization(module.weight, codes, step))  # type: ignore[arg-type]
+    if not terms:
+        raise ValueError("the network has no quantized weights")
+    return torch.stack(terms).mean()
