@@ -6,10 +6,16 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress
 from sdq_fpga.run import open_run
 from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.stages.accelerator import read_model, verify_run
 from sdq_fpga.stages.build import image_vectors
 from sdq_fpga.stages.context import Workspace
-from sdq_fpga.stages.model_build import MODEL_SETTINGS_FILE, random_vectors
+from sdq_fpga.stages.model_build import (
+    MODEL_SETTINGS_FILE,
+    ModelSettings,
+    random_vectors,
+    read_vectors,
+)
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
     Settings,
@@ -18,7 +24,7 @@ from sdq_fpga.stages.settings import (
     read_plain,
 )
 
-__all__ = ["simulate_again"]
+__all__ = ["build_vectors", "simulate_again"]
 
 
 def simulate_again(
@@ -36,21 +42,56 @@ def simulate_again(
         UserError: it is not the directory of a finished build, or has fewer test images.
         StageError: its files have changed since they were made, or the simulation failed.
     """
-    if not any((directory / name).is_file() for name in (SETTINGS_FILE, MODEL_SETTINGS_FILE)):
-        raise UserError(
-            f"{directory} is not the directory of a build",
-            "give one that sdq-fpga build has made, such as runs/digits-cnn-zcu104",
-        )
+    _check_build(directory)
     with open_run(directory) as run:
         directory = run.directory
         for stage in ("export", "lower", "fold", "generate"):
             run.require(stage)
         work = Workspace(directory, cache, progress)
-        model = read_model(work)
-        if (directory / SETTINGS_FILE).is_file():
-            data = dataset_of(read_plain(Settings, directory / SETTINGS_FILE))
-            check_images(data, images)
-            vectors = image_vectors(model, data, images)
-        else:
-            vectors = random_vectors(model, images, seed)
+        model, vectors = _vectors(work, images, seed)
         return verify_run(work, model, vectors, stall=stall, seed=seed).figures
+
+
+def build_vectors(
+    directory: Path, images: int | None, cache: Path | None, progress: Progress
+) -> tuple[Model, Vectors]:
+    """The model of a run, and frames like those that its build is verified with.
+
+    Args:
+        directory: the run directory.
+        images: how many frames; None for all test images, or as many as were simulated where the
+            build began with a model.
+        cache: directory of compiled simulations.
+        progress: told of the work.
+
+    Raises:
+        UserError: it is not the directory of a finished build, or has fewer images.
+        StageError: its files have changed since they were made.
+    """
+    _check_build(directory)
+    with open_run(directory) as run:
+        run.require("export")
+        return _vectors(Workspace(run.directory, cache, progress), images, None)
+
+
+def _check_build(directory: Path) -> None:
+    if not any((directory / name).is_file() for name in (SETTINGS_FILE, MODEL_SETTINGS_FILE)):
+        raise UserError(
+            f"{directory} is not the directory of a build",
+            "give one that sdq-fpga build has made, such as runs/digits-cnn-zcu104",
+        )
+
+
+def _vectors(work: Workspace, images: int | None, seed: int | None) -> tuple[Model, Vectors]:
+    """Images of the flow's dataset; or random frames, or with no seed, those of the build."""
+    model, directory = read_model(work), work.directory
+    if (directory / SETTINGS_FILE).is_file():
+        data = dataset_of(read_plain(Settings, directory / SETTINGS_FILE))
+        count = len(data.test_images) if images is None else images
+        check_images(data, count)
+        return model, image_vectors(model, data, count)
+    settings = read_plain(ModelSettings, directory / MODEL_SETTINGS_FILE)
+    count = images or settings.target.simulate.images
+    if seed is None and settings.vectors is not None:
+        return model, read_vectors(Path(settings.vectors), model, count)
+    return model, random_vectors(model, count, settings.target.seed if seed is None else seed)
