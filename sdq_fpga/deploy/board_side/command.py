@@ -14,7 +14,6 @@ from .board import identify
 from .install import install
 from .jobs import cancel, forget, job_folder, poll, start, supervise, write_json
 from .refused import Refused
-from .work import work
 
 __all__ = ["main"]
 
@@ -53,9 +52,16 @@ def _do(stated: argparse.Namespace, root: Path, program: list[str]) -> dict[str,
         "cancel": lambda: cancel(root, stated.job),
         "forget": lambda: forget(root, stated.job),
         "supervise": lambda: supervise(root, stated.job, stated.lock_descriptor, program),
-        "work": lambda: work(root, stated.job),
+        "work": lambda: _work(root, stated.job),
     }
     return does[stated.command]()
+
+
+def _work(root: Path, name: str) -> dict[str, Any]:
+    # NumPy takes a second to import on a board, and the other commands are many.
+    from .work import work  # noqa: PLC0415
+
+    return work(root, name)
 
 
 def _parser() -> argparse.ArgumentParser:

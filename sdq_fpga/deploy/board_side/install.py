@@ -9,8 +9,10 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +25,18 @@ __all__ = ["check_package", "file_hash", "install", "unpack"]
 _DESCRIPTION = "package.json"
 _LARGEST = 2**31  # bytes of a file; no bitstream is as large
 _FIX = "make the package again"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What zipfile lets through of a damaged file: offsets before its beginning are an OSError.
+_NOT_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+    OSError,
+)
 
 
 def install(root: Path, name: str, digest: str, size: int) -> dict[str, Any]:
@@ -64,7 +78,7 @@ def install(root: Path, name: str, digest: str, size: int) -> dict[str, Any]:
         check_package(staged)
         staged.rename(final)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise Refused("the board's disk is full", "free some space on it", "full") from error
         if not final.is_dir():  # else somebody else has installed the same
             raise
@@ -97,9 +111,9 @@ def unpack(archive: Path, target: Path) -> None:
                     os.fsync(file.fileno())
                 if place.stat().st_size != entry.file_size:
                     raise Refused(f"{path} is not as large as the package says", _FIX, "wrong")
-                if path.parts[0] == "bin":
-                    place.chmod(0o755)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, FileExistsError) as error:
+    except _NOT_ZIP as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
         raise Refused(f"the package is no zip file of files ({error})", _FIX, "wrong") from error
 
 
@@ -115,7 +129,8 @@ def _inside(entry: zipfile.ZipInfo) -> PurePosixPath:
         or "\0" in entry.orig_filename
     ):
         raise Refused(f"the package holds a file outside itself ({name!r})", _FIX, "wrong")
-    if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1:
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1 or entry.compress_type not in methods:
         raise Refused(f"the package holds something else than files ({name!r})", _FIX, "wrong")
     if entry.file_size > _LARGEST:
         raise Refused(f"{name} is too large", _FIX, "wrong")

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -41,8 +43,8 @@ class EmulatedBoard:
     login: Login
 
     def __init__(self, folder: Path, python: Path, name: str) -> None:
+        self._folder = folder
         self._home = folder / "home"
-        self._keys = folder / f"keys-{os.getpid()}-{threading.get_ident()}"
         self._python = python
         self._name = name
         self.lock = str(folder / "accelerator.lock")
@@ -58,7 +60,7 @@ class EmulatedBoard:
 
     def __enter__(self) -> Self:
         self._home.mkdir(parents=True, exist_ok=True)
-        self._keys.mkdir(mode=0o700, exist_ok=True)
+        self._keys = Path(tempfile.mkdtemp(prefix="keys-", dir=self._folder))
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
@@ -73,9 +75,7 @@ class EmulatedBoard:
     ) -> None:
         self._stop()
         self._thread.join(_STOP_S)
-        for path in self._keys.glob("*"):
-            path.unlink()
-        self._keys.rmdir()
+        shutil.rmtree(self._keys)
 
     async def _serve(self) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
