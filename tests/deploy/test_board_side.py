@@ -236,11 +236,17 @@ def test_the_board_checks_the_inputs_again(tmp_path, data):
 
 
 def test_power_is_the_sum_of_the_rails_that_tell_it(monkeypatch):
-    def rail(watts: float | None) -> types.SimpleNamespace:
-        sensor = None if watts is None else types.SimpleNamespace(value=watts)
-        return types.SimpleNamespace(power=sensor)
+    def rail(power: float | None, volts: float | None, amperes: float | None) -> object:
+        sensors = [
+            None if x is None else types.SimpleNamespace(value=x) for x in (power, volts, amperes)
+        ]
+        return types.SimpleNamespace(power=sensors[0], voltage=sensors[1], current=sensors[2])
 
-    rails = {"int": rail(1.5), "aux": rail(0.25), "ref": rail(None)}
+    rails = {
+        "int": rail(1.5, 0.85, 99.0),
+        "aux": rail(None, 0.5, 0.5),
+        "ref": rail(None, 3.3, None),
+    }
     monkeypatch.setitem(sys.modules, "pynq", types.SimpleNamespace(get_rails=lambda: rails))
     with Rails() as measured:
         while measured.watts() is None:

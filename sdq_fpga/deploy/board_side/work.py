@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import statistics
 import threading
 import time
@@ -177,8 +178,7 @@ class Rails:
     def __init__(self) -> None:
         pynq = importlib.import_module("pynq")
         rails = pynq.get_rails() if hasattr(pynq, "get_rails") else {}
-        sensors = [getattr(rail, "power", None) for rail in rails.values()]
-        self._sensors = [each for each in sensors if each is not None]
+        self._rails = [each for each in map(_sensors, rails.values()) if each]
         self._sum, self._count = 0.0, 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -188,16 +188,24 @@ class Rails:
         return self._sum / self._count if self._count else None
 
     def __enter__(self) -> Rails:
-        if self._sensors:
+        if self._rails:
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
-        if self._sensors:
+        if self._rails:
             self._thread.join()
 
     def _sample(self) -> None:
         while not self._end.wait(_POWER_S):
-            self._sum += sum(float(each.value) for each in self._sensors)
+            self._sum += sum(math.prod(float(each.value) for each in rail) for rail in self._rails)
             self._count += 1
+
+
+def _sensors(rail: Any) -> list[Any]:
+    """The sensors of a rail whose product is its power in W; none if it can't be told."""
+    if rail.power is not None:
+        return [rail.power]
+    pair = [rail.voltage, rail.current]
+    return [] if None in pair else pair
