@@ -12,7 +12,7 @@ from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.rtl.weights import stored_words, word_beats, word_writes
 from sdq_fpga.sim.bench import BenchRun, Cycle, Drive, compile_bench, run_bench
 
-__all__ = ["Measured", "Simulation", "build_simulation"]
+__all__ = ["Measured", "Simulation", "build_simulation", "patience"]
 
 # digits-cnn at its fastest on zcu104 (47 MB of C++): without optimisation, compilation takes 46 s
 # of CPU instead of 150 s, and 10,000 cycles take 4 s instead of 1 s.
@@ -78,10 +78,10 @@ class Simulation:
                 does not find a memory file.
         """
         count = len(next(iter(frames.values())))
-        longest = _PATIENCE_CYCLES + _PATIENCE_FRAMES * max(estimated_interval, drive.gap)
-        patience = int(longest / (1.0 - drive.stall) ** (2 + len(self.design.weight_streams)))
+        longest = patience(max(estimated_interval, drive.gap))
+        waits = int(longest / (1.0 - drive.stall) ** (2 + len(self.design.weight_streams)))
         writes = [*self._first_writes(), *drive.writes]
-        drive = replace(drive, patience=patience, writes=writes)
+        drive = replace(drive, patience=waits, writes=writes)
         inputs, outputs = self.design.inputs, self.design.outputs
         cycles = {
             port.prefix: Cycle(
@@ -121,6 +121,11 @@ class Simulation:
         if writes and self.design.restart is not None:
             writes.append((self.design.restart, 1))
         return writes
+
+
+def patience(estimated_interval: int) -> int:
+    """Cycles without a transfer after which a design without stalls counts as stuck."""
+    return _PATIENCE_CYCLES + _PATIENCE_FRAMES * estimated_interval
 
 
 def _interval(ran: BenchRun) -> float:

@@ -20,7 +20,7 @@ from sdq_fpga.sim.bench import Drive
 from sdq_fpga.sim.figures import SimulationFigures, Verdict
 from sdq_fpga.sim.simulate import Measured, Simulation, build_simulation
 
-__all__ = ["Comparison", "Model", "Vectors", "qonnx_differing", "verify"]
+__all__ = ["Comparison", "Model", "Vectors", "accuracy", "qonnx_differing", "verify"]
 
 Array = npt.NDArray[np.generic]
 
@@ -135,8 +135,8 @@ def verify(
         latency=free.latency,
         cycles=free.cycles + stalled.cycles,
         stall=stall,
-        quantized_accuracy=_accuracy(host, expected, vectors),
-        rtl_accuracy=_accuracy(host, _scores(host, outputs, integers), vectors),
+        quantized_accuracy=accuracy(host, expected, vectors),
+        rtl_accuracy=accuracy(host, _scores(host, outputs, integers), vectors),
         verdict=Verdict(
             images=count,
             values=2 * sum(each.size for each in integers.values()),
@@ -220,9 +220,16 @@ def qonnx_differing(
     return differing
 
 
-def _accuracy(
+def accuracy(
     host: HostSide, outputs: Mapping[str, npt.NDArray[np.float32]], vectors: Vectors
 ) -> float | None:
+    """Share of frames whose class is the label; None without labels, or with several outputs.
+
+    Args:
+        host: what the host does.
+        outputs: by output of the model, its scores, or the class where the model chooses it.
+        vectors: the frames and their labels.
+    """
     if vectors.labels is None or len(host.outputs) != 1:
         return None
     scores = outputs[host.outputs[0].name].reshape(len(vectors.labels), -1)

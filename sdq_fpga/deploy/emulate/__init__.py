@@ -1,0 +1,1 @@
+"""An emulated board: SSH, the driver's own environment, and pynq over the simulated RTL."""

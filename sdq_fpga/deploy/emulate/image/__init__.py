@@ -1,0 +1,1 @@
+"""What an emulated board has on its Python path: ``pynq``, found there by that name."""

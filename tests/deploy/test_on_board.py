@@ -1,0 +1,123 @@
+"""A trained network on an emulated board: the command, over SSH, through the unmodified driver."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdq_fpga.data.digits import load_digits
+
+CHECKOUT = Path(__file__).parents[2]
+TINY = CHECKOUT / "tests" / "stages" / "tiny.yaml"
+IMAGES = 20
+
+
+class Shell:
+    """Calls the command in a folder of its own."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self.cache = cache
+        self.run = folder / "run"
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "sdq_fpga", *map(str, arguments), "--cache", str(self.cache)],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *sys.path[1:]])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory, board_cache, board_python) -> Shell:
+    """A small network that is built already."""
+    cache = tmp_path_factory.mktemp("cache")
+    environment = board_python.parents[1]
+    (cache / environment.name).symlink_to(environment)
+    shell = Shell(tmp_path_factory.mktemp("shell"), cache)
+    done = shell(
+        "build", "--board", "pynq-z2", "--flow", TINY, "--target-fps", 20000,
+        "--images", IMAGES, "--run", shell.run,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return shell
+
+
+def test_accuracy_over_ssh_is_the_simulated_and_the_quantized_one(shell):
+    done = shell("run", shell.run, "--emulate", "--dataset", "--batch", 8, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    simulated = json.loads((shell.run / "report.json").read_text())["accelerator"]["simulation"]
+    assert found["frames"] == IMAGES
+    assert found["emulated"] is True
+    assert found["match"]["differing"] == 0
+    assert found["match"]["values"] == IMAGES * 10
+    assert found["match"]["accuracy"] == simulated["rtl_accuracy"]
+    assert found["match"]["accuracy"] == simulated["quantized_accuracy"]
+    assert found["match"]["expected_accuracy"] == simulated["quantized_accuracy"]
+    assert found["watts"] is None
+    assert found["latency_s"] > 0
+    assert found["frames_per_second"] > 0
+    codes = np.load(shell.run / "board" / "codes-0.npy")
+    (path,) = (shell.run / "simulate").glob("outputs-*.npy")
+    assert np.array_equal(codes.reshape(IMAGES, -1), np.load(path).reshape(IMAGES, -1))
+
+
+def test_frames_of_ones_own_on_the_boards_own_shell(shell):
+    expected = np.load(next((shell.run / "simulate").glob("expected-*.npy")))
+    host = json.loads((shell.run / "lower" / "host.json").read_text())
+    (source,) = host["inputs"]
+    images = load_digits().test_images[:3].reshape(3, *source["shape"])
+    np.save(shell.folder / "x.npy", images)
+    done = shell(
+        "run", shell.run, "--emulate", "--local", "--input", "x.npy", "--output", "answers"
+    )
+    assert done.returncode == 0, done.stderr
+    answers = np.load(shell.folder / "answers" / "output-0.npy")
+    assert np.array_equal(answers.reshape(3, -1), expected[:3].reshape(3, -1))
+    for words in ("emulated pynq-z2 at this board", "simulated latency", "no PMBus rails"):
+        assert words in done.stdout
+
+
+def test_batches_of_growing_size_and_a_live_table(shell):
+    done = shell("run", shell.run, "--emulate", "--throughput", "--batch", 6, "--watch", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["throughput"]
+    assert [row["batch"] for row in rows] == [1, 2, 4, 6]
+    assert all(row["frames_per_second"] > 0 for row in rows)
+    totals = [row["cycles"]["total"] for row in rows]
+    assert totals == sorted(totals)
+    assert "on the board" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--dataset"], "one board is needed"),
+        (["--emulate", "--board-host", "x@y", "--dataset"], "one board is needed"),
+        (["--emulate"], "one thing to run is needed"),
+        (["--emulate", "--dataset", "--throughput"], "one thing to run is needed"),
+        (["--emulate", "--throughput", "--images", "3"], "--images counts test images"),
+        (["--board-host", "x:secret@y", "--dataset"], "not of the form USER@HOST"),
+        (["--local", "--throughput"], "has no bitstream"),
+        (["--emulate", "--input", "none.npy"], "none.npy is not a whole NumPy array"),
+    ],
+)
+def test_what_can_not_be(shell, arguments, says):
+    done = shell("run", shell.run, *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_directory_that_is_no_build(shell):
+    done = shell("run", shell.folder / "nothing", "--emulate", "--throughput")
+    assert done.returncode == 2
+    assert "not the directory of a finished build" in done.stderr
