@@ -26,7 +26,7 @@ def bin_regularization(weights: Tensor, codes: Tensor, step: float) -> Tensor:
         A scalar; its gradient moves weights only.
     """
     scaled = weights.flatten() / step
-    levels, bins = codes.detach().flatten().unique(return_inverse=True)
+    levels, bins = torch.unique(codes.detach().flatten(), return_inverse=True)
     counts = torch.zeros_like(levels, dtype=scaled.dtype).index_add(
         0, bins, torch.ones_like(scaled)
     )
@@ -34,7 +34,8 @@ def bin_regularization(weights: Tensor, codes: Tensor, step: float) -> Tensor:
     mean = zeros.index_add(0, bins, scaled) / counts
     variance = zeros.index_add(0, bins, (scaled - mean[bins]).square()) / counts
     variance = torch.where(counts >= _SPREAD, variance, zeros)
-    return ((mean - levels).square() + variance).mean()
+    away: Tensor = (mean - levels).square()
+    return (away + variance).mean()
 
 
 def network_bins(net: nn.Module) -> Tensor:
