@@ -43,8 +43,8 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
         choice: draws the board, the frame rate and the sizing of FIFOs.
         work: scratch directory.
     """
-    from sdq_fpga.stages.accelerator import Target  # noqa: PLC0415  # imports torch and FINN
-    from sdq_fpga.stages.model_build import ModelBuild, ModelSettings  # noqa: PLC0415
+    from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415  # imports torch and FINN
+    from sdq_fpga.stages.target import ModelSettings, Target  # noqa: PLC0415
 
     rng = np.random.default_rng(choice)
     board = load_board(_BOARDS[int(rng.integers(2))])

@@ -122,8 +122,8 @@ class Row(Plain):
 
 
 def _build(name: str, network: Network, board_name: str, runs: Path) -> Row:
-    from sdq_fpga.stages.accelerator import Target  # noqa: PLC0415  # imports torch and FINN
-    from sdq_fpga.stages.model_build import ModelBuild, ModelSettings  # noqa: PLC0415
+    from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415  # imports torch and FINN
+    from sdq_fpga.stages.target import ModelSettings, Target  # noqa: PLC0415
 
     folder = runs / f"{name}-{board_name}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,12 @@ _what_to_build = _options(
     _board_and_flow,
     _own,
     click.option("--data", type=_DIRECTORY, help="Directory of the dataset."),
-    click.option("--target-bits", type=float, help="Mean weight bits that the search ends at."),
+    click.option(
+        "--target-bits",
+        type=float,
+        help="Mean weight bits that the search ends at [default: what --target-fps takes, or else "
+        "the flow's].",
+    ),
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
     click.option(
         "--run", "run_directory", type=_DIRECTORY, help="Run directory [default: runs/FLOW-BOARD]."
@@ -216,12 +221,15 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
 @main.command()
 @_debug
 @_what_to_build
+@_goal
 @click.option("--out", type=_FILE, help="Also write the policy to this file.")
 def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     r"""Train a network and search its bits; the policy is what build --policy takes.
 
     \b
-    Example: sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
+    Examples:
+      sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
+      sdq-fpga search --board pynq-z2 --target-fps 100000 --out policy.json
     """
     policy = _with_build(stated, cache, lambda build: build.search())
     if out is not None:
@@ -362,6 +370,36 @@ def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool
 
     figures = synthesise_run(run_directory, cache, progress)
     _print(figures, as_json, lambda console: console.print(synthesis_table(figures)))
+
+
+@main.command()
+@_debug
+@click.argument("lock_file", metavar="LOCK", type=_FILE)
+@click.option("--run", "run_directory", type=_DIRECTORY, required=True, help="A new directory.")
+@click.option("--data", type=_DIRECTORY, help="Directory of the dataset.")
+@click.option("--model", type=_FILE, help="The model that was built.")
+@click.option("--vectors", type=_FILE, help="The frames (.npz) that it was verified with.")
+@click.option("--pinned", type=_DIRECTORY, help="A run whose trained network is taken.")
+@_cache
+@_as_json
+def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any) -> None:
+    r"""Make a build again from its build.lock.json, and compare every file.
+
+    Training may differ between processors; --pinned RUN takes the trained network from the first
+    run, and makes everything from the export on again.
+
+    \b
+    Example: sdq-fpga reproduce runs/digits-cnn-zcu104/build.lock.json --run runs/again
+    """
+    progress = _loading(stated["cache"])
+    from sdq_fpga.report.reproduction import print_reproduction  # noqa: PLC0415
+    from sdq_fpga.stages.lock import read_lock  # noqa: PLC0415
+    from sdq_fpga.stages.reproduce import reproduce as make_again  # noqa: PLC0415
+
+    found = make_again(read_lock(lock_file), run_directory, progress=progress, **stated)
+    _print(found, as_json, lambda console: print_reproduction(found, console))
+    if found.differences:
+        sys.exit(1)
 
 
 @main.command()
@@ -549,13 +587,15 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
 
         target_bits = stated["target_bits"]
+        if target_bits is None and stated.get("target_fps") is None:
+            target_bits = flow.search.target_bits
         settings = Settings.from_data(
             {
                 "flow": flow,
                 "board": board,
                 "clock_mhz": clock_mhz,
                 "seed": stated["seed"],
-                "target_bits": flow.search.target_bits if target_bits is None else target_bits,
+                "target_bits": target_bits,
                 "target_fps": stated.get("target_fps"),
                 "target_latency_us": stated.get("target_latency"),
                 "policy": policy,
@@ -581,7 +621,8 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> An
     directory = stated["run_directory"] or Path("runs") / f"{model.stem}-{board.name}"
     with open_run(directory) as run:
         progress = _loading(cache)
-        from sdq_fpga.stages.model_build import ModelBuild, ModelSettings  # noqa: PLC0415
+        from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415
+        from sdq_fpga.stages.target import ModelSettings  # noqa: PLC0415
 
         vectors = stated["vectors"]
         settings = ModelSettings.from_data(

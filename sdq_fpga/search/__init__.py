@@ -1,5 +1,6 @@
 """Search: SDQ finds the bits of every layer, and brings the network onto the normalised grid."""
 
+from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.quantizers import (
     activation_grid,
@@ -14,7 +15,9 @@ from sdq_fpga.search.ranges import activation_ranges, rescale_activations, unit_
 from sdq_fpga.search.sdq import EpochRecord, SearchResult, check_search, search
 
 __all__ = [
+    "BoardGoal",
     "EpochRecord",
+    "FrameRate",
     "SearchResult",
     "activation_grid",
     "activation_ranges",

@@ -2,7 +2,8 @@
 
 Source: Huang et al., "SDQ: Stochastic Differentiable Quantization with Mixed Precision", ICML
 2022, phase 1. Added here: activations are searched like weights, and the price of a bit is
-steered so that the search ends at a target (``sdq_fpga.search.target``).
+steered so that the search ends at a goal: mean bits (``sdq_fpga.search.target``), or a frame rate
+on a board (``sdq_fpga.search.frame_rate``).
 """
 
 from dataclasses import dataclass
@@ -13,14 +14,15 @@ from torch.nn import functional
 
 from sdq_fpga.data import Dataset, check_fits
 from sdq_fpga.flow import Flow, SearchSpec
-from sdq_fpga.nets import class_count, frame_shape, make_net, quant_layers
+from sdq_fpga.nets import as_network, class_count, frame_shape, make_net, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.search.candidates import activation_dbps, unique, weight_dbps
 from sdq_fpga.search.dbp import Dbp
+from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.stochastic import insert_quantizers, remove_quantizers
-from sdq_fpga.search.target import Target
+from sdq_fpga.search.target import Target, expected_bits
 from sdq_fpga.train import fit, seeded, steps_per_epoch
 
 __all__ = ["EpochRecord", "SearchResult", "check_search", "search"]
@@ -35,6 +37,8 @@ class EpochRecord:
         loss: mean over the epoch's steps, all terms together.
         expected_weight_bits: mean over all weights, under the betas.
         expected_activation_bits: mean over all activation values, under the betas.
+        expected_interval: cycles between frames on the board, under the betas; None where the goal
+            is mean bits.
         layer_bits: bits that each layer is at.
     """
 
@@ -42,6 +46,7 @@ class EpochRecord:
     loss: float
     expected_weight_bits: float
     expected_activation_bits: float
+    expected_interval: float | None
     layer_bits: tuple[LayerBits, ...]
 
 
@@ -52,8 +57,8 @@ class SearchResult:
     Attributes:
         policy: bits of every layer.
         history: one record for each epoch.
-        greedy_drops: layers, with "weight" or "activation", that had to drop because the search
-            came to its end above the target, smallest beta first; usually empty.
+        greedy_drops: layers that had to drop in weights or activations because the search
+            came to its end without reaching its goal, smallest beta first; usually empty.
         state: ``state_dict`` of the float network as the search trained it, activations in
             [0, 1); finetuning starts from it.
     """
@@ -68,21 +73,22 @@ def search(
     flow: Flow,
     net_float: nn.Module,
     dataset: Dataset,
-    target_bits: float,
+    goal: float | BoardGoal,
     seed: int,
     progress: Progress,
 ) -> SearchResult:
     """Searches weight and activation bits, starting from a trained float network.
 
-    Mean weight bits (over all weights) end at or below ``target_bits``, and no layer could have
-    its next higher candidate within it. Mean activation bits (over all activation values of a
-    frame) are steered to the same number, or the nearest that their candidates reach.
+    With a number as the goal, mean weight bits (over all weights) end at or below it, and no layer
+    could have its next higher candidate within it. Mean activation bits (over all activation values
+    of a frame) are steered to the same number, or the nearest that their candidates reach. With a
+    frame rate, weights and activations end at bits with which some folding reaches it.
 
     Args:
         flow: says which candidates, and how to search.
         net_float: the trained network; it is not changed.
         dataset: its training images are used.
-        target_bits: mean bits of a weight.
+        goal: mean bits of a weight, or a frame rate.
         seed: of everything that is drawn.
         progress: is told of every step.
 
@@ -92,51 +98,59 @@ def search(
     """
     check_fits(dataset, frame_shape(net_float), class_count(net_float))
     with seeded(seed):
-        return _Search(flow, net_float, dataset, target_bits).run(dataset, seed, progress)
+        return _Search(flow, net_float, dataset, goal).run(dataset, seed, progress)
 
 
-def check_search(flow: Flow, target_bits: float) -> None:
-    """Makes sure, before anything is trained, that a search can end at its target.
+def check_search(flow: Flow, goal: float | BoardGoal) -> None:
+    """Makes sure, before anything is trained, that a search can end at its goal.
 
     Args:
         flow: says which network and which candidates.
-        target_bits: mean bits of a weight.
+        goal: mean bits of a weight, or a frame rate.
 
     Raises:
-        UserError: a fixed layer does not exist, or the target is out of reach.
+        UserError: a fixed layer does not exist, or the goal is out of reach.
     """
     with seeded(0):
         net = make_net(flow.network)
     layers = quant_layers(net)
     weights = weight_dbps(flow.search, layers)
     activations = activation_dbps(flow.search, layers, net)
-    _targets(flow.search, weights, activations, target_bits, steps=1)
+    _targets(flow.search, net, weights, activations, goal, steps=1)
 
 
 def _targets(
     spec: SearchSpec,
+    net: nn.Module,
     weights: dict[str, Dbp],
     activations: dict[str, Dbp],
-    target_bits: float,
+    goal: float | BoardGoal,
     steps: int,
-) -> dict[str, Target]:
-    """The targets of "weight" and "activation": one number for both, as near as it gets."""
+) -> tuple[Target | FrameRate, ...]:
+    """What steers: a frame rate, or mean bits of weights and of activations.
+
+    Of these, one number is meant for both, as near as it gets.
+    """
+    if isinstance(goal, BoardGoal):
+        structure = as_network(net).structure
+        threshold = spec.drop_threshold
+        return (FrameRate(goal, weights, activations, structure, threshold=threshold, steps=steps),)
     lowest, highest = spec.activation_bits[0], spec.activation_bits[-1]
     wanted = (
-        ("weight", weights, target_bits),
-        ("activation", activations, min(max(target_bits, lowest), highest)),
+        ("weight", weights, goal),
+        ("activation", activations, min(max(goal, lowest), highest)),
     )
-    return {
-        what: Target(what, unique(dbps), bits, threshold=spec.drop_threshold, steps=steps)
+    return tuple(
+        Target(what, unique(dbps), bits, threshold=spec.drop_threshold, steps=steps)
         for what, dbps, bits in wanted
-    }
+    )
 
 
 class _Search:
-    """One search: the network with its quantizers, the DBPs, and both targets."""
+    """One search: the network with its quantizers, the DBPs, and what steers them."""
 
     def __init__(
-        self, flow: Flow, net_float: nn.Module, dataset: Dataset, target_bits: float
+        self, flow: Flow, net_float: nn.Module, dataset: Dataset, goal: float | BoardGoal
     ) -> None:
         spec = flow.search
         self.flow = flow
@@ -144,7 +158,7 @@ class _Search:
         self.weights = weight_dbps(spec, self.layers)
         self.activations = activation_dbps(spec, self.layers, net_float)
         self.steps = spec.epochs * steps_per_epoch(len(dataset.train_images), spec.batch_size)
-        self.targets = _targets(spec, self.weights, self.activations, target_bits, self.steps)
+        self.targets = _targets(spec, net_float, self.weights, self.activations, goal, self.steps)
         self.net = unit_ranges(net_float, dataset.train_images, spec.activation_bits[-1])
         self.quantizers = insert_quantizers(self.net, self.layers, self.weights, self.activations)
         self.dbps = [*unique(self.weights), *unique(self.activations)]
@@ -169,26 +183,22 @@ class _Search:
             after_step=self._after_step,
             after_epoch=self._after_epoch,
         )
-        for target in self.targets.values():
+        for target in self.targets:
             if not target.settled:
                 target.settle()
         remove_quantizers(self.net, self.layers)
         return SearchResult(
             policy=Policy(network=self.flow.name, layers=self._layer_bits()),
             history=tuple(self.history),
-            greedy_drops=tuple(
-                f"{name} {what}"
-                for what, target in self.targets.items()
-                for name in target.greedy_drops
-            ),
+            greedy_drops=tuple(name for each in self.targets for name in each.greedy_drops),
             state={key: value.detach().clone() for key, value in self.net.state_dict().items()},
         )
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Task + lambda_Q * QER + the targets' terms."""
+        """Task + lambda_Q * QER + the terms of what steers."""
         task = functional.cross_entropy(self.net(images), labels)
         error = torch.stack([quantizer.error for quantizer in self.quantizers]).sum()
-        terms = torch.stack([target.term() for target in self.targets.values()]).sum()
+        terms = torch.stack([target.term() for target in self.targets]).sum()
         return task + self.flow.search.qer_weight * error + terms
 
     def _after_step(self, done: int) -> None:
@@ -196,7 +206,7 @@ class _Search:
         self.dbp_optimizer.zero_grad()
         for dbp in self.dbps:
             dbp.bound()
-        for target in self.targets.values():
+        for target in self.targets:
             for dbp in target.step(done):
                 # Moments of the gradient towards the last drop say nothing about the next one.
                 self.dbp_optimizer.state.pop(dbp.logit, None)
@@ -213,11 +223,16 @@ class _Search:
             EpochRecord(
                 epoch=epoch,
                 loss=loss,
-                expected_weight_bits=self.targets["weight"].expected_bits().item(),
-                expected_activation_bits=self.targets["activation"].expected_bits().item(),
+                expected_weight_bits=expected_bits(unique(self.weights)).item(),
+                expected_activation_bits=expected_bits(unique(self.activations)).item(),
+                expected_interval=self._expected_interval(),
                 layer_bits=self._layer_bits(),
             )
         )
+
+    def _expected_interval(self) -> float | None:
+        (steering, *_) = self.targets
+        return steering.expected_interval().item() if isinstance(steering, FrameRate) else None
 
     def _layer_bits(self) -> tuple[LayerBits, ...]:
         return tuple(

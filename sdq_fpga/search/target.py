@@ -1,11 +1,6 @@
 """Steers a search so that it ends at the mean bits that the user wants.
 
-The mean bits E expected under the betas follow a reference r that falls along a straight line to
-the target. The term in the loss is the augmented Lagrangian of the constraint h = (E - r) / span
-<= 0 (Nocedal and Wright, "Numerical Optimization", 2nd edition, section 17.4), whose multiplier
-rises while the search lags behind the reference, and falls while it leads: a PI controller. So
-the price of a bit is as high as the target needs, and the layers that lose least by a drop pay
-first.
+The mean of bits that is expected under the betas is led to the target (``Steering``).
 """
 
 import math
@@ -17,23 +12,22 @@ from torch import Tensor
 from sdq_fpga.errors import UserError
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.rounding import round_bits
+from sdq_fpga.search.steering import Steering, drop_smallest, dropped
 
-__all__ = ["Target", "mean_bits"]
+__all__ = ["Target", "expected_bits", "mean_bits"]
 
-# Shares of the search after which the reference is at the target, and after which the search
-# settles in any case; what is left of it trains the settled bits.
-_RAMP = 0.7
-_HARD_END = 0.8
-# How strongly the price of a bit answers to the lag (proportional), and to the sum of lags over
-# the whole search (integral).
-_PENALTY = 10.0
-_DUAL_RATE = 100.0
 _ROUNDING = 1e-9
 
 
 def mean_bits(dbps: Sequence[Dbp]) -> float:
     """Mean bits of the candidates that layers are at, over all values."""
     return sum(dbp.size * dbp.bits for dbp in dbps) / sum(dbp.size for dbp in dbps)
+
+
+def expected_bits(dbps: Sequence[Dbp]) -> Tensor:
+    """Mean bits under the betas, over all values; differentiable."""
+    parts = [dbp.size * dbp.expected_bits for dbp in dbps]
+    return torch.stack(parts).sum() / sum(dbp.size for dbp in dbps)
 
 
 class Target:
@@ -54,7 +48,6 @@ class Target:
         steps: length of the search.
 
     Attributes:
-        multiplier: the price of a bit, lambda_H.
         settled: whether every layer's bits are decided.
         greedy_drops: names of the layers that had to drop before the search could settle.
 
@@ -68,28 +61,27 @@ class Target:
         _check_reach(what, dbps, bits)
         self.dbps = tuple(dbps)
         self.bits = bits
-        self.multiplier = 0.0
         self.settled = False
         self.greedy_drops: list[str] = []
         self._threshold = threshold
-        self._steps = steps
-        self._reference = self._start = self.expected_bits().item()
-        self._span = max(self._start - bits, 1.0)
+        start = self.expected_bits().item()
+        self._steering = Steering(start, bits, least_span=1.0, steps=steps)
         self._budget = int(bits * (1 + _ROUNDING) * sum(dbp.size for dbp in dbps))
         if sum(dbp.size * dbp.bits for dbp in dbps) <= self._budget:
             self.settle()
 
     def expected_bits(self) -> Tensor:
         """Mean bits under the betas, over all values; differentiable."""
-        parts = [dbp.size * dbp.expected_bits for dbp in self.dbps]
-        return torch.stack(parts).sum() / sum(dbp.size for dbp in self.dbps)
+        return expected_bits(self.dbps)
+
+    @property
+    def multiplier(self) -> float:
+        """The price of a bit, lambda_H."""
+        return self._steering.multiplier
 
     def term(self) -> Tensor:
-        """What the constraint adds to the loss; its gradient by h is max(0, lambda + c h)."""
-        if self.settled:
-            return torch.zeros(())
-        pressure = torch.relu(self.multiplier + _PENALTY * self._lag())
-        return (pressure.square() - self.multiplier**2) / (2 * _PENALTY)
+        """What the target adds to the loss."""
+        return torch.zeros(()) if self.settled else self._steering.term(self.expected_bits())
 
     def step(self, done: int) -> list[Dbp]:
         """Drops the layers whose beta fell under the threshold, and moves price and reference.
@@ -102,29 +94,19 @@ class Target:
         """
         if self.settled:
             return []
-        lag = self._lag().item()
-        self.multiplier = max(0.0, self.multiplier + _DUAL_RATE / self._steps * lag)
-        share = min(1.0, done / (_RAMP * self._steps))
-        self._reference = self._start + (self.bits - self._start) * share
-        reached = self.expected_bits().item() <= self.bits * (1 + _ROUNDING)
-        if reached or done >= _HARD_END * self._steps:
+        expected = self.expected_bits().item()
+        self._steering.follow(expected, done)
+        if expected <= self.bits * (1 + _ROUNDING) or self._steering.over(done):
             self.settle()
             return []
-        dropped = []
-        for dbp in self.dbps:
-            if not dbp.deterministic and dbp.beta.item() < self._threshold:
-                dbp.drop()
-                dropped.append(dbp)
-        return dropped
+        return dropped(self.dbps, self._threshold)
 
     def settle(self) -> None:
         """Decides every layer's bits, as the class says."""
-        while sum(dbp.size * dbp.lower_bits for dbp in self.dbps) > self._budget:
-            undecided = (dbp for dbp in self.dbps if not dbp.deterministic)
-            # min takes the first of equals: among equal betas the first layer drops.
-            smallest = min(undecided, key=lambda dbp: dbp.beta.item())
-            smallest.drop()
-            self.greedy_drops.append(smallest.name)
+        self.greedy_drops = drop_smallest(
+            self.dbps,
+            lambda: sum(dbp.size * dbp.lower_bits for dbp in self.dbps) <= self._budget,
+        )
         within_reach = [
             [bits for bits in dbp.candidates if bits >= dbp.lower_bits] for dbp in self.dbps
         ]
@@ -132,9 +114,6 @@ class Target:
         for dbp, bits in zip(self.dbps, rounded, strict=True):
             dbp.settle(bits)
         self.settled = True
-
-    def _lag(self) -> Tensor:
-        return (self.expected_bits() - self._reference) / self._span
 
 
 def _check_reach(what: str, dbps: Sequence[Dbp], bits: float) -> None:

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.package import write_package
-from sdq_fpga.flow import SimulateSpec
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
@@ -30,41 +27,12 @@ from sdq_fpga.stages.context import Workspace
 from sdq_fpga.stages.fifo_room import size_within
 from sdq_fpga.stages.notes import notes_on
 from sdq_fpga.stages.settings import read_plain
+from sdq_fpga.stages.target import Target
 from sdq_fpga.synth.vivado import make_bitstream, why_no_bitstream
 
-__all__ = ["Accelerator", "Target", "read_model", "verify_run"]
+__all__ = ["Accelerator", "read_model", "verify_run"]
 
 Step = Callable[[Path], None]
-
-
-class Target(Plain):
-    """What an accelerator is built for.
-
-    Attributes:
-        clock_mhz: clock of the accelerator.
-        target_fps: frames per second of the folding; None for the fastest that fits.
-        target_latency_us: microseconds that a frame may take; None for any.
-        seed: of stalls, and of random frames.
-        simulate: how much is simulated.
-        weight_memory: what weights are kept in.
-        writable_weights: whether an AXI-Lite port changes them.
-        shares: of the board that may be used.
-    """
-
-    board: Board
-    clock_mhz: float = Field(gt=0, le=1000)
-    target_fps: float | None = Field(default=None, gt=0)
-    target_latency_us: float | None = Field(default=None, gt=0)
-    seed: int = Field(ge=0, lt=2**31)
-    simulate: SimulateSpec
-    weight_memory: WeightMemory = WeightMemory.AUTO
-    writable_weights: bool = False
-    shares: Shares = Field(default_factory=dict)
-
-    @property
-    def any_weights(self) -> bool:
-        """Whether the accelerator may get other weights than those of the model."""
-        return self.writable_weights or self.weight_memory is WeightMemory.STREAM
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,7 @@ from sdq_fpga.stages.accelerator import read_model, verify_run
 from sdq_fpga.stages.build import image_vectors
 from sdq_fpga.stages.context import Workspace
 from sdq_fpga.stages.finished import open_finished
-from sdq_fpga.stages.model_build import (
-    MODEL_SETTINGS_FILE,
-    ModelSettings,
-    random_vectors,
-    read_vectors,
-)
+from sdq_fpga.stages.model_build import random_vectors, read_vectors
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
     Settings,
@@ -22,6 +17,7 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
+from sdq_fpga.stages.target import MODEL_SETTINGS_FILE, ModelSettings
 
 __all__ = ["build_vectors", "simulate_again"]
 

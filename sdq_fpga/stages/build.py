@@ -16,8 +16,9 @@ from sdq_fpga.search import check_search
 from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
-from sdq_fpga.stages.accelerator import Accelerator, Target
+from sdq_fpga.stages.accelerator import Accelerator
 from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.lock import LOCK, lock_of
 from sdq_fpga.stages.own import own_digests
 from sdq_fpga.stages.page import PAGE, page_of
 from sdq_fpga.stages.settings import (
@@ -27,6 +28,7 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
+from sdq_fpga.stages.target import Target
 from sdq_fpga.synth.vivado import find_vivado
 
 __all__ = ["Build", "image_vectors", "target_of"]
@@ -52,7 +54,7 @@ class Build:
         if settings.policy is not None:
             net = make_net(settings.flow.network)
             check_policy(settings.policy, settings.flow.name, net)
-        else:
+        elif settings.target_bits is not None:
             check_search(settings.flow, settings.target_bits)
         dataset = dataset_of(settings)
         check_images(dataset, settings.flow.simulate.images)
@@ -68,6 +70,12 @@ class Build:
     def search(self) -> Policy:
         """Runs the stages up to the policy."""
         flow, policy = self._settings.flow, self._settings.policy
+        goal = self._goal()
+        if policy is None and self._settings.target_bits is None:
+            # What can't be reached is said before minutes of training.
+            spec = {"spec": flow.search.model_dump(mode="json")}
+            network = {"network": flow.network.model_dump(mode="json")}
+            self._stage("reach", goal | spec | network, (), steps.do_reach)
         self._stage(
             "train",
             {
@@ -82,17 +90,26 @@ class Build:
             "search",
             {"policy": policy.model_dump(mode="json")}
             if policy is not None
-            else {
-                "spec": flow.search.model_dump(mode="json"),
-                "target_bits": self._settings.target_bits,
-            },
+            else {"spec": flow.search.model_dump(mode="json")} | goal,
             ("train",),
             steps.do_search,
         )
         return self._context.policy()
 
+    def _goal(self) -> dict[str, Any]:
+        """Everything that decides what the search ends at."""
+        settings = self._settings
+        if settings.target_bits is not None:
+            return {"target_bits": settings.target_bits}
+        return {
+            "board": settings.board.model_dump(mode="json"),
+            "clock_mhz": settings.clock_mhz,
+            "target_fps": settings.target_fps,
+            "shares": dict(settings.shares),
+        }
+
     def everything(self, vivado: Path | None) -> Report:
-        """Runs every stage and writes ``report.json`` and ``report.html``.
+        """Runs every stage and writes the reports and the build's lock.
 
         Args:
             vivado: where the user says that Vivado is; None to look on PATH.
@@ -130,6 +147,9 @@ class Build:
             made = Report(name=name, training=training, accelerator=figures, bitstream=status)
             self._run.write("report.json", made.to_bytes())
             self._run.write(PAGE, page_of(self._run.directory))
+            inputs = {"dataset": self._context.dataset.fingerprint()} | own_digests(settings.flow)
+            lock = lock_of(self._run.directory, settings, inputs)
+            self._run.write(LOCK, lock.to_bytes())
             return made
 
         # Before Vivado is called, so that its failure leaves everything else done.

@@ -10,9 +10,9 @@ from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.summary import Report
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.run import RunDirectory, open_run
-from sdq_fpga.stages.model_build import MODEL_SETTINGS_FILE
 from sdq_fpga.stages.page import PAGE, SYNTHESIS, page_of
 from sdq_fpga.stages.settings import SETTINGS_FILE, read_plain
+from sdq_fpga.stages.target import MODEL_SETTINGS_FILE
 from sdq_fpga.synth.figures import SynthesisFigures
 from sdq_fpga.synth.yosys import family_of, synthesise_nodes
 

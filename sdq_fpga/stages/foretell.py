@@ -18,8 +18,8 @@ from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.run import open_run
-from sdq_fpga.stages.accelerator import Target
-from sdq_fpga.stages.model_build import ModelBuild, ModelSettings
+from sdq_fpga.stages.model_build import ModelBuild
+from sdq_fpga.stages.target import ModelSettings, Target
 from sdq_fpga.stages.untrained import (
     changed_policy,
     hardware_of_flow,

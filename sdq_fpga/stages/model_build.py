@@ -5,41 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from pydantic import Field
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
-from sdq_fpga.plain import Plain
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.summary import BitstreamStatus, Report
 from sdq_fpga.run import RunDirectory
 from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
-from sdq_fpga.stages.accelerator import Accelerator, Target
+from sdq_fpga.stages.accelerator import Accelerator
 from sdq_fpga.stages.context import Workspace
+from sdq_fpga.stages.lock import LOCK, lock_of
 from sdq_fpga.stages.page import PAGE, page_of
+from sdq_fpga.stages.target import MODEL_SETTINGS_FILE, ModelSettings
 from sdq_fpga.synth.vivado import find_vivado
 
-__all__ = ["MODEL_SETTINGS_FILE", "ModelBuild", "ModelSettings", "random_vectors", "read_vectors"]
+__all__ = ["ModelBuild", "random_vectors", "read_vectors"]
 
-MODEL_SETTINGS_FILE = "model.json"
 _LABELS = "labels"
-
-
-class ModelSettings(Plain):
-    """What a user states about the build of a model; kept in the run directory.
-
-    Attributes:
-        name: the model's file, without its directory.
-        vectors: file of frames to verify with; None for random ones.
-        input_type: QONNX type of the inputs; None for what the file says.
-    """
-
-    name: str
-    target: Target
-    vectors: str | None = Field(default=None)
-    input_type: str | None = Field(default=None)
 
 
 class ModelBuild:
@@ -72,7 +56,7 @@ class ModelBuild:
         run.write(MODEL_SETTINGS_FILE, settings.to_bytes())
 
     def everything(self, vivado: Path | None) -> Report:
-        """Runs every stage and writes ``report.json`` and ``report.html``.
+        """Runs every stage and writes the reports and the build's lock.
 
         Args:
             vivado: where the user says that Vivado is; None to look on PATH.
@@ -87,9 +71,12 @@ class ModelBuild:
         target = self._settings.target
         common = {"code": code_digest(), "tools": tool_versions(), "seed": target.seed}
         data = onnx.ModelProto.SerializeToString(self._model.model, deterministic=True)
+        inputs = {"model": _digest(data)}
+        if (vectors := self._vectors_digest()) is not None:
+            inputs["vectors"] = vectors
         self._run.stage(
             "export",
-            common | {"settings": {"model": _digest(data), "vectors": self._vectors_digest()}},
+            common | {"settings": {"vectors": None} | inputs},
             (),
             lambda out: _write(out / "model.onnx", data),
         )
@@ -109,6 +96,8 @@ class ModelBuild:
             )
             self._run.write("report.json", made.to_bytes())
             self._run.write(PAGE, page_of(self._run.directory))
+            lock = lock_of(self._run.directory, self._settings, inputs)
+            self._run.write(LOCK, lock.to_bytes())
             return made
 
         report(BitstreamStatus(made=False, message="not made yet"))

@@ -29,7 +29,7 @@ class Settings(Plain):
 
     Attributes:
         clock_mhz: clock of the accelerator.
-        target_bits: mean weight bits that the search ends at.
+        target_bits: mean weight bits that the search ends at; None to end at ``target_fps``.
         target_fps: frames per second of the folding; None for the fastest that fits.
         target_latency_us: microseconds that a frame may take; None for any.
         policy: bits to use instead of searching.
@@ -43,7 +43,7 @@ class Settings(Plain):
     board: Board
     clock_mhz: float = Field(gt=0, le=1000)
     seed: int = Field(ge=0, lt=2**31)
-    target_bits: float
+    target_bits: float | None
     target_fps: float | None = Field(default=None, gt=0)
     target_latency_us: float | None = Field(default=None, gt=0)
     policy: Policy | None = None

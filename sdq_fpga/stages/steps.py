@@ -14,8 +14,9 @@ from sdq_fpga.nets.layers import frame_shape
 from sdq_fpga.plain import Plain
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
-from sdq_fpga.search.sdq import search
+from sdq_fpga.search.sdq import check_search, search
 from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
@@ -44,6 +45,15 @@ def do_train(context: Context, out: Path) -> None:
     _write(out / "metrics.json", _metrics(context, net))
 
 
+def do_reach(context: Context, out: Path) -> None:
+    """Makes sure that the search can end at the frame rate that is asked for: reach.json."""
+    settings = context.settings
+    with context.progress.task("look what is in reach", 1) as advance:
+        check_search(settings.flow, goal_of(settings))
+        advance(1)
+    _write_json(out / "reach.json", {"target_fps": settings.target_fps})
+
+
 def do_search(context: Context, out: Path) -> None:
     """Searches the bits, or takes the policy given: policy.json, history.json, net.safetensors."""
     settings = context.settings
@@ -54,7 +64,7 @@ def do_search(context: Context, out: Path) -> None:
             settings.flow,
             net,
             context.dataset,
-            settings.target_bits,
+            goal_of(settings),
             settings.seed,
             context.progress,
         )
@@ -62,8 +72,8 @@ def do_search(context: Context, out: Path) -> None:
         net.load_state_dict(result.state)
         if result.greedy_drops:
             context.progress.note(
-                f"the search did not reach {settings.target_bits:g} mean weight bits by itself; "
-                f"these layers were made to drop: {', '.join(result.greedy_drops)}"
+                "the search did not reach its goal by itself; these layers were made to drop: "
+                + ", ".join(result.greedy_drops)
             )
         history = [
             asdict(record) | {"layer_bits": [bits.model_dump() for bits in record.layer_bits]}

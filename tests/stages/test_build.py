@@ -219,3 +219,15 @@ def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
     report = json.loads(built.out)
     assert report["training"]["layers"][0]["weight_bits"] == 5
     assert report["accelerator"]["simulation"]["verdict"]["differing"] == 0
+
+
+def test_it_is_made_again_with_the_trained_network_taken_over(tiny_build):
+    terminal, _ = tiny_build
+    run = "runs/tiny-zcu104"
+    options = ("--run", "again", "--pinned", run, "--cache", str(terminal.cache), "--json")
+    done = terminal.run("reproduce", f"{run}/build.lock.json", *options)
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["pinned"]
+    assert found["differences"] == []
+    assert tree(terminal.root / "work" / "again") == tree(terminal.root / "work" / run)

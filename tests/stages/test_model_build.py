@@ -15,8 +15,12 @@ from test_bad_input import one_sentence
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.lower.read.model import read_qonnx
+from sdq_fpga.progress import SilentProgress
 from sdq_fpga.sim.verify import Model
+from sdq_fpga.stages.finished import synthesise_run, write_page
+from sdq_fpga.stages.lock import read_lock
 from sdq_fpga.stages.model_build import read_vectors
+from sdq_fpga.stages.reproduce import reproduce
 from sdq_fpga.zoo import frames_for, mlp
 
 STAGES = ("export", "lower", "fold", "size", "generate", "simulate", "package")
@@ -215,7 +219,58 @@ def test_synthesis_of_a_finished_build_and_its_page(built):
     assert tree(terminal.root / "work" / RUN) == before
 
 
-def test_an_unfinished_build_has_no_page_and_no_synthesis(terminal):
-    (terminal.root / "work" / "empty").mkdir()
-    for command in (("report", "empty"), ("synth", "empty", "--open")):
-        one_sentence(terminal.run(*command), 2, "empty is not the directory of a build")
+def test_an_unfinished_build_has_no_page_and_no_synthesis(tmp_path):
+    for use in (write_page, lambda run: synthesise_run(run, None, SilentProgress())):
+        with pytest.raises(UserError, match="is not the directory of a build"):
+            use(tmp_path)
+
+
+def test_it_is_made_again_from_its_lock(built):
+    terminal, _ = built
+    lock = f"{RUN}/build.lock.json"
+    text = (terminal.root / "work" / lock).read_text()
+    assert str(terminal.root) not in text
+    done = terminal.run(
+        "reproduce", lock, "--run", "again", "--model", "mlp.onnx", "--cache", str(terminal.cache)
+    )
+    assert done.code == 0, done.err
+    assert "the same bytes" in done.out
+    first, second = (tree(terminal.root / "work" / name) for name in (RUN, "again"))
+    told = {"report.html", "manifest.json"}  # also of a synthesis of the first
+    assert {name for name in second if first.get(name) != second[name]} <= told
+
+    # Another file in the lock is found, and named.
+    damaged = json.loads(text)
+    outputs = damaged["outputs"]["generate"]
+    source = next(name for name in outputs if name.endswith(".sv"))
+    outputs[source] = "0" * 64
+    damaged["tools"]["torch"] = "0.1"
+    (terminal.root / "work" / "damaged.json").write_text(json.dumps(damaged))
+    again = ("--run", "again", "--model", "mlp.onnx", "--cache", str(terminal.cache), "--json")
+    done = terminal.run("reproduce", "damaged.json", *again)
+    assert done.code == 1
+    found = json.loads(done.out)
+    assert found["differences"] == [{"stage": "generate", "file": source, "what": "differs"}]
+    assert found["tools"] == {"torch": ["0.1", json.loads(text)["tools"]["torch"]]}
+
+
+def test_a_lock_is_refused_for_what_is_wrong_with_it(built, tmp_path):
+    terminal, _ = built
+    path = terminal.root / "work" / RUN / "build.lock.json"
+    stated = dict.fromkeys(("data", "model", "vectors", "pinned", "cache"))
+    model = terminal.root / "work" / "mlp.onnx"
+    for given, message in (
+        ({}, r"give mlp\.onnx with --model"),
+        ({"model": model, "vectors": model}, "leave --vectors out"),
+        ({"model": model, "pinned": tmp_path}, "nothing of the build of a model is trained"),
+    ):
+        with pytest.raises(UserError, match=message):
+            reproduce(
+                read_lock(path), tmp_path / "new", progress=SilentProgress(), **stated | given
+            )
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{}")
+    with pytest.raises(UserError, match="no lock of a build"):
+        read_lock(wrong)
+    with pytest.raises(UserError, match="can't be read"):
+        read_lock(tmp_path / "nowhere.json")

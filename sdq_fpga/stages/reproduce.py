@@ -1,0 +1,133 @@
+"""Makes a build again from its lock, and compares every file."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sdq_fpga.errors import UserError
+from sdq_fpga.progress import Progress
+from sdq_fpga.provenance import code_digest, tool_versions
+from sdq_fpga.report.reproduction import Difference, Reproduction
+from sdq_fpga.run import Run, open_run, read_manifest
+from sdq_fpga.stages.build import Build
+from sdq_fpga.stages.lock import BuildLock, outputs_of
+from sdq_fpga.stages.model_build import ModelBuild
+
+__all__ = ["reproduce"]
+
+_TRAINED = ("reach", "train", "search", "finetune")
+
+
+def reproduce(
+    lock: BuildLock,
+    directory: Path,
+    *,
+    data: Path | None,
+    model: Path | None,
+    vectors: Path | None,
+    pinned: Path | None,
+    cache: Path | None,
+    progress: Progress,
+) -> Reproduction:
+    """Builds again, and compares.
+
+    Args:
+        lock: of the build.
+        directory: a new one, or one in which this was begun.
+        data: directory of the dataset, where the flow needs one.
+        model: the model that was built, where it was no flow.
+        vectors: file of the frames that it was verified with, where one was given.
+        pinned: a run whose trained network is taken, as training may differ between processors;
+            everything from the export on is made again.
+        cache: directory of compiled simulations.
+        progress: told how far it is.
+
+    Raises:
+        UserError: an input is missing, is not needed, or is not the one of the lock; or the pinned
+            run is of another build.
+        StageError: a stage failed.
+    """
+    _check_inputs(lock, model, vectors, pinned)
+    with open_run(directory) as run:
+        if pinned is not None:
+            run.save(_pinned(lock, pinned, run.directory))
+        if lock.settings is not None:
+            stated = lock.settings.model_copy(
+                update={"data": None if data is None else str(data.resolve())}
+            )
+            Build(stated, run, cache, progress).everything(None)
+        elif lock.model is not None and model is not None:
+            asked = lock.model.model_copy(
+                update={"vectors": None if vectors is None else str(vectors.resolve())}
+            )
+            ModelBuild(asked, model, run, cache, progress).everything(None)
+        if pinned is not None and set(run.ran) & set(_TRAINED):
+            raise UserError(
+                f"{pinned} was made by other code or tools, so its network was trained again",
+                "use the versions of the lock, or leave --pinned out",
+            )
+        manifest = read_manifest(run.directory)
+        found = outputs_of(run.directory, manifest)
+    before = {"code": lock.code} | dict(lock.tools)
+    now = {"code": code_digest()} | tool_versions()
+    return Reproduction(
+        directory=str(directory),
+        files=sum(map(len, found.values())),
+        differences=tuple(_differences(lock.outputs, found)),
+        tools={
+            name: (before.get(name, "none"), now.get(name, "none"))
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        },
+        pinned=pinned is not None,
+    )
+
+
+def _check_inputs(
+    lock: BuildLock, model: Path | None, vectors: Path | None, pinned: Path | None
+) -> None:
+    if (lock.model is None) != (model is None):
+        raise UserError(
+            "the build was of a flow" if lock.model is None else "the build was of a model",
+            "leave --model out" if lock.model is None else f"give {lock.model.name} with --model",
+        )
+    if ("vectors" in lock.inputs) != (vectors is not None):
+        raise UserError(
+            "the build was verified with frames of its own"
+            if vectors is None
+            else "the build was verified with random frames",
+            "give their file with --vectors" if vectors is None else "leave --vectors out",
+        )
+    if pinned is not None and lock.settings is None:
+        raise UserError("nothing of the build of a model is trained", "leave --pinned out")
+
+
+def _pinned(lock: BuildLock, pinned: Path, directory: Path) -> Run:
+    """Takes over the trained network; returns a manifest that knows it."""
+    theirs, ours = read_manifest(pinned), read_manifest(directory)
+    stages = dict(ours.stages)
+    for name in _TRAINED:
+        if name not in lock.outputs:
+            continue
+        if name not in theirs.stages or theirs.stages[name].outputs != lock.outputs[name]:
+            raise UserError(
+                f"{name} of {pinned} is not that of the lock", "give the run that the lock is of"
+            )
+        if name not in stages:
+            shutil.copytree(pinned / name, directory / name, dirs_exist_ok=True)
+            stages[name] = theirs.stages[name]
+    return Run(stages=stages)
+
+
+def _differences(
+    before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> Iterator[Difference]:
+    for stage in dict.fromkeys((*before, *now)):
+        old, new = before.get(stage, {}), now.get(stage, {})
+        for file in sorted(old.keys() | new.keys()):
+            if file not in new:
+                yield Difference(stage=stage, file=file, what="missing")
+            elif file not in old:
+                yield Difference(stage=stage, file=file, what="new")
+            elif old[file] != new[file]:
+                yield Difference(stage=stage, file=file, what="differs")

@@ -1,0 +1,136 @@
+"""A frame rate as the goal: the search ends at bits with which the board reaches it."""
+
+import pytest
+import torch
+
+from sdq_fpga.board import load_board
+from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.errors import UserError
+from sdq_fpga.flow import load_flow
+from sdq_fpga.nets import as_network, make_net, quant_layers
+from sdq_fpga.search.candidates import activation_dbps, weight_dbps
+from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
+from sdq_fpga.search.sdq import check_search
+from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
+
+FLOW = load_flow("digits-cnn")
+BOARD = load_board("pynq-z2")
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return hardware_of_flow(FLOW, uniform_policy(FLOW, 4), BOARD)
+
+
+@pytest.fixture(scope="module")
+def rates(graph):
+    """Frames/s with the most and with the fewest bits that layers may have."""
+
+    def fastest(place):
+        _, steering = make(goal(graph, 1.0))
+        bits = [dbp.candidates[place] for dbp in steering._owners]
+        return 100e6 / solve(steering._graph(bits), BOARD, 100.0, None, {}).interval
+
+    return fastest(-1), fastest(0)
+
+
+def goal(graph, fps):
+    return BoardGoal(graph=graph, bits=4, board=BOARD, clock_mhz=100.0, target_fps=fps, shares={})
+
+
+def make(wanted):
+    net = make_net(FLOW.network)
+    layers = quant_layers(net)
+    steering = FrameRate(
+        wanted,
+        weight_dbps(FLOW.search, layers),
+        activation_dbps(FLOW.search, layers, net),
+        as_network(net).structure,
+        threshold=0.1,
+        steps=STEPS,
+    )
+    return steering.dbps, steering
+
+
+def run(dbps, steering, pulls):
+    """A search without a network: each layer resists a drop with a constant pull."""
+    optimizer = torch.optim.Adam([dbp.logit for dbp in dbps], lr=0.2)
+    for done in range(1, STEPS + 1):
+        optimizer.zero_grad()
+        loss = steering.term() + sum(-p * d.beta for p, d in zip(pulls, dbps, strict=True))
+        if loss.requires_grad:
+            loss.backward()
+            optimizer.step()
+        for dbp in dbps:
+            dbp.bound()
+        for dbp in steering.step(done):
+            optimizer.state.pop(dbp.logit, None)
+
+
+def bits_of(steering):
+    return [dbp.bits for dbp in steering._owners]
+
+
+def reaches(steering, bits, fps):
+    try:
+        found = solve(steering._graph(bits), BOARD, 100.0, None, {})
+    except UserError:
+        return False
+    return 100e6 / found.interval >= fps
+
+
+@pytest.mark.parametrize(("share", "strength"), [(0.3, 1e-3), (0.6, 1e-2), (0.9, 1.0)])
+def test_it_ends_where_the_board_reaches_the_target(graph, rates, share, strength):
+    slow, fast = rates
+    target = slow * (fast / slow) ** share
+    dbps, steering = make(goal(graph, target))
+    pulls = strength * torch.rand(len(dbps), generator=torch.Generator().manual_seed(0))
+    run(dbps, steering, pulls.tolist())
+    assert steering.settled
+    assert all(dbp.deterministic for dbp in dbps)
+    assert reaches(steering, bits_of(steering), target)
+    assert bits_of(steering) != [dbp.candidates[0] for dbp in steering._owners]
+
+
+def test_what_resists_most_keeps_most_bits(graph, rates):
+    slow, fast = rates
+    dbps, steering = make(goal(graph, (slow * fast) ** 0.5))
+    kept = len(dbps) // 2
+    pulls = [3.0] * kept + [1e-4] * (len(dbps) - kept)
+    run(dbps, steering, pulls)
+    places = [dbp.candidates.index(dbp.bits) / (len(dbp.candidates) - 1) for dbp in dbps]
+    assert sum(places[:kept]) / kept > sum(places[kept:]) / (len(dbps) - kept)
+
+
+def test_a_target_that_all_bits_reach_leaves_them(graph, rates):
+    dbps, steering = make(goal(graph, 0.8 * rates[0]))
+    steering.step(1)
+    assert steering.settled
+    assert [dbp.bits for dbp in dbps] == [dbp.candidates[-1] for dbp in dbps]
+
+
+def test_the_expected_interval_falls_with_the_betas(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    before = steering.expected_interval()
+    before.backward()
+    gradients = [dbp.logit.grad.item() for dbp in dbps]
+    assert min(gradients) >= 0
+    assert max(gradients) > 0
+    with torch.no_grad():
+        for dbp in dbps:
+            dbp.logit.fill_(0.0)
+    assert steering.expected_interval() < before
+
+
+def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    with torch.no_grad():
+        for dbp in dbps:
+            dbp.logit.fill_(50.0)
+    assert steering.expected_interval().item() == pytest.approx(steering._here.interval, rel=1e-4)
+
+
+def test_out_of_reach_says_what_is_in_reach(graph, rates):
+    with pytest.raises(UserError, match=r"out of reach on pynq-z2 .* which reach [\d,]+"):
+        check_search(FLOW, goal(graph, 1.5 * rates[1]))
