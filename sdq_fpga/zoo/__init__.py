@@ -8,7 +8,7 @@ from sdq_fpga.zoo.evaluate import evaluate
 from sdq_fpga.zoo.frames import draw_frames, frames_for
 from sdq_fpga.zoo.mlp import lfc, mlp, tfc
 from sdq_fpga.zoo.mobilenet import mobilenet_v1, mobilenet_v2
-from sdq_fpga.zoo.resnet import resnet8, resnet18, resnet20
+from sdq_fpga.zoo.resnet import resnet8, resnet18, resnet20, resnet50
 from sdq_fpga.zoo.yolo import yolo_tiny
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "resnet8",
     "resnet18",
     "resnet20",
+    "resnet50",
     "tfc",
     "vgg10",
     "yolo_tiny",

@@ -1,4 +1,4 @@
-"""Residual networks: ResNet-8 and ResNet-20 for 32x32 images, ResNet-18 for ImageNet."""
+"""Residual networks: ResNet-8 and ResNet-20 for 32x32 images, ResNet-18 and -50 for ImageNet."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from onnx import ModelProto
 from sdq_fpga.zoo.bits import Bits, BitSource
 from sdq_fpga.zoo.builder import GraphBuilder, Scales, Tensor
 
-__all__ = ["resnet8", "resnet18", "resnet20"]
+__all__ = ["resnet8", "resnet18", "resnet20", "resnet50"]
 
 _WEIGHTS = (1, 2, 3, 4, 5, 6, 8)
 _ACTIVATIONS = (2, 3, 4, 5, 6)  # bipolar ones could not be padded
@@ -74,6 +74,26 @@ def resnet18(
     return network.classifier(x, classes)
 
 
+def resnet50(
+    bits: Bits = (4, 4),
+    seed: int = 0,
+    *,
+    width: float = 1.0,
+    image_size: int = 224,
+    classes: int = 1000,
+    scales: Scales = "power_of_two",
+) -> ModelProto:
+    """ResNet-50: as ``resnet18``, with 3, 4, 6 and 3 blocks of three convolutions each."""
+    network = _ResNet(bits, seed, scales)
+    x = network.stem(image_size, int(64 * width), kernel=7, stride=2)
+    x = network.build.max_pool(x, 3, stride=2, pad=1)
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            x = network.bottleneck(x, int(64 * 2**stage * width), stride)
+    return network.classifier(x, classes)
+
+
 class _ResNet:
     def __init__(self, bits: Bits, seed: int, scales: Scales) -> None:
         self.build = GraphBuilder(seed, scales=scales)
@@ -93,16 +113,30 @@ class _ResNet:
 
     def block(self, x: Tensor, channels: int, stride: int) -> Tensor:
         """Two 3x3 convolutions and a shortcut: the identity, or 1x1 where the shape changes."""
+        arm = self._conv_relu(x, channels, 3, stride)
+        arm = self.build.conv(arm, channels, 3, pad=1, weight_bits=self.bits.weight())
+        return self._sum(x, self.build.batch_norm(arm, center=0.0), stride)
+
+    def bottleneck(self, x: Tensor, channels: int, stride: int) -> Tensor:
+        """1x1, 3x3 and 1x1 convolutions, the last with four times the channels; a shortcut."""
+        arm = self._conv_relu(x, channels, 1, 1)
+        arm = self._conv_relu(arm, channels, 3, stride)
+        arm = self.build.conv(arm, 4 * channels, 1, weight_bits=self.bits.weight())
+        return self._sum(x, self.build.batch_norm(arm, center=0.0), stride)
+
+    def _conv_relu(self, x: Tensor, channels: int, kernel: int, stride: int) -> Tensor:
+        x = self.build.conv(
+            x, channels, kernel, stride=stride, pad=kernel // 2, weight_bits=self.bits.weight()
+        )
+        return self.build.quant_relu(self.build.batch_norm(x), self.bits.activation())
+
+    def _sum(self, x: Tensor, arm: Tensor, stride: int) -> Tensor:
+        """What the convolutions of a block made of x, plus x itself or a 1x1 convolution of it."""
         build = self.build
-        project = stride != 1 or x.shape[0] != channels
-        arm = build.conv(x, channels, 3, stride=stride, pad=1, weight_bits=self.bits.weight())
-        arm = build.quant_relu(build.batch_norm(arm), self.bits.activation())
-        arm = build.conv(arm, channels, 3, pad=1, weight_bits=self.bits.weight())
-        arm = build.batch_norm(arm, center=0.0)
-        if project:
+        if x.shape != arm.shape:
             bits = self.bits.activation()
             arm = build.quant_identity(arm, bits + 1)
-            shortcut = build.conv(x, channels, 1, stride=stride, weight_bits=self.bits.weight())
+            shortcut = build.conv(x, arm.shape[0], 1, stride=stride, weight_bits=self.bits.weight())
             shortcut = build.batch_norm(shortcut)
             shortcut = build.quant_identity(shortcut, bits + 1, scale=arm.scale)
         else:

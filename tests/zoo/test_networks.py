@@ -26,6 +26,7 @@ NETWORKS: dict[str, Callable[[], ModelProto]] = {
     "resnet8": lambda: zoo.resnet8((4, 4)),
     "resnet20_mixed": lambda: zoo.resnet20(None, seed=1, width=0.5, image_size=16),
     "resnet18": lambda: zoo.resnet18((4, 3), width=0.125, image_size=32, classes=20),
+    "resnet50": lambda: zoo.resnet50((4, 4), width=0.0625, image_size=32, classes=20),
     "mobilenet_v1": lambda: zoo.mobilenet_v1(
         None, seed=2, width=0.25, image_size=32, blocks=7, classes=20
     ),
@@ -120,6 +121,7 @@ def test_float_scales_leave_no_code_to_rounding(name: str) -> None:
     [
         (lambda: zoo.resnet18((4, 4), width=0.0625, image_size=32), {"Conv": 20, "Add": 8}),
         (lambda: zoo.resnet20((4, 4), width=0.125, image_size=8), {"Conv": 21, "Add": 9}),
+        (lambda: zoo.resnet50((4, 4), width=0.0625, image_size=32), {"Conv": 53, "Add": 16}),
         (lambda: zoo.mobilenet_v1((4, 4), width=0.125, image_size=32), {"Conv": 27, "Trunc": 1}),
         (lambda: zoo.mobilenet_v2((4, 4), width=0.25, image_size=32), {"Conv": 52, "Add": 10}),
         (lambda: zoo.yolo_tiny((4, 4), width=0.0625, image_size=32), {"Resize": 1, "Split": 1}),

@@ -2,298 +2,268 @@
 
 All arrays are flat. A time is known once all that it waits for is known, so no clock is simulated:
 each actor goes on until it meets a time that is not known yet, and is visited again when one of its
-neighbours has gone on. With each time goes what it waited for last, for
-``sdq_fpga.cost.timing.critical``.
+neighbours has gone on. Rows of the tables hold what is fixed, and how far each thing has got.
 """
 
 import numba
 import numpy as np
 
-__all__ = ["DEADLOCK", "DONE", "LATCH", "LOCK", "peaks", "run"]
+__all__ = ["DEADLOCK", "DONE", "LATCH", "LOCK", "NEVER", "peaks", "run"]
 
 DONE, DEADLOCK = 0, 1
 
-# What a step, or a beat, waited for last: the step or beat before it; a beat's being offered; room;
-# the frame before. Steps that waited for an input have its number, for an output BY_OUTPUT more.
-PREVIOUS, OFFERED, ROOM, FRAME = -1, -2, -3, -4
-BY_OUTPUT = 64
-
 # In the column O_PLACES: what there is instead of places; see sdq_fpga.cost.timing.actor.
 LOCK, LATCH = 0, -1
-_NEVER = 2**62
+NEVER = 2**62
 
-# Columns of the tables of integers that describe actors, inputs, outputs and edges.
-A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE, A_READY = range(8)
+# Columns of the tables of integers that describe actors, inputs, outputs and edges. Those of the
+# last line of each change while times are computed: A_FIRED is the next step, I_NEXT and O_NEXT are
+# the counts of that step, I_FREE_STEP is the step that frees the next room. Of the beats that have
+# left, the source of an edge knows E_HEARD, and of those that have come the sink knows E_TOLD.
+(
+    A_STEPS, A_IN0, A_IN1, A_OUT0, A_OUT1, A_WHOLE, A_FIRE, A_READY,
+    A_FIRED, A_WAITS,
+) = range(10)  # fmt: skip
 (
     I_EDGE, I_BEATS, I_NEED, I_NEED_LEN, I_NEED_GROWTH, I_BUFFER, I_FREE, I_FREE_LEN,
-    I_FREE_GROWTH, I_WAIT, I_RELEASE, I_WHOLE, I_BY_OUTPUT, I_ACTOR,
+    I_FREE_GROWTH, I_WAIT, I_RELEASE, I_WHOLE, I_BY_OUTPUT,
+    I_NEXT, I_NEED_AT, I_NEED_SUM, I_FREE_STEP, I_FREE_AT, I_FREE_SUM,
+) = range(19)  # fmt: skip
+# Of outputs with a lock or a latch, O_NEWEST is the newest beat that was looked at. With a latch,
+# O_ARRIVED is when that beat is, or was, in the register at the output; O_CLOSED when it closed.
+(
+    O_EDGE, O_BEATS, O_GIVES, O_GIVES_LEN, O_GIVES_GROWTH, O_LATENCY, O_PLACES, O_RELEASE,
+    O_NEXT, O_GIVES_AT, O_GIVES_SUM, O_NEWEST, O_ARRIVED, O_CLOSED,
 ) = range(14)  # fmt: skip
-O_EDGE, O_BEATS, O_GIVES, O_GIVES_LEN, O_GIVES_GROWTH, O_LATENCY, O_PLACES, O_RELEASE = range(8)
-E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE, E_INPUT, E_OUTPUT = range(9)
+(
+    E_BASE, E_BEATS, E_DEPTH, E_FORWARD, E_SOURCE, E_SINK, E_WIRE, E_INPUT, E_OUTPUT,
+    E_OFFERED, E_WRITTEN, E_READ, E_HEARD, E_TOLD,
+) = range(14)  # fmt: skip
+
+# Rows of the times of beats.
+OFFERED, WRITTEN, READ = range(3)
 
 
 # ruff: noqa: ANN001, ANN201, ANN202  # Numba infers types; all arrays hold integers
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
-@numba.njit(cache=True)
-def run(  # noqa: PLR0912, PLR0915  # one loop, kept in one piece for the compiler
-    frames, gap, actors, inputs, outputs, edges, tables, fire, offered, written, read, why_fire,
-    why_written, why_read, waits,
-):  # fmt: skip
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,misc"
+
+# One function in the end, without counts of references to arrays: they take two thirds of the time.
+_compiled = numba.njit(cache=True, _nrt=False)  # type: ignore[call-overload]
+_inlined = numba.njit(cache=True, _nrt=False, inline="always")  # type: ignore[call-overload]
+
+
+@_compiled
+def run(frames, gap, actors, inputs, outputs, edges, tables, fire, beats, may_go):
     """Computes all times.
 
     Args:
         frames: how many go through.
         gap: least cycles between the first beats of two frames at the network's inputs.
-        actors: [actors, 8] in order of the data; columns A_*.
-        inputs: [inputs, 14], columns I_*.
-        outputs: [outputs, 8], columns O_*.
-        edges: [edges, 9], columns E_*.
+        actors: [actors, 10] in order of the data; columns A_*. For an actor that is stuck, A_WAITS
+            is the edge from which a beat is missing, or -1 - the edge that takes none.
+        inputs: [inputs, 19], columns I_*.
+        outputs: [outputs, 14], columns O_*.
+        edges: [edges, 14], columns E_*.
         tables: all tables of counts, one after the other.
         fire: [steps of all frames] when each step of each actor is made; result.
-        offered: [beats of all frames] when each beat is offered to its edge; result.
-        written: when it enters the edge's FIFO, or goes over a wire; result.
-        read: when it leaves the FIFO; result.
-        why_fire: what each step waited for last; result.
-        why_written: OFFERED, PREVIOUS or ROOM; result.
-        why_read: OFFERED, PREVIOUS, ROOM or FRAME; result.
-        waits: [actors] for an actor that is stuck, the edge from which a beat is missing, or
-            -1 - the edge that takes none; result.
+        beats: [3, beats of all frames] when each beat is offered to its edge; when it enters the
+            edge's FIFO, or goes over a wire; when it leaves the FIFO; result.
+        may_go: [actors] true; used up.
 
     Returns:
         DONE or DEADLOCK.
     """
-    n_edges = edges.shape[0]
-    fired = np.zeros(actors.shape[0], np.int64)
-    n_offered = np.zeros(n_edges, np.int64)
-    n_written = np.zeros(n_edges, np.int64)
-    n_read = np.zeros(n_edges, np.int64)
-    # Where each table of counts is, and the count of the whole periods before: of the next step of
-    # inputs and outputs, and of the step that frees the next room.
-    need_at = np.zeros(inputs.shape[0], np.int64)
-    need_sum = np.zeros(inputs.shape[0], np.int64)
-    free_step = np.zeros(inputs.shape[0], np.int64)
-    free_at = np.zeros(inputs.shape[0], np.int64)
-    free_sum = np.zeros(inputs.shape[0], np.int64)
-    gives_at = np.zeros(outputs.shape[0], np.int64)
-    gives_sum = np.zeros(outputs.shape[0], np.int64)
-    # Of outputs with a lock or a latch: the newest beat that was looked at. With a latch: when that
-    # beat is, or was, in the register at the output; and when the latch closed.
-    newest = np.full(outputs.shape[0], -1, np.int64)
-    arrived = np.full(outputs.shape[0], -1, np.int64)
-    closed = np.full(outputs.shape[0], _NEVER, np.int64)
-
-    for e in range(n_edges):
+    for e in range(edges.shape[0]):
         if edges[e, E_SOURCE] < 0:
-            base, beats = edges[e, E_BASE], edges[e, E_BEATS]
-            for m in range(beats * frames):
-                offered[base + m] = (m // beats) * gap
-            n_offered[e] = beats * frames
+            base, count = edges[e, E_BASE], edges[e, E_BEATS]
+            for m in range(count * frames):
+                beats[OFFERED, base + m] = (m // count) * gap
+            edges[e, E_OFFERED] = count * frames
 
     n_actors = actors.shape[0]
     # The first that may go on does so: it then goes as far as FIFOs let it, at one visit.
-    may_go = np.ones(n_actors, np.bool_)
     a = 0
     while a < n_actors:
         if not may_go[a]:
             a += 1
             continue
         may_go[a] = False
-        steps, total, fire0 = actors[a, A_STEPS], actors[a, A_STEPS] * frames, actors[a, A_FIRE]
-        in0, in1 = actors[a, A_IN0], actors[a, A_IN1]
-        out0, out1 = actors[a, A_OUT0], actors[a, A_OUT1]
-        moved = True
-        moved_ever = False
-        while moved:
-            moved = False
-            for i in range(in0, in1):
-                e = inputs[i, I_EDGE]
-                if edges[e, E_SOURCE] < 0 and _write(
-                    e, edges, offered, written, read, why_written, n_offered, n_written, n_read
-                ):
-                    moved = True
-                if inputs[i, I_BUFFER] >= 0 and _take(
-                    i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read,
-                    why_read, why_written, fired, n_offered, n_written, n_read, free_step, free_at,
-                    free_sum,
-                ):  # fmt: skip
-                    moved = True
-
-            # ---- steps
-            blocked = False
-            while fired[a] < total:
-                k = fired[a]
-                t = actors[a, A_READY]
-                why = PREVIOUS
-                if k > 0:
-                    t = fire[fire0 + k - 1] + 1
-                if actors[a, A_WHOLE] == 1 and k > 0 and k % steps == 0:
-                    e = outputs[out0, O_EDGE]
-                    last = outputs[out0, O_BEATS] * (k // steps) - 1
-                    if n_written[e] <= last:
-                        waits[a] = -1 - e
-                        break
-                    if written[edges[e, E_BASE] + last] + 1 > t:
-                        t = written[edges[e, E_BASE] + last] + 1
-                        why = FRAME
-                for i in range(in0, in1):
-                    e = inputs[i, I_EDGE]
-                    need = need_sum[i] + tables[inputs[i, I_NEED] + need_at[i]]
-                    if inputs[i, I_BUFFER] >= 0:
-                        if need == 0:
-                            continue
-                        if n_read[e] < need:
-                            blocked = True
-                            break
-                        came = read[edges[e, E_BASE] + need - 1] + inputs[i, I_WAIT]
-                    elif need == n_read[e]:
-                        continue
-                    elif edges[e, E_WIRE] == 1:
-                        if n_offered[e] < need:
-                            blocked = True
-                            break
-                        came = offered[edges[e, E_BASE] + need - 1]
-                    else:
-                        if n_written[e] < need:
-                            blocked = True
-                            break
-                        came = written[edges[e, E_BASE] + need - 1] + edges[e, E_FORWARD]
-                    if came > t:
-                        t = came
-                        why = i - in0
-                if blocked:
-                    waits[a] = e
-                    break
-                for o in range(out0, out1):
-                    e = outputs[o, O_EDGE]
-                    base = edges[e, E_BASE]
-                    if outputs[o, O_PLACES] > 0:
-                        after = gives_sum[o] + tables[outputs[o, O_GIVES] + gives_at[o]]
-                        x = n_offered[e] - outputs[o, O_PLACES]
-                        if after > n_offered[e] and x >= 0:
-                            if n_written[e] <= x:
-                                blocked = True
-                                break
-                            if written[base + x] + outputs[o, O_RELEASE] > t:
-                                t = written[base + x] + outputs[o, O_RELEASE]
-                                why = BY_OUTPUT + o - out0
-                        continue
-                    if outputs[o, O_PLACES] == LATCH:
-                        after = _open(
-                            o, e, t, edges, offered, written, n_offered, n_written, newest,
-                            arrived, closed,
-                        )  # fmt: skip
-                        if after < 0:
-                            blocked = True
-                            break
-                        if after > t:
-                            t = after
-                            why = BY_OUTPUT + o - out0
-                        continue
-                    q = newest[o]
-                    while True:
-                        while q + 1 < n_offered[e] and offered[base + q + 1] <= t:
-                            q += 1
-                        if q < 0:
-                            break
-                        if n_written[e] <= q:
-                            blocked = True
-                            break
-                        if written[base + q] <= t:
-                            break
-                        t = written[base + q]
-                        why = BY_OUTPUT + o - out0
-                    newest[o] = q
-                    if blocked:
-                        break
-                if blocked:
-                    waits[a] = -1 - e
-                    break
-                fire[fire0 + k] = t
-                why_fire[fire0 + k] = why
-                fired[a] = k + 1
-                moved = True
-                for i in range(in0, in1):
-                    need = need_sum[i] + tables[inputs[i, I_NEED] + need_at[i]]
-                    need_at[i] += 1
-                    if need_at[i] == inputs[i, I_NEED_LEN]:
-                        need_at[i] = 0
-                        need_sum[i] += inputs[i, I_NEED_GROWTH]
-                    e = inputs[i, I_EDGE]
-                    if inputs[i, I_BUFFER] < 0 and need > n_read[e]:
-                        read[edges[e, E_BASE] + need - 1] = t
-                        n_read[e] = need
-                        if edges[e, E_WIRE] == 1:
-                            written[edges[e, E_BASE] + need - 1] = t
-                            n_written[e] = need
-                for o in range(out0, out1):
-                    e = outputs[o, O_EDGE]
-                    after = gives_sum[o] + tables[outputs[o, O_GIVES] + gives_at[o]]
-                    gives_at[o] += 1
-                    if gives_at[o] == outputs[o, O_GIVES_LEN]:
-                        gives_at[o] = 0
-                        gives_sum[o] += outputs[o, O_GIVES_GROWTH]
-                    if after == n_offered[e]:
-                        continue
-                    while n_offered[e] < after:
-                        offered[edges[e, E_BASE] + n_offered[e]] = t + outputs[o, O_LATENCY]
-                        n_offered[e] += 1
-                    # It goes on at once if there is room: the next step may wait for that.
-                    if edges[e, E_WIRE] == 0:
-                        _write(
-                            e, edges, offered, written, read, why_written, n_offered, n_written,
-                            n_read,
-                        )  # fmt: skip
-                    elif inputs[edges[e, E_INPUT], I_BUFFER] >= 0:
-                        _take(
-                            edges[e, E_INPUT], frames, actors, inputs, outputs, edges, tables, fire,
-                            offered, written, read, why_read, why_written, fired, n_offered,
-                            n_written, n_read, free_step, free_at, free_sum,
-                        )  # fmt: skip
-            for o in range(out0, out1):
-                e = outputs[o, O_EDGE]
-                if _write(
-                    e, edges, offered, written, read, why_written, n_offered, n_written, n_read
-                ):
-                    moved = True
-                if edges[e, E_SINK] >= 0:
-                    continue
-                base = edges[e, E_BASE]
-                while n_read[e] < n_written[e]:
-                    j = n_read[e]
-                    read[base + j] = written[base + j] + edges[e, E_FORWARD]
-                    why_read[base + j] = OFFERED
-                    if j > 0 and read[base + j - 1] + 1 > read[base + j]:
-                        read[base + j] = read[base + j - 1] + 1
-                        why_read[base + j] = PREVIOUS
-                    n_read[e] = j + 1
-                    moved = True
-            moved_ever = moved_ever or moved
-        if not moved_ever:
+        if not _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
             continue
-        # Whoever is at the other end of a stream may go on.
+        # Whoever is at the other end of a stream may go on, if it learns of something new.
         first = a
-        for i in range(in0, in1):
-            other = edges[inputs[i, I_EDGE], E_SOURCE]
-            if other >= 0:
-                may_go[other] = True
-                first = min(first, other)
-        for o in range(out0, out1):
-            other = edges[outputs[o, O_EDGE], E_SINK]
-            if other >= 0:
-                may_go[other] = True
+        for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+            e = inputs[i, I_EDGE]
+            source, wire = edges[e, E_SOURCE], edges[e, E_WIRE] == 1
+            left = edges[e, E_WRITTEN if wire else E_READ]
+            held_up = wire or edges[e, E_WRITTEN] < edges[e, E_OFFERED]
+            if source >= 0 and held_up and left > edges[e, E_HEARD]:
+                edges[e, E_HEARD] = left
+                may_go[source] = True
+                first = min(first, source)
+        for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+            e = outputs[o, O_EDGE]
+            come = edges[e, E_OFFERED if edges[e, E_WIRE] == 1 else E_WRITTEN]
+            if edges[e, E_SINK] >= 0 and come > edges[e, E_TOLD]:
+                edges[e, E_TOLD] = come
+                may_go[edges[e, E_SINK]] = True
         a = first
 
-    state = DONE
     for a in range(n_actors):
-        if fired[a] == actors[a, A_STEPS] * frames:
-            waits[a] = edges.shape[0]
-        else:
-            state = DEADLOCK
-    return state
+        if actors[a, A_FIRED] < actors[a, A_STEPS] * frames:
+            return DEADLOCK
+        actors[a, A_WAITS] = edges.shape[0]
+    return DONE
 
 
-@numba.njit(cache=True)
-def _open(o, e, t, edges, offered, written, n_offered, n_written, newest, arrived, closed):
+@_inlined
+def _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
+    """Lets an actor go on as far as it can; whether it did at all."""
+    in0, in1 = actors[a, A_IN0], actors[a, A_IN1]
+    out0, out1 = actors[a, A_OUT0], actors[a, A_OUT1]
+    went = False
+    while True:
+        moved = False
+        for i in range(in0, in1):
+            e = inputs[i, I_EDGE]
+            if edges[e, E_SOURCE] < 0:
+                moved |= _write(e, edges, beats)
+            if inputs[i, I_BUFFER] >= 0:
+                moved |= _take(a, i, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        for o in range(out0, out1):
+            moved |= _write(outputs[o, O_EDGE], edges, beats)
+        moved |= _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        if not moved:
+            return went
+        went = True
+
+
+@_inlined
+def _step(  # noqa: PLR0912, PLR0915  # one loop
+    a, frames, actors, inputs, outputs, edges, tables, fire, beats
+):
+    """Makes steps until one waits for what is not known yet; whether any was made."""
+    steps, whole = actors[a, A_STEPS], actors[a, A_WHOLE] == 1
+    total, base = steps * frames, actors[a, A_FIRE]
+    in0, in1 = actors[a, A_IN0], actors[a, A_IN1]
+    out0, out1 = actors[a, A_OUT0], actors[a, A_OUT1]
+    began = k = actors[a, A_FIRED]
+    waits = edges.shape[0]
+    while k < total:
+        t = np.int64(fire[base + k - 1]) + 1 if k else actors[a, A_READY]
+        if whole and k and k % steps == 0:
+            e = outputs[out0, O_EDGE]
+            last = outputs[out0, O_BEATS] * (k // steps) - 1
+            if edges[e, E_WRITTEN] <= last:
+                waits = -1 - e
+                break
+            t = max(t, np.int64(beats[WRITTEN, edges[e, E_BASE] + last]) + 1)
+        for i in range(in0, in1):
+            e, need = inputs[i, I_EDGE], inputs[i, I_NEXT]
+            beat = edges[e, E_BASE] + need - 1
+            if inputs[i, I_BUFFER] >= 0:
+                if edges[e, E_READ] < need:
+                    come = edges[e, E_OFFERED if edges[e, E_WIRE] == 1 else E_WRITTEN]
+                    # What has come, but can't be taken, waits for what has been made of others.
+                    waits = e if come == edges[e, E_READ] else -1 - outputs[out0, O_EDGE]
+                    break
+                if need > 0:
+                    t = max(t, beats[READ, beat] + inputs[i, I_WAIT])
+            elif need > edges[e, E_READ]:
+                if edges[e, E_WIRE] == 1:
+                    if edges[e, E_OFFERED] < need:
+                        waits = e
+                        break
+                    t = max(t, np.int64(beats[OFFERED, beat]))
+                else:
+                    if edges[e, E_WRITTEN] < need:
+                        waits = e
+                        break
+                    t = max(t, beats[WRITTEN, beat] + edges[e, E_FORWARD])
+        if waits < edges.shape[0]:
+            break
+        for o in range(out0, out1):
+            e, places = outputs[o, O_EDGE], outputs[o, O_PLACES]
+            if places > 0:
+                x = edges[e, E_OFFERED] - places
+                if x >= 0 and outputs[o, O_NEXT] > edges[e, E_OFFERED]:
+                    if edges[e, E_WRITTEN] <= x:
+                        waits = -1 - e
+                        break
+                    t = max(t, beats[WRITTEN, edges[e, E_BASE] + x] + outputs[o, O_RELEASE])
+                continue
+            if places == LATCH:
+                after = _open(o, e, t, outputs, edges, beats)
+            else:
+                after = _unlocked(o, e, t, outputs, edges, beats)
+            if after < 0:
+                waits = -1 - e
+                break
+            t = after
+        if waits < edges.shape[0]:
+            break
+        fire[base + k] = t
+        k += 1
+        for i in range(in0, in1):
+            e, need = inputs[i, I_EDGE], inputs[i, I_NEXT]
+            if inputs[i, I_BUFFER] < 0 and need > edges[e, E_READ]:
+                beats[READ, edges[e, E_BASE] + need - 1] = t
+                edges[e, E_READ] = need
+                if edges[e, E_WIRE] == 1:
+                    beats[WRITTEN, edges[e, E_BASE] + need - 1] = t
+                    edges[e, E_WRITTEN] = need
+            at = inputs[i, I_NEED_AT] + 1
+            if at == inputs[i, I_NEED_LEN]:
+                at = 0
+                inputs[i, I_NEED_SUM] += inputs[i, I_NEED_GROWTH]
+            inputs[i, I_NEED_AT] = at
+            inputs[i, I_NEXT] = inputs[i, I_NEED_SUM] + tables[inputs[i, I_NEED] + at]
+        for o in range(out0, out1):
+            e = outputs[o, O_EDGE]
+            had = edges[e, E_OFFERED]
+            while edges[e, E_OFFERED] < outputs[o, O_NEXT]:
+                beats[OFFERED, edges[e, E_BASE] + edges[e, E_OFFERED]] = t + outputs[o, O_LATENCY]
+                edges[e, E_OFFERED] += 1
+            at = outputs[o, O_GIVES_AT] + 1
+            if at == outputs[o, O_GIVES_LEN]:
+                at = 0
+                outputs[o, O_GIVES_SUM] += outputs[o, O_GIVES_GROWTH]
+            outputs[o, O_GIVES_AT] = at
+            outputs[o, O_NEXT] = outputs[o, O_GIVES_SUM] + tables[outputs[o, O_GIVES] + at]
+            # It goes on at once if there is room: the next step may wait for that.
+            if edges[e, E_OFFERED] == had:
+                continue
+            if edges[e, E_WIRE] == 0:
+                _write(e, edges, beats)
+            elif inputs[edges[e, E_INPUT], I_BUFFER] >= 0:
+                _take(
+                    edges[e, E_SINK], edges[e, E_INPUT], frames, actors, inputs, outputs, edges,
+                    tables, fire, beats,
+                )  # fmt: skip
+    actors[a, A_WAITS] = waits
+    actors[a, A_FIRED] = k
+    return k > began
+
+
+@_inlined
+def _unlocked(o, e, t, outputs, edges, beats):
+    """First cycle from t on in which no beat of an output is offered in vain; -1: not known yet."""
+    base, q = edges[e, E_BASE], outputs[o, O_NEWEST]
+    while True:
+        while q + 1 < edges[e, E_OFFERED] and beats[OFFERED, base + q + 1] <= t:
+            q += 1
+        outputs[o, O_NEWEST] = q
+        if q < 0:
+            return t
+        if edges[e, E_WRITTEN] <= q:
+            return -1
+        if beats[WRITTEN, base + q] <= t:
+            return t
+        t = np.int64(beats[WRITTEN, base + q])
+
+
+@_inlined
+def _open(o, e, t, outputs, edges, beats):
     """First cycle from t on in which the latch of an output is open; -1 if not known yet.
 
     A beat is in the queue from the cycle before it is offered to the one before it is in the
@@ -303,130 +273,119 @@ def _open(o, e, t, edges, offered, written, n_offered, n_written, newest, arrive
     """
     base = edges[e, E_BASE]
     while True:
-        while newest[o] + 1 < n_offered[e] and offered[base + newest[o] + 1] <= t:
-            j = newest[o] + 1
-            came = np.int64(offered[base + j])
-            if j == 0 or came - 1 > arrived[o]:  # the queue was empty
-                closed[o] = _NEVER
+        j = outputs[o, O_NEWEST] + 1
+        while j < edges[e, E_OFFERED] and beats[OFFERED, base + j] <= t:
+            came = np.int64(beats[OFFERED, base + j])
+            if j == 0 or came - 1 > outputs[o, O_ARRIVED]:  # the queue was empty
+                outputs[o, O_CLOSED] = NEVER
             if j > 0:
                 # The beat before may stay in the register in the cycle before this one.
-                closes = max(came, arrived[o] + 1)
-                if n_written[e] <= j - 1:
-                    return t if closed[o] == _NEVER and t < closes else -1
-                if closed[o] == _NEVER and written[base + j - 1] >= closes:
-                    closed[o] = closes
-                came = max(came, written[base + j - 1] + 1)
-            arrived[o] = came
-            newest[o] = j
-        if t < closed[o] or t > arrived[o]:
+                closes = max(came, outputs[o, O_ARRIVED] + 1)
+                if edges[e, E_WRITTEN] <= j - 1:
+                    return t if outputs[o, O_CLOSED] == NEVER and t < closes else -1
+                left = np.int64(beats[WRITTEN, base + j - 1])
+                if outputs[o, O_CLOSED] == NEVER and left >= closes:
+                    outputs[o, O_CLOSED] = closes
+                came = max(came, left + 1)
+            outputs[o, O_ARRIVED] = came
+            outputs[o, O_NEWEST] = j
+            j += 1
+        if t < outputs[o, O_CLOSED] or t > outputs[o, O_ARRIVED]:
             return t
-        t = arrived[o] + 1
+        t = outputs[o, O_ARRIVED] + 1
 
 
-@numba.njit(cache=True)
-def _take(  # noqa: PLR0912, PLR0915
-    i, frames, actors, inputs, outputs, edges, tables, fire, offered, written, read, why_read,
-    why_written, fired, n_offered, n_written, n_read, free_step, free_at, free_sum,
-):  # fmt: skip
+@_inlined
+def _take(  # noqa: PLR0912  # one loop
+    a, i, frames, actors, inputs, outputs, edges, tables, fire, beats
+):
     """Takes beats into the buffer of an input, while there are some and there is room."""
-    a = inputs[i, I_ACTOR]
-    total = actors[a, A_STEPS] * frames
-    moved = False
-    e = inputs[i, I_EDGE]
-    base, beats = edges[e, E_BASE], inputs[i, I_BEATS]
-    wire = edges[e, E_WIRE] == 1
-    while n_read[e] < beats * frames:
-        j = n_read[e]
-        why = OFFERED
-        if wire:
-            if n_offered[e] <= j:
+    e, eo = inputs[i, I_EDGE], outputs[actors[a, A_OUT0], O_EDGE]
+    count, wire = inputs[i, I_BEATS], edges[e, E_WIRE] == 1
+    came = OFFERED if wire else WRITTEN
+    come = edges[e, E_OFFERED if wire else E_WRITTEN]
+    forward = 0 if wire else edges[e, E_FORWARD]
+    base, base_out, gone = edges[e, E_BASE], edges[eo, E_BASE], edges[eo, E_WRITTEN]
+    fired, total = actors[a, A_FIRED], actors[a, A_STEPS] * frames
+    p, at, whole = inputs[i, I_FREE_STEP], inputs[i, I_FREE_AT], inputs[i, I_FREE_SUM]
+    began = j = edges[e, E_READ]
+    while j < come:
+        t = np.int64(beats[came, base + j]) + forward
+        if j > 0:
+            t = max(t, np.int64(beats[READ, base + j - 1]) + 1)
+        if inputs[i, I_WHOLE] == 1 and j > 0 and j % count == 0:
+            last = outputs[actors[a, A_OUT0], O_BEATS] * (j // count) - 1
+            if gone <= last:
                 break
-            t = np.int64(offered[base + j])
-        else:
-            if n_written[e] <= j:
-                break
-            t = written[base + j] + edges[e, E_FORWARD]
-        if j > 0 and read[base + j - 1] + 1 > t:
-            t = read[base + j - 1] + 1
-            why = PREVIOUS
-        if inputs[i, I_WHOLE] == 1 and j > 0 and j % beats == 0:
-            eo = outputs[actors[a, A_OUT0], O_EDGE]
-            last = outputs[actors[a, A_OUT0], O_BEATS] * (j // beats) - 1
-            if n_written[eo] <= last:
-                break
-            if written[edges[eo, E_BASE] + last] + 1 > t:
-                t = written[edges[eo, E_BASE] + last] + 1
-                why = FRAME
+            t = max(t, np.int64(beats[WRITTEN, base_out + last]) + 1)
         room = j - inputs[i, I_BUFFER] + 1
         if room > 0:
-            p, at, whole = free_step[i], free_at[i], free_sum[i]
             while p < total and whole + tables[inputs[i, I_FREE] + at] < room:
                 p += 1
                 at += 1
                 if at == inputs[i, I_FREE_LEN]:
                     at = 0
                     whole += inputs[i, I_FREE_GROWTH]
-            free_step[i], free_at[i], free_sum[i] = p, at, whole
             if inputs[i, I_BY_OUTPUT] == 1:
-                eo = outputs[actors[a, A_OUT0], O_EDGE]
-                if n_written[eo] <= p:
+                if gone <= p:
                     break
-                freed = written[edges[eo, E_BASE] + p] + inputs[i, I_RELEASE]
+                t = max(t, beats[WRITTEN, base_out + p] + inputs[i, I_RELEASE])
             else:
-                if fired[a] <= p:
+                if fired <= p:
                     break
-                freed = fire[actors[a, A_FIRE] + p] + inputs[i, I_RELEASE]
-            if freed > t:
-                t = freed
-                why = ROOM
-        read[base + j] = t
-        why_read[base + j] = why
-        n_read[e] = j + 1
+                t = max(t, fire[actors[a, A_FIRE] + p] + inputs[i, I_RELEASE])
+        beats[READ, base + j] = t
         if wire:
-            written[base + j] = t
-            n_written[e] = j + 1
-        moved = True
-    return moved
+            beats[WRITTEN, base + j] = t
+        j += 1
+    inputs[i, I_FREE_STEP], inputs[i, I_FREE_AT], inputs[i, I_FREE_SUM] = p, at, whole
+    edges[e, E_READ] = j
+    if wire:
+        edges[e, E_WRITTEN] = j
+    return j > began
 
 
-@numba.njit(cache=True)
-def _write(e, edges, offered, written, read, why_written, n_offered, n_written, n_read):
+@_inlined
+def _write(e, edges, beats):
     """Moves beats that are offered into the FIFO of an edge, while it has room."""
     if edges[e, E_WIRE] == 1:
         return False
-    base, depth = edges[e, E_BASE], edges[e, E_DEPTH]
-    moved = False
-    while n_written[e] < n_offered[e]:
-        m = n_written[e]
-        t = np.int64(offered[base + m])
-        why = OFFERED
-        if m > 0 and written[base + m - 1] + 1 > t:
-            t = written[base + m - 1] + 1
-            why = PREVIOUS
+    base, depth, forward = edges[e, E_BASE], edges[e, E_DEPTH], edges[e, E_FORWARD]
+    port = edges[e, E_SINK] < 0
+    began = m = edges[e, E_WRITTEN]
+    gone = edges[e, E_READ]
+    while m < edges[e, E_OFFERED]:
+        t = np.int64(beats[OFFERED, base + m])
+        if m > 0:
+            t = max(t, np.int64(beats[WRITTEN, base + m - 1]) + 1)
         if depth > 0 and m >= depth:
-            if n_read[e] <= m - depth:
+            if gone <= m - depth:
                 break
-            if read[base + m - depth] + 1 > t:
-                t = read[base + m - depth] + 1
-                why = ROOM
-        written[base + m] = t
-        why_written[base + m] = why
-        n_written[e] = m + 1
-        moved = True
-    return moved
+            t = max(t, np.int64(beats[READ, base + m - depth]) + 1)
+        beats[WRITTEN, base + m] = t
+        if port:
+            beats[READ, base + m] = max(
+                t + forward, np.int64(beats[READ, base + m - 1]) + 1 if m else 0
+            )
+            gone = m + 1
+        m += 1
+    edges[e, E_WRITTEN] = m
+    if port:
+        edges[e, E_READ] = gone
+    return m > began
 
 
 @numba.njit(cache=True)
-def peaks(frames, edges, written, read):
+def peaks(frames, edges, beats):
     """Greatest number of beats in each edge's FIFO, counted at the end of each cycle."""
     found = np.zeros(edges.shape[0], np.int64)
     for e in range(edges.shape[0]):
         if edges[e, E_WIRE] == 1:
             continue
-        base = edges[e, E_BASE]
+        written, read = beats[WRITTEN, edges[e, E_BASE] :], beats[READ, edges[e, E_BASE] :]
         gone = 0
         for m in range(edges[e, E_BEATS] * frames):
-            while gone <= m and read[base + gone] <= written[base + m]:
+            while gone <= m and read[gone] <= written[m]:
                 gone += 1
             found[e] = max(found[e], m + 1 - gone)
     return found

@@ -29,6 +29,8 @@ __all__ = ["actor_of"]
 _WEIGHTS_READY = 5  # cycles from a reset to the first product, with finn-rtllib/memstream
 _PIPELINE = Lock()
 """A pipeline that stands still as long as its last stage is full and not taken."""
+_NO_WAIT = Places(2**30, 1)
+"""For beats that come out of a buffer: what waits there shows in its room, and nowhere else."""
 
 
 def actor_of(node: HardwareNode) -> Actor:
@@ -378,7 +380,7 @@ def _width_converter(node: HardwareNode) -> Actor:
                 freed_by_output=True,
             ),
         ),
-        (Output(beats_out, every_step(), 0, Places(1, 1)),),
+        (Output(beats_out, every_step(), 0, _NO_WAIT),),
     )
 
 

@@ -10,7 +10,7 @@ from sdq_fpga.cost.fifo import fifo_memory
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing import engine
-from sdq_fpga.cost.timing.actor import Actor, Cumulative, Latch, Lock, Places
+from sdq_fpga.cost.timing.actor import Cumulative, Latch, Lock, Places
 from sdq_fpga.cost.timing.critical import full_fifos
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
@@ -134,7 +134,7 @@ class Pipeline:
         return self._table_at[key], len(counts.table), counts.growth
 
     def _lay_out(self, nodes: list[HardwareNode]) -> None:
-        actors: list[tuple[Actor, int, int, int, int]] = []
+        actors: list[tuple[int, ...]] = []
         inputs: list[tuple[int, ...]] = []
         outputs: list[tuple[int, ...]] = []
         for index, (node, actor) in enumerate(zip(nodes, self.actors, strict=True)):
@@ -157,7 +157,8 @@ class Pipeline:
                         taken.release,
                         taken.whole_frames,
                         taken.freed_by_output,
-                        index,
+                        taken.need.table[0],
+                        *(0, 0, 0, 0, 0),
                     )
                 )
             for stream, given in zip(node.outputs, actor.outputs, strict=True):
@@ -172,13 +173,22 @@ class Pipeline:
                     case Latch():
                         pressure = engine.LATCH, 2
                 outputs.append(
-                    (edge, given.beats, *self._table(given.gives), given.latency, *pressure)
+                    (
+                        edge,
+                        given.beats,
+                        *self._table(given.gives),
+                        given.latency,
+                        *pressure,
+                        given.gives.table[0],
+                        *(0, 0, -1, -1, engine.NEVER),
+                    )
                 )
-            actors.append((actor, in0, len(inputs), out0, len(outputs)))
+            ends = in0, len(inputs), out0, len(outputs)
+            actors.append((actor.steps, *ends, actor.whole_frames, 0, actor.ready))
         self._inputs = np.array(inputs, np.int64)
         self._outputs = np.array(outputs, np.int64)
         self._counts = np.concatenate(self._tables)
-        self._actor_rows = actors
+        self._actors = np.array(actors, np.int64)
 
     @staticmethod
     def _check(node: HardwareNode, stream: str, have: int, want: int) -> None:
@@ -207,35 +217,26 @@ class Pipeline:
             StuckError: a FIFO is so shallow that nothing moves any more.
         """
         edges = self._edge_rows(depths, frames)
-        actors = np.array(
-            [
-                (actor.steps, in0, in1, out0, out1, actor.whole_frames, fire, actor.ready)
-                for (actor, in0, in1, out0, out1), fire in zip(
-                    self._actor_rows, self._fire_bases(frames), strict=True
-                )
-            ],
-            np.int64,
-        )
-        beats = frames * sum(edge.beats for edge in self._edges)
-        steps = frames * sum(actor.steps for actor in self.actors)
-        shape = actors, self._inputs, self._outputs, edges, self._counts
-        times = [np.zeros(size, np.int32) for size in (steps, beats, beats, beats)]
-        whys = [np.zeros(size, np.int8) for size in (steps, beats, beats)]
-        waits = np.zeros(len(actors), np.int64)
-        if engine.run(frames, gap, *shape, *times, *whys, waits) == engine.DEADLOCK:  # type: ignore[call-arg]
-            raise StuckError(self._stuck(waits))
-        _, _, written, read = times
+        actors = self._actor_rows(frames)
+        inputs, outputs = self._inputs.copy(), self._outputs.copy()
+        fire = np.empty(frames * sum(actor.steps for actor in self.actors), np.int32)
+        beats = np.empty((3, frames * sum(edge.beats for edge in self._edges)), np.int32)
+        everything = actors, inputs, outputs, edges, self._counts, fire, beats
+        may_go = np.ones(len(actors), np.bool_)
+        if engine.run(frames, gap, *everything, may_go) == engine.DEADLOCK:
+            raise StuckError(self._stuck(actors[:, engine.A_WAITS]))
         first = np.full(frames, np.iinfo(np.int64).max)
         last = np.zeros(frames, np.int64)
         for edge, row in zip(self._edges, edges, strict=True):
             here = slice(int(row[engine.E_BASE]), int(row[engine.E_BASE]) + edge.beats * frames)
+            _, written, read = beats[:, here].reshape(3, frames, -1)
             if edge.source < 0:
-                first = np.minimum(first, written[here].reshape(frames, -1)[:, 0])
+                first = np.minimum(first, written[:, 0])
             if edge.sink < 0:
-                last = np.maximum(last, read[here].reshape(frames, -1)[:, -1])
-        peaks = engine.peaks(frames, edges, written, read)
+                last = np.maximum(last, read[:, -1])
+        peaks = engine.peaks(frames, edges, beats)
         half = frames // 2
-        met = full_fifos(frames, last[half - 1], *shape, *times, *whys)
+        met = full_fifos(frames, last[half - 1], *everything)
         return Schedule(
             interval=float(last[-1] - last[half - 1]) / (frames - half),
             latency=int(last[0] - first[0]) + 1,
@@ -281,6 +282,7 @@ class Pipeline:
                     edge.wire and not port,
                     edge.input,
                     edge.output,
+                    *(0, 0, 0, 0, 0),
                 )
             )
             base += edge.beats * frames
@@ -294,6 +296,9 @@ class Pipeline:
         memory = fifo_memory(depth, edge.width, edge.ram_style)
         return memory.capacity, memory.forward
 
-    def _fire_bases(self, frames: int) -> list[int]:
-        steps = [actor.steps * frames for actor in self.actors]
-        return [0, *np.cumsum(steps)[:-1].tolist()]
+    def _actor_rows(self, frames: int) -> Integers:
+        rows = np.zeros((len(self.actors), engine.A_WAITS + 1), np.int64)
+        rows[:, : len(self._actors[0])] = self._actors
+        steps = rows[:, engine.A_STEPS] * frames
+        rows[:, engine.A_FIRE] = np.cumsum(steps) - steps
+        return rows

@@ -3,7 +3,8 @@
 FIFOs start shallow. What holds the network up then names the FIFO to make deeper: the one that is
 full on the path of waits that ends with the last beat, or that closes a circle of waits in which
 nothing moves. When the interval is that of unlimited FIFOs, those that were named get the depth
-that they then use, and are shrunk as far as the interval allows.
+that they then use. These depths are shrunk as far as the interval allows, first all together, then
+one by one. What comes out is timed once more, over more frames.
 """
 
 import math
@@ -22,7 +23,10 @@ SHIFT_DEPTH = 32
 
 _TOLERANCE = 1.001  # of the interval
 _FRAMES = 3
+_PROOF_FRAMES = 6
 _FINENESS = 16  # shrinking stops when what is left to gain is less than this part of the depth
+# Steps of actors for which all trials together may last: those of a large network are fewer.
+_WORK = 500_000_000
 
 
 class FifoSizes(Plain):
@@ -80,66 +84,92 @@ def size_fifos(pipeline: Pipeline, trials: int, progress: Progress) -> FifoSizes
 class _Sizing:
     def __init__(self, pipeline: Pipeline, most: int, tell: Callable[[int], None]) -> None:
         self.pipeline = pipeline
-        self.most = most
+        steps = _FRAMES * sum(actor.steps for actor in pipeline.actors)
+        self.patience = max(1, _WORK // steps)
+        self.most = min(most, self.patience)
         self.tell = tell
         self.trials = 0
         self.target = math.inf
+        self.gap = 0
+        self.widths = pipeline.widths()
 
     def run(self) -> FifoSizes:
-        widths = self.pipeline.widths()
-        unlimited = dict.fromkeys(widths, 0)
+        unlimited = dict.fromkeys(self.widths, 0)
         free = self._time(unlimited)
-        paced = self._time(unlimited, gap=math.ceil(free.interval))
+        self.gap = math.ceil(free.interval)
+        paced = self._time(unlimited, gap=self.gap)
         self.target = max(free.interval, paced.interval) * _TOLERANCE
         enough = {name: max(SHIFT_DEPTH, peak) for name, peak in paced.peaks.items()}
-        depths = self._shrink(self._grow(enough))
+        grown = self._grow(enough)
+        self.most += self.trials
+        depths = self._shrink_each(self._shrink_all(grown))
+        depths = next(each for each in (depths, grown, enough) if self._keeps(each, _PROOF_FRAMES))
         found = self.pipeline.time(depths)
         return FifoSizes(
             depths=depths,
             unlimited_interval=free.interval,
             interval=found.interval,
             latency=found.latency,
-            bits=fifo_bits(widths, depths),
-            occupancy_bits=fifo_bits(widths, paced.peaks),
+            bits=fifo_bits(self.widths, depths),
+            occupancy_bits=fifo_bits(self.widths, paced.peaks),
             trials=self.trials,
         )
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
-        """Gives the limit of shallow FIFOs up, one by one, until the interval is kept.
+        """Gives the limit of shallow FIFOs up until the interval is kept.
 
-        With all others shallow, the occupancy of those without a limit is what they need.
+        With all others shallow and frames at the interval, the occupancy of those without a limit
+        is what they need. One is given up at a time, and more and more of them after some trials.
 
         Args:
             enough: depths that keep the interval, all together.
         """
-        widths = self.pipeline.widths()
-        depths = dict.fromkeys(widths, SHIFT_DEPTH)
+        depths = dict.fromkeys(self.widths, SHIFT_DEPTH)
+        slow = 0
         while True:
             try:
-                found = self._time(depths)
+                found = self._time(depths, gap=self.gap)
                 if found.interval <= self.target:
                     break
-                full = {name: float(times) for name, times in found.full.items()}
+                full = dict(found.full)
+                slow += 1
             except StuckError as stuck:
-                full = {name: 1 / widths[name] for name in stuck.fifos}
-            full = {name: weight for name, weight in full.items() if depths[name]}
+                full = dict.fromkeys(stuck.fifos, 1)
+            full = {name: times for name, times in full.items() if depths[name]}
             if not full:
                 return dict(enough)
-            depths[max(full, key=lambda each: full[each])] = 0
+            worth = sorted(full, key=lambda each: -full[each] / self.widths[each])
+            depths |= dict.fromkeys(worth[: 2 ** max(0, slow - self.patience // 3)], 0)
         needed = {
             name: depth or max(SHIFT_DEPTH, found.peaks[name]) for name, depth in depths.items()
         }
-        return needed if self._keeps(needed) else dict(enough)
+        return needed if self._fewer_bits(needed, enough) and self._keeps(needed) else dict(enough)
 
-    def _shrink(self, depths: dict[str, int]) -> dict[str, int]:
+    def _fewer_bits(self, depths: Mapping[str, int], others: Mapping[str, int]) -> bool:
+        return fifo_bits(self.widths, depths) < fifo_bits(self.widths, others)
+
+    def _shrink_all(self, depths: dict[str, int]) -> dict[str, int]:
+        """Bisects the share of what is beyond a shift register that all FIFOs keep."""
+        low, high = 0, _FINENESS
+        kept = depths
+        while high - low > 1 and self.trials < self.most:
+            middle = (low + high) // 2
+            smaller = {
+                name: SHIFT_DEPTH + (depth - SHIFT_DEPTH) * middle // _FINENESS
+                for name, depth in depths.items()
+            }
+            if self._keeps(smaller):
+                high, kept = middle, smaller
+            else:
+                low = middle
+        return kept
+
+    def _shrink_each(self, depths: dict[str, int]) -> dict[str, int]:
         """Bisects the depths of FIFOs that are deep, the largest first, as trials allow."""
-        widths = self.pipeline.widths()
         deep = [name for name, depth in depths.items() if depth > SHIFT_DEPTH]
-        for name in sorted(deep, key=lambda each: -widths[each] * depths[each]):
-            low, high = (
-                SHIFT_DEPTH - 1,
-                depths[name],
-            )  # the one is taken to fail, the other does not
+        for name in sorted(deep, key=lambda each: -self.widths[each] * depths[each]):
+            # The one is taken to fail, the other does not.
+            low, high = SHIFT_DEPTH - 1, depths[name]
             while high - low > max(1, high // _FINENESS) and self.trials < self.most:
                 middle = (low + high) // 2
                 if self._keeps(depths | {name: middle}):
@@ -149,13 +179,13 @@ class _Sizing:
             depths = depths | {name: high}
         return depths
 
-    def _keeps(self, depths: Mapping[str, int]) -> bool:
+    def _keeps(self, depths: Mapping[str, int], frames: int = _FRAMES) -> bool:
         try:
-            return self._time(depths).interval <= self.target
+            return self._time(depths, frames=frames).interval <= self.target
         except StuckError:
             return False
 
-    def _time(self, depths: Mapping[str, int], gap: int = 0) -> Schedule:
+    def _time(self, depths: Mapping[str, int], *, frames: int = _FRAMES, gap: int = 0) -> Schedule:
         self.trials += 1
         self.tell(self.trials)
-        return self.pipeline.time(depths, frames=_FRAMES, gap=gap)
+        return self.pipeline.time(depths, frames=frames, gap=gap)
