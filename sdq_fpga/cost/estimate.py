@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import Field
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.clock import ClockLimit, clock_limit
 from sdq_fpga.cost.dsp import lanes
 from sdq_fpga.cost.features.matrix import weight_style
 from sdq_fpga.cost.folding.cycles import node_cycles
@@ -40,6 +41,7 @@ class LayerEstimate(Plain):
         cycles: of its slowest node, for a frame.
         busy: share of the network's interval for which that node works.
         resources: of all its nodes.
+        mhz: clock that all its nodes may reach, FIFOs and converters included.
         share: of what is usable of whatever it takes the most of.
         takes: the resource of which it takes that share.
     """
@@ -54,6 +56,7 @@ class LayerEstimate(Plain):
     cycles: int
     busy: float
     resources: Resources
+    mhz: float
     share: float
     takes: str
 
@@ -95,6 +98,7 @@ class Estimate(Plain):
         resources: of everything, with FIFOs of the least depth.
         usable: of each resource.
         prices: cycles of interval that one more unit of each would save.
+        clock: what limits the clock, by the clock model.
         roofline: what the board could do.
         advice: what to change first.
     """
@@ -109,6 +113,7 @@ class Estimate(Plain):
     resources: Resources
     usable: Mapping[str, int]
     prices: Mapping[str, float]
+    clock: ClockLimit
     roofline: Roofline
     advice: tuple[str, ...] = Field(default=())
 
@@ -200,6 +205,7 @@ def estimate(
         resources=solution.resources,
         usable=limits,
         prices=dict(solution.prices),
+        clock=clock_limit(solution.graph.nodes, board.part),
         roofline=_roofline(solution.graph, board, limits, hertz, schedule.interval),
         advice=tuple(_advice(solution, layers, limits, schedule.interval, targeted=targeted)),
     )
@@ -238,6 +244,7 @@ def _layer(
         cycles=node_cycles(slowest),
         busy=node_cycles(slowest) / interval,
         resources=total,
+        mhz=clock_limit(nodes, board.part).mhz,
         share=shares[takes],
         takes=takes,
     )

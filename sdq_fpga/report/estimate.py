@@ -104,6 +104,7 @@ def _print_one(found: Estimate, console: Console) -> None:
         f"{found.frames_per_second:,.0f} frames/s at {found.clock_mhz:g} MHz on {found.board}",
         highlight=False,
     )
+    console.print(_clock(found), highlight=False)
     console.print(
         f"roofline: {roof.products:,} products a frame, {roof.a_second / 1e9:,.1f} G/s of "
         f"{roof.dsp_roof / 1e9:,.1f} G/s in all usable DSP slices ({roof.share:.0%}); the streams "
@@ -114,12 +115,23 @@ def _print_one(found: Estimate, console: Console) -> None:
         console.print(f"- {line}", highlight=False)
 
 
+def _clock(found: Estimate) -> str:
+    limit = found.clock
+    said = (
+        f"clock: about {limit.mhz:,.0f} MHz by a conservative model, limited by {limit.node} of "
+        f"layer '{limit.layer}'"
+    )
+    if limit.mhz < found.clock_mhz:
+        return f"{said}; that {found.clock_mhz:g} MHz are reached is not sure"
+    return said
+
+
 def _layers(found: Estimate) -> Table:
     table = Table(title="layers", title_justify="left")
     table.add_column("layer", overflow="fold")
     for heading in ("weights", "inputs", "unit", "memory", "PE", "SIMD", "cycles", "busy"):
         table.add_column(heading, justify="right")
-    for heading in ("DSP", "LUT", "BRAM18", "takes most"):
+    for heading in ("DSP", "LUT", "BRAM18", "takes most", "MHz"):
         table.add_column(heading, justify="right")
     for layer in found.layers:
         table.add_row(
@@ -136,6 +148,7 @@ def _layers(found: Estimate) -> Table:
             f"{layer.resources.lut:,}",
             f"{layer.resources.bram18:,}",
             f"{layer.share:.1%} of {_TITLES[layer.takes]}",
+            f"{layer.mhz:,.0f}",
         )
     return table
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
+from sdq_fpga.cost.clock import clock_limit
 from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.package import write_package
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
@@ -189,12 +191,14 @@ class Accelerator:
                 target.simulate.fifo_trials,
                 self.work.progress,
             )
+            limit = clock_limit(describe(found.model).nodes, target.board.part)
         for note in notes_on(
             found.folding,
             found.fifos,
             target.clock_mhz,
             target.target_latency_us,
             target.weight_memory,
+            limit,
         ):
             self.work.progress.note(note)
         found.model.save(str(out / "folded.onnx"))

