@@ -81,7 +81,18 @@ def make_net(spec: NetworkSpec) -> Network:
             f"params of network '{spec.kind}' do not fit: {error}",
             f"give exactly {', '.join(signature.parameters)}",
         ) from error
-    net = kind(**spec.params)
+    try:
+        net = kind(**spec.params)
+    except UserError:
+        raise
+    except Exception as error:
+        if spec.kind in _KINDS:
+            raise
+        # The user's code may raise anything.
+        raise UserError(
+            f"'{spec.kind}' failed ({type(error).__name__}: {' '.join(str(error).split())})",
+            "correct it",
+        ) from error
     if not isinstance(net, nn.Module):
         raise UserError(
             f"'{spec.kind}' returns {type(net).__name__}", "let it return a torch module"

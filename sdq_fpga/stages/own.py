@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sdq_fpga.data import load_dataset
 from sdq_fpga.flow import DatasetSpec, Flow, NetworkSpec
-from sdq_fpga.imports import own_function, source_digest
+from sdq_fpga.imports import source_digest
 
 __all__ = ["own_digests", "own_flow"]
 
@@ -31,7 +31,8 @@ def own_flow(flow: Flow, net: str | None, dataset: str | None, data: Path | None
         changed["dataset"] = DatasetSpec(kind=dataset)
     if net is not None:
         shape = None
-        if dataset is not None and not hasattr(own_function(net)(), "input_shape"):
+        if dataset is not None:
+            # What the module says itself comes first (``as_network``).
             shape = load_dataset(DatasetSpec(kind=dataset), data).train_images.shape[1:]
         changed["title"] = f"the network of {net}"
         changed["network"] = NetworkSpec(kind=net, input_shape=shape)
