@@ -68,16 +68,11 @@ def test_frames_of_ones_own_on_the_boards_own_shell(shell):
     (source,) = host["inputs"]
     images = load_digits().test_images[:3].reshape(3, *source["shape"])
     np.save(shell.folder / "x.npy", images)
+    answers = shell.folder / "answers"
     done = shell(
-        "run",
-        shell.run,
-        "--emulate",
-        "--local",
-        "--input",
-        shell.folder / "x.npy",
-        "--output",
-        shell.folder / "answers",
-    )
+        "run", shell.run, "--emulate", "--local", "--input", shell.folder / "x.npy",
+        "--output", answers,
+    )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     values = np.load(answers / "output-0.npy")
     assert np.array_equal(values.reshape(3, -1), expected[:3].reshape(3, -1))
