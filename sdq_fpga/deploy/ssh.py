@@ -21,7 +21,6 @@ __all__ = ["Login", "Ssh", "parse_login"]
 
 T = TypeVar("T")
 
-_TRIES = 6
 _FIRST_WAIT_S = 0.2
 _CONNECT_S = 20.0
 _KEEPALIVE_S = 5
@@ -90,15 +89,17 @@ class Ssh:
 
     Args:
         login: who logs in where.
+        tries: how often anything is tried; it waits longer each time, 6 s for all of 6.
 
     Raises:
         UserError: the host is not known, its key is another than is known, or the login fails.
         StageError: it can't be reached.
     """
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, tries: int = 6) -> None:
         self.where = login.host if login.user is None else f"{login.user}@{login.host}"
         self._login = login
+        self._tries = tries
         self._runner = asyncio.Runner()
         self._connection: asyncssh.SSHClientConnection | None = None
         try:
@@ -209,7 +210,7 @@ class Ssh:
     def _again(self, act: Callable[[], Awaitable[T]]) -> T:
         """Does something; after a cut, connects and does it again."""
         wait, cut = _FIRST_WAIT_S, ""
-        for _ in range(_TRIES):
+        for _ in range(self._tries):
             if cut:
                 time.sleep(wait)
                 wait *= 2

@@ -1,5 +1,6 @@
 """Prints what a run on a board showed, at its end and while it goes."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from sdq_fpga.deploy.figures import BoardFigures, Cycles, Match
 from sdq_fpga.progress import Progress
 
 __all__ = ["board_tables", "told", "watched"]
+
+_EVERY_S = 10.0
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -86,15 +89,21 @@ def _throughput(figures: BoardFigures, title: str) -> Table:
 
 
 def _power(watts: float | None) -> str:
-    return "not measured: no PMBus rails" if watts is None else f"{watts:.2f} W"
+    return "no PMBus rails" if watts is None else f"{watts:.2f} W"
 
 
 @contextmanager
 def told(progress: Progress) -> Iterator[Tell]:
     """Says now and then how far a run is."""
+    said = time.monotonic()
 
     def tell(event: Mapping[str, Any]) -> None:
+        nonlocal said
         if "of" in event:
+            now = time.monotonic()
+            if event["frames"] < event["of"] and now - said < _EVERY_S:
+                return
+            said = now
             progress.note(f"{event['frames']} of {event['of']} frames")
         elif "batch" in event:
             progress.note(f"batch of {event['batch']}: {event['frames_per_second']:,.1f} frames/s")

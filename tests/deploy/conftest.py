@@ -40,8 +40,10 @@ def connect(emulated: EmulatedBoard) -> Callable:
     """Connects to the emulated board as some user, over another login if one is given."""
 
     @contextmanager
-    def connected(who: str = "ada@lab", login: Login | None = None) -> Iterator[Board]:
-        transport = Ssh(login or emulated.login)
+    def connected(
+        who: str = "ada@lab", login: Login | None = None, tries: int = 6
+    ) -> Iterator[Board]:
+        transport = Ssh(login or emulated.login, tries)
         try:
             yield Board(transport, "python3", emulated.lock, who)
         finally:

@@ -1,5 +1,6 @@
 """Jobs on an emulated board: the driver runs unchanged; whatever goes wrong is told."""
 
+import fcntl
 import threading
 import time
 import venv
@@ -134,10 +135,9 @@ def test_a_driver_that_crashes_or_hangs(connect, disk, script, options, says):
         board.install(packed, QUIET)
         with pytest.raises(StageError, match=says):
             run_job(board, packed, job(1, **options), lambda _: None)
-        assert not jobs(disk)
-        good = bundle()
-        board.install(good, QUIET)
-        assert run_job(board, good, job(1), lambda _: None).state["frames"] == 1, "the lock is free"
+    assert not jobs(disk)
+    with (disk / "accelerator.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it is free
 
 
 def test_a_run_that_is_interrupted_frees_the_board(connect, disk):
@@ -182,8 +182,8 @@ def test_a_bitstream_that_rots_on_the_board_is_not_loaded(connect, disk):
         path.write_bytes(data)
         with pytest.raises(StageError, match=r"accelerator\.bit is not what was packed"):
             run_job(board, packed, job(1), lambda _: None)
-        board.install(packed, QUIET)  # mends it
-        assert run_job(board, packed, job(1), lambda _: None).state["frames"] == 1
+        board.install(packed, QUIET)
+    assert path.read_bytes() != data, "it is mended"
 
 
 def test_inputs_that_do_not_fit_are_refused_on_the_board_as_well(connect):

@@ -26,6 +26,7 @@ __all__ = ["cancel", "forget", "job_folder", "poll", "start", "supervise", "writ
 _POLL_S = 0.1
 _LONGEST_POLL_S = 1.0
 _LAST_LINES = 3
+_TRIES = 3
 
 
 def start(root: Path, lock_path: Path, name: str, program: list[str]) -> dict[str, Any]:
@@ -49,9 +50,7 @@ def start(root: Path, lock_path: Path, name: str, program: list[str]) -> dict[st
         return state
     lock = _open_lock(lock_path)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(lock):
             holder = _holder(lock)
             if holder.get("job") == name:
                 return {"state": "running"}
@@ -60,7 +59,7 @@ def start(root: Path, lock_path: Path, name: str, program: list[str]) -> dict[st
                 f"{holder.get('since', 'a while')}",
                 "try again when that run has ended",
                 "held",
-            ) from None
+            )
         job = _read(folder / "job.json")
         if job is None:
             raise Refused(f"job {name} has no job.json", "copy it again", "damaged")
@@ -230,6 +229,18 @@ def _open_lock(path: Path) -> int:
         lock = os.open(str(path), os.O_RDWR | os.O_CREAT, 0o666)
         os.fchmod(lock, 0o666)
         return lock
+
+
+def _take(lock: int) -> bool:
+    """Takes the lock; who looks whether it is free has it for a moment, too."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_POLL_S)
+        else:
+            return True
+    return False
 
 
 def _is_free(path: Path) -> bool:
