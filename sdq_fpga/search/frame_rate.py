@@ -97,7 +97,7 @@ class FrameRate:
     Attributes:
         dbps: of weights, then of activations.
         settled: whether every layer's bits are decided.
-        greedy_drops: names of the layers that had to drop before the search could settle.
+        greedy_drops: those that had to drop before the search could settle.
 
     Raises:
         UserError: no choice among the candidates reaches the target; it says which frame rate the
@@ -116,7 +116,7 @@ class FrameRate:
     ) -> None:
         self.dbps = (*unique(dict(weights)), *unique(dict(activations)))
         self.settled = False
-        self.greedy_drops: list[str] = []
+        self.greedy_drops: list[Dbp] = []
         self._goal = goal
         self._threshold = threshold
         self._every = max(1, steps // _REFRESHES)

@@ -57,7 +57,7 @@ class SearchResult:
     Attributes:
         policy: bits of every layer.
         history: one record for each epoch.
-        greedy_drops: layers that had to drop in weights or activations because the search
+        greedy_drops: layers, with "weight" or "activation", that had to drop because the search
             came to its end without reaching its goal, smallest beta first; usually empty.
         state: ``state_dict`` of the float network as the search trained it, activations in
             [0, 1); finetuning starts from it.
@@ -190,7 +190,11 @@ class _Search:
         return SearchResult(
             policy=Policy(network=self.flow.name, layers=self._layer_bits()),
             history=tuple(self.history),
-            greedy_drops=tuple(name for each in self.targets for name in each.greedy_drops),
+            greedy_drops=tuple(
+                f"{dbp.name} {'weight' if dbp in self.weights.values() else 'activation'}"
+                for each in self.targets
+                for dbp in each.greedy_drops
+            ),
             state={key: value.detach().clone() for key, value in self.net.state_dict().items()},
         )
 

@@ -80,7 +80,7 @@ def dropped(dbps: Sequence[Dbp], threshold: float) -> list[Dbp]:
     return found
 
 
-def drop_smallest(dbps: Sequence[Dbp], enough: Callable[[], bool]) -> list[str]:
+def drop_smallest(dbps: Sequence[Dbp], enough: Callable[[], bool]) -> list[Dbp]:
     """Drops the layer of the smallest beta, again and again, until it is enough.
 
     Args:
@@ -88,12 +88,12 @@ def drop_smallest(dbps: Sequence[Dbp], enough: Callable[[], bool]) -> list[str]:
         enough: says whether the search could settle.
 
     Returns:
-        Names of the layers that had to drop.
+        Those that had to drop, in order.
     """
-    names = []
+    found = []
     while not enough():
         # min takes the first of equals: among equal betas the first layer drops.
         smallest = min((d for d in dbps if not d.deterministic), key=lambda d: d.beta.item())
         smallest.drop()
-        names.append(smallest.name)
-    return names
+        found.append(smallest)
+    return found

@@ -49,7 +49,7 @@ class Target:
 
     Attributes:
         settled: whether every layer's bits are decided.
-        greedy_drops: names of the layers that had to drop before the search could settle.
+        greedy_drops: those that had to drop before the search could settle.
 
     Raises:
         UserError: no choice among the candidates has this mean, stating the range that has.
@@ -62,7 +62,7 @@ class Target:
         self.dbps = tuple(dbps)
         self.bits = bits
         self.settled = False
-        self.greedy_drops: list[str] = []
+        self.greedy_drops: list[Dbp] = []
         self._threshold = threshold
         start = self.expected_bits().item()
         self._steering = Steering(start, bits, least_span=1.0, steps=steps)

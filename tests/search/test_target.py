@@ -124,7 +124,7 @@ def test_the_hard_end_drops_the_smallest_beta_first():
         target.step(done)
     assert target.settled
     # From 8, 8, 8 to 8, 4, 4: one step further are 4, 2, 2, which is the first to fit.
-    assert target.greedy_drops == ["layer1", "layer2"]
+    assert [dbp.name for dbp in target.greedy_drops] == ["layer1", "layer2"]
     assert [dbp.bits for dbp in dbps] == [4, 2, 2]
     budget_is_kept_and_spent(dbps, 3.0)
 
