@@ -1,14 +1,17 @@
 """A trained network on an emulated board: the command, over SSH, through the unmodified driver."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from echo import bitstream, installed
 
 from sdq_fpga.cli import main
 from sdq_fpga.data.digits import load_digits
+from sdq_fpga.run import open_run
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = CHECKOUT / "tests" / "stages" / "tiny.yaml"
@@ -115,3 +118,30 @@ def test_a_directory_that_is_no_build(shell):
     done = shell("run", shell.folder / "nothing", "--emulate", "--throughput")
     assert done.exit_code == 2
     assert "not the directory of a finished build" in done.stderr
+
+
+def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
+    shell, emulated, disk, tmp_path
+):
+    directory = tmp_path / "run"
+    shutil.copytree(shell.run, directory)
+
+    def bitstream_stage(out: Path) -> None:
+        (out / "accelerator.bit").write_bytes(bitstream(emulated=False))
+        (out / "accelerator.hwh").write_text("<EDKSYSTEM/>")
+
+    with open_run(directory) as run:
+        run.stage("bitstream", {}, (), bitstream_stage)
+    login = emulated.login
+    address = f"{login.user}@{login.host}:{login.port}"
+    stated = ["run", directory, "--board-host", address, "--throughput"]
+    keys = ["--identity", login.keys[0], "--known-hosts", login.known_hosts]
+    done = shell(*stated, *keys)
+    assert done.exit_code == 2
+    assert f"{login.user}@{login.host}: the package holds a bitstream" in done.stderr
+    assert "this board is emulated" in done.stderr
+    assert installed(disk) == []
+    (tmp_path / "nobody").touch()
+    done = shell(*stated, *keys[:2], "--known-hosts", tmp_path / "nobody")
+    assert done.exit_code == 2
+    assert "is not the known one" in done.stderr

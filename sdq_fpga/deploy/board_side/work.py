@@ -19,7 +19,7 @@ from .refused import Refused
 
 __all__ = ["Rails", "load_codes", "work"]
 
-_EXACT = 2**24  # float32, in which the driver gives its answers, holds integers up to here
+_EXACT = 2**24  # float32, in which the driver gives its answers, holds all integers below
 _ALONE = 5  # frames that go through alone, for the latency
 _POWER_S = 0.05
 
@@ -116,9 +116,9 @@ def _frames(
     outputs = {}
     for number in range(overlay.num_outputs):
         values = np.concatenate([each[number] for each in answers])
-        if values.size and np.abs(values).max() > _EXACT:
+        if values.size and np.abs(values).max() >= _EXACT:
             raise Refused(
-                f"output {number} has values beyond 2^24, which finn-plus-driver rounds to float32",
+                f"output {number} has values of 2^24 or more, which the driver rounds to float32",
                 "let the network end in fewer bits",
             )
         path = folder / f"output-{number}.npy"
