@@ -1,18 +1,23 @@
 # make demo   builds the default flow for a ZCU104, in .venv, from the lock files
 # make test   lints, type-checks and tests, in .venv
+# make docker-test   builds the Dockerfile with buildah on a Debian of debootstrap's, and tests in it;
+#                    DOCKER_TESTS="tests/test_board.py" runs some of the tests only
 # make coverage   writes docs/coverage.md: what the tests of the RTL reach of it
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test lint coverage schemas clean
+.PHONY: demo test docker-test lint coverage schemas clean
 
 demo: .venv/installed
 	$(BIN)/sdq-fpga build --board zcu104
 
 test: lint
 	$(BIN)/pytest
+
+docker-test: .venv/installed
+	$(BIN)/python tests/container/check.py $(DOCKER_TESTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
