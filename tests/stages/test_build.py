@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from terminal import TINY, tree
-from test_bad_input import policy
+from test_bad_input import one_sentence, policy
 
 STAGES = (
     "train",
@@ -231,3 +231,20 @@ def test_it_is_made_again_with_the_trained_network_taken_over(tiny_build):
     assert found["pinned"]
     assert found["differences"] == []
     assert tree(terminal.root / "work" / "again") == tree(terminal.root / "work" / run)
+
+
+def test_a_search_ends_at_a_frame_rate(make_terminal):
+    terminal = make_terminal()
+    shares = ("--board", "pynq-z2", "--budget", "lut=4%,dsp=1%", "--json")
+    search = ("search", "--flow", str(TINY), *shares, "--run", "run", "--out", "policy.json")
+    out_of_reach = terminal.run(*search, "--target-fps", "2e6")
+    one_sentence(out_of_reach, 2, "2e+06 frames/s are out of reach on pynq-z2", "reach 1,000,000")
+    assert "train:" not in out_of_reach.err
+    done = terminal.run(*search, "--target-fps", "600000")
+    assert done.code == 0, done.err
+    layers = json.loads(done.out)["layers"]
+    bits = {(layer["weight_bits"], layer["activation_bits"]) for layer in layers}
+    assert bits != {(6, 4), (6, None)}  # with which 347,222 are reached
+    simulate = ("simulate", "--flow", str(TINY), *shares, "--policy", "policy.json")
+    found = json.loads(terminal.run(*simulate).out)
+    assert found["as_it_is"]["frames_per_second"] >= 600_000
