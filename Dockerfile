@@ -1,7 +1,7 @@
 # sdq-fpga with everything that it needs but Vivado, for an ordinary user:
 #
 #   docker build -t sdq-fpga .
-#   docker run --rm -v "$PWD:/work" sdq-fpga build --board zcu104
+#   docker run --rm -v "$PWD:/project" sdq-fpga build --board zcu104
 #
 # Bitstreams need Vivado, mounted from the host, never in the image (see README.md).
 
@@ -16,7 +16,8 @@ RUN set -eu; \
     for sources in /etc/apt/sources.list.d/*.sources; do \
         [ -f "$sources" ] || continue; \
         awk '/^# http/ {at = $2; next} /^URIs:/ && at {print "URIs: " at; at = ""; next} {print}' \
-            "$sources" > /tmp/pinned && cp /tmp/pinned "$sources" && rm /tmp/pinned; \
+            "$sources" > "$sources.pinned"; \
+        mv "$sources.pinned" "$sources"; \
     done; \
     apt-get -o Acquire::Check-Valid-Until=false update; \
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
@@ -36,8 +37,8 @@ RUN /opt/sdq-fpga/bin/pip install --no-cache-dir --no-deps --no-build-isolation 
 # ---- what runs ----
 FROM system
 COPY --from=packages /opt/sdq-fpga /opt/sdq-fpga
-RUN useradd --create-home --uid 1000 sdq && install --directory --owner=sdq /work
+RUN useradd --create-home --uid 1000 sdq && install --directory --owner=sdq /project
 ENV PATH=/opt/sdq-fpga/bin:$PATH
 USER sdq
-WORKDIR /work
+WORKDIR /project
 ENTRYPOINT ["sdq-fpga"]

@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             call("cp", "--recursive", CHECKOUT / name, inside)
         call("chown", "--recursive", "1000:1000", inside)
         run = ("run", "--isolation", "chroot", "--network", "host", container, "--")
-        buildah(*run, "sdq-fpga", "build", "--board", "zcu104", "--run", "/work/run")
+        buildah(*run, "sdq-fpga", "build", "--board", "zcu104", "--run", "/project/run")
         buildah(*run, "sh", "-c", 'cd ~/checkout && exec pytest "$@"', "sh", *chosen.tests)
 
 
