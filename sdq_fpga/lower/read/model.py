@@ -8,7 +8,6 @@ import numpy as np
 from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.util.cleanup import cleanup_model
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.lower.finn_session import explained
@@ -22,6 +21,7 @@ from sdq_fpga.lower.graph import (
 )
 from sdq_fpga.lower.host import HostSide
 from sdq_fpga.lower.read import linear, pointwise, quantize, shape, spatial  # noqa: F401  # register
+from sdq_fpga.lower.read.cleanup import cleaned_up
 from sdq_fpga.lower.read.reader import HANDLERS, LAST_FUNCTIONS, Reader
 
 __all__ = ["load_qonnx", "read_qonnx"]
@@ -43,7 +43,7 @@ def load_qonnx(path: Path, input_type: str | None = None) -> ModelWrapper:
     except Exception as error:
         raise UserError(f"{path} is no ONNX model ({error})", "give a QONNX file") from error
     with explained(f"QONNX could not clean up {path.name}", "check the model with onnx.checker"):
-        model = cleanup_model(_without_twins(model))
+        model = cleaned_up(_without_twins(model))
     if input_type is not None:
         try:
             datatype = DataType[input_type]
