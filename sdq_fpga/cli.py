@@ -269,6 +269,7 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga simulate --board zcu104 --flow cifar10-resnet20
       sdq-fpga simulate --board zcu104 --net my_pkg.nets:make_net
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
+      sdq-fpga simulate --board zcu104 --model resnet8.onnx --what-if Conv_3=2
     """
     if stated["sweep"] is not None and rtl:
         raise UserError("--rtl simulates one design", "leave out --sweep")

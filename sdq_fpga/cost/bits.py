@@ -1,7 +1,7 @@
 """The hardware graph of a network with other bits, without lowering it again."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
@@ -15,6 +15,7 @@ __all__ = [
     "QUANTIZER",
     "activation_layers",
     "bits_of_policy",
+    "changed_bits",
     "rebit",
     "weight_layers",
     "with_bits",
@@ -160,26 +161,82 @@ def bits_of_policy(graph: HardwareGraph, policy: Policy) -> tuple[dict[str, int]
     return weights, activations
 
 
+def changed_bits(
+    graph: HardwareGraph, changes: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """What ``with_bits`` takes, where layers are given other bits by one number each.
+
+    Args:
+        graph: folded or not.
+        changes: bits by layer: of its weights and of the activation that takes its results, or of
+            the activation alone if it has no weights. An activation that is named itself has the
+            bits of that name.
+
+    Returns:
+        Bits of weights, and of activations.
+
+    Raises:
+        UserError: there is no such layer.
+    """
+    names = _Names.of(graph)
+    named = {names.quantizers[layer] for layer in changes if layer in names.quantizers}
+    weights, activations = {}, {}
+    for layer, bits in changes.items():
+        if not any(layer in each for each in (names.units, names.aliases, names.quantizers)):
+            raise UserError(
+                f"no layer '{layer}' has weights or an activation of at most {BITS[-1]} bits",
+                f"name one of {', '.join((*names.units, *names.quantizers))}",
+            )
+        if layer in names.units:
+            weights[layer] = bits
+        takes = names.aliases.get(layer)
+        if layer in names.quantizers or (takes is not None and takes not in named):
+            activations[layer] = bits
+    return weights, activations
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Names of nodes, by layer.
+
+    Attributes:
+        units: that have weights.
+        quantizers: that quantize to 8 bits or fewer.
+        aliases: that quantize the results of a layer.
+    """
+
+    units: Mapping[str, str]
+    quantizers: Mapping[str, str]
+    aliases: Mapping[str, str]
+
+    @classmethod
+    def of(cls, graph: HardwareGraph) -> "_Names":
+        makers = {
+            name: node for node in graph.nodes for name in node.outputs if len(node.outputs) == 1
+        }
+        quantizers, aliases = {}, {}
+        for node in graph.nodes:
+            if node.op != QUANTIZER:
+                continue
+            quantizers[node.layer] = node.name
+            maker = makers.get(node.inputs[0])
+            while maker is not None and maker.op.startswith("Streaming"):
+                maker = makers.get(maker.inputs[0])
+            if maker is not None:
+                aliases[maker.layer] = node.name
+        units = {node.layer: node.name for node in graph.nodes if node.op in WEIGHTED}
+        return cls(units, quantizers, aliases)
+
+
 def _wanted(
     graph: HardwareGraph, weights: Mapping[str, int], activations: Mapping[str, int]
 ) -> dict[str, int]:
     """Bits by the name of the node, of all that is stated."""
-    units = {node.layer: node.name for node in graph.nodes if node.op in WEIGHTED}
-    makers = {name: node for node in graph.nodes for name in node.outputs if len(node.outputs) == 1}
-    quantizers: dict[str, str] = {}
-    aliases: dict[str, str] = {}
-    for node in graph.nodes:
-        if node.op != QUANTIZER:
-            continue
-        quantizers[node.layer] = node.name
-        maker = makers.get(node.inputs[0])
-        while maker is not None and maker.op.startswith("Streaming"):
-            maker = makers.get(maker.inputs[0])
-        if maker is not None:
-            aliases[maker.layer] = node.name
-    wanted = dict(_named(weights, units, units, "weights"))
+    names = _Names.of(graph)
+    wanted = dict(_named(weights, names.units, names.units, "weights"))
+    known = {**names.aliases, **names.quantizers}
     for layer, bits in activations.items():
-        for name, value in _named({layer: bits}, aliases | quantizers, quantizers, "an activation"):
+        for name, value in _named({layer: bits}, known, names.quantizers, "an activation"):
             if wanted.setdefault(name, value) != value:
                 raise UserError(
                     f"the activation of layer '{layer}' is stated twice, with {wanted[name]} and "

@@ -146,11 +146,19 @@ class Estimates(Plain):
 
 
 class Sweep(Plain):
-    """A network at several bits of all layers; None where it does not fit."""
+    """A network at several bits of all layers.
+
+    Attributes:
+        board: name of the board.
+        network: name of the flow or the model.
+        by_bits: None where there can be no such design.
+        reasons: why not, where there is none.
+    """
 
     board: str
     network: str
     by_bits: Mapping[int, Estimate | None]
+    reasons: Mapping[int, str] = Field(default_factory=dict)
 
 
 def estimate(

@@ -1,5 +1,6 @@
 """Writes a Brevitas network as a QONNX file, the same bytes every time."""
 
+import ast
 import contextlib
 import io
 import logging
@@ -21,6 +22,9 @@ from sdq_fpga.lower.settle import INPUT_BITS
 
 __all__ = ["write_qonnx"]
 
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_INSIDE = "net."  # of ``_FromPixels``
+
 
 class _FromPixels(nn.Module):
     """The network with its input in pixels 0..255 instead of p / 256."""
@@ -34,13 +38,16 @@ class _FromPixels(nn.Module):
         return scores
 
 
-def write_qonnx(net: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
+def write_qonnx(net: nn.Module, input_shape: tuple[int, ...], path: Path) -> dict[str, str]:
     """Exports ``net`` for one image and cleans the graph up.
 
     Args:
         net: a Brevitas network on the normalised grid.
         input_shape: shape of one image, without the batch.
         path: the .onnx file to write. Its input is uint8 pixels in float32, annotated UINT8.
+
+    Returns:
+        For nodes of the file that come from a module of ``net``, its path.
     """
     pixels = torch.zeros((1, *input_shape))
     with _quiet(), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as scratch:
@@ -48,8 +55,22 @@ def write_qonnx(net: nn.Module, input_shape: tuple[int, ...], path: Path) -> Non
         export_qonnx(_FromPixels(net).eval(), args=pixels, export_path=str(raw))
         model = cleanup_model(ModelWrapper(str(raw)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType[f"UINT{INPUT_BITS}"])
+    modules = _modules(model.model)
     _forget_origin(model.model)
     path.write_bytes(onnx.ModelProto.SerializeToString(model.model, deterministic=True))
+    return modules
+
+
+def _modules(model: ModelProto) -> dict[str, str]:
+    """Paths of the modules of nodes, from the scopes that the exporter notes."""
+    found = {}
+    for node in model.graph.node:
+        noted = {each.key: each.value for each in node.metadata_props}
+        scopes = ast.literal_eval(noted.get(_SCOPES, "[]"))
+        inner = [each.removeprefix(_INSIDE) for each in scopes if each.startswith(_INSIDE)]
+        if inner:
+            found[node.name] = inner[0]
+    return found
 
 
 def _forget_origin(model: ModelProto) -> None:

@@ -33,17 +33,19 @@ def print_estimates(found: Estimates, console: Console) -> None:
 
 
 def print_sweep(found: Sweep, console: Console) -> None:
-    """Prints a line for each number of bits."""
+    """Prints a line for each number of bits, and why there is no design at some."""
     table = Table(title=f"{found.network} on {found.board}", title_justify="left")
     known = next(each for each in found.by_bits.values() if each is not None)
     for heading in ("bits", *_figures(known)):
         table.add_column(heading, justify="right")
     for bits, each in found.by_bits.items():
         if each is None:
-            table.add_row(str(bits), "does not fit")
+            table.add_row(str(bits), "none")
         else:
             table.add_row(str(bits), *(f"{value:,.0f}" for value in _figures(each).values()))
     console.print(table)
+    for bits, reason in found.reasons.items():
+        console.print(f"- {bits} bits: {reason}", highlight=False)
 
 
 def draw_sweep(found: Sweep, path: Path) -> None:

@@ -2,16 +2,18 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydantic import Field
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.bits import changed_bits, with_bits
 from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep, estimate
 from sdq_fpga.cost.folding import Shares
 from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.cost.policies import same_bits
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow, SimulateSpec
 from sdq_fpga.plain import Plain
@@ -33,7 +35,7 @@ __all__ = ["Foretelling", "foretell", "simulated", "sweep"]
 _FRAMES = 6
 _BITS = 4  # where nobody says
 _RANGE = re.compile(r"bits=([2-8])\.\.([2-8])")
-_CHANGE = re.compile(r"(.+)=([2-8])")
+_CHANGE = re.compile(r"(.+)=([1-8])")
 
 
 class Foretelling(Plain):
@@ -64,27 +66,39 @@ class Foretelling(Plain):
     shares: Shares = Field(default_factory=dict)
 
     def bits_of_layers(self) -> Policy:
-        """The policy, given or uniform.
+        """The flow's policy, given or uniform.
 
         Raises:
-            UserError: a model has its own bits, or both are given.
+            UserError: both are given.
         """
-        if self.model is not None:
-            raise UserError(
-                "a model has bits of its own",
-                "leave out --model, or --policy, --bits, --what-if and --sweep",
-            )
         if self.policy is not None and self.bits is not None:
             raise UserError("--policy and --bits both give bits", "leave one of them out")
         return self.policy or uniform_policy(self.flow, self.bits or _BITS)
+
+    def graph_of_model(self, model: Path) -> HardwareGraph:
+        """The nodes of the model.
+
+        Raises:
+            UserError: bits are stated beside it, or it can't be read.
+        """
+        if self.policy is not None or self.bits is not None:
+            raise UserError(
+                "a model has bits of its own",
+                "leave out --model, or --policy and --bits; --what-if changes bits of a model",
+            )
+        return hardware_of_model(model, self.input_type, self.board)
 
 
 def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> Estimates:
     """The design, and what it would be with other bits of some layers.
 
+    Layers are called as the table of the design calls them. Of a flow, other bits are lowered
+    again; of a model, whose weights have the bits that they have, they are estimated
+    (``with_bits``).
+
     Args:
         asked: what the user states.
-        changes: each "LAYER=BITS", for weights and activation of a layer.
+        changes: each "LAYER=BITS", for weights and activation of a layer, or for an activation.
         progress: told after each design.
 
     Raises:
@@ -95,23 +109,31 @@ def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> 
         match = _CHANGE.fullmatch(change)
         if match is None:
             raise UserError(
-                f"'{change}' is no change of bits", "write a layer and 2 to 8 bits: block2.conv=3"
+                f"'{change}' is no change of bits", "write a layer and 1 to 8 bits: block2.conv=3"
             )
         parsed[match[1]] = int(match[2])
     with progress.task("fold and time", 1 + bool(parsed)) as advance:
-        if asked.model is not None and not (parsed or asked.policy or asked.bits):
-            graph = hardware_of_model(asked.model, asked.input_type, asked.board)
-            found = _estimate(graph, asked)
-            advance(1)
-            return Estimates(as_it_is=found)
-        policy = asked.bits_of_layers()
-        found = _of_policy(asked, policy)
+        graph, changed = _graphs(asked, parsed)
+        found = _estimate(asked, graph)
         advance(1)
-        if not parsed:
+        if changed is None:
             return Estimates(as_it_is=found)
-        changed = _of_policy(asked, changed_policy(asked.flow, policy, parsed))
+        then = _estimate(asked, changed)
         advance(1)
-    return Estimates(as_it_is=found, what_if=changed, changes=parsed)
+    return Estimates(as_it_is=found, what_if=then, changes=parsed)
+
+
+def _graphs(
+    asked: Foretelling, changes: Mapping[str, int]
+) -> tuple[HardwareGraph, HardwareGraph | None]:
+    """The design, and the changed one if there are changes."""
+    if asked.model is not None:
+        graph = asked.graph_of_model(asked.model)
+        return graph, with_bits(graph, *changed_bits(graph, changes)) if changes else None
+    policy = asked.bits_of_layers()
+    other = changed_policy(asked.flow, policy, changes) if changes else None
+    graph = hardware_of_flow(asked.flow, policy, asked.board)
+    return graph, None if other is None else hardware_of_flow(asked.flow, other, asked.board)
 
 
 def simulated(asked: Foretelling, cache: Path, progress: Progress) -> Simulated:
@@ -168,27 +190,32 @@ def sweep(asked: Foretelling, bits: str, progress: Progress) -> Sweep:
         raise UserError(f"'{bits}' is no range of bits", "write bits=2..8, or less of it")
     if asked.policy is not None or asked.bits is not None:
         raise UserError("a sweep sets the bits of all layers", "leave out --policy and --bits")
-    asked.bits_of_layers()
     tried = range(int(match[1]), int(match[2]) + 1)
+    model = None if asked.model is None else asked.graph_of_model(asked.model)
     found: dict[int, Estimate | None] = {}
+    reasons: dict[int, str] = {}
     last: UserError | None = None
     with progress.task("fold and time", len(tried)) as advance:
         for each in tried:
             try:
-                found[each] = _of_policy(asked, uniform_policy(asked.flow, each))
+                found[each] = _estimate(asked, _at_bits(asked, model, each))
             except UserError as error:
                 found[each], last = None, error
+                reasons[each] = error.what
             advance(1)
     if last is not None and not any(found.values()):
         raise last
-    return Sweep(board=asked.board.name, network=asked.flow.name, by_bits=found)
+    name = asked.flow.name if asked.model is None else asked.model.stem
+    return Sweep(board=asked.board.name, network=name, by_bits=found, reasons=reasons)
 
 
-def _of_policy(asked: Foretelling, policy: Policy) -> Estimate:
-    return _estimate(hardware_of_flow(asked.flow, policy, asked.board), asked)
+def _at_bits(asked: Foretelling, model: HardwareGraph | None, bits: int) -> HardwareGraph:
+    if model is not None:
+        return with_bits(model, *same_bits(model, bits))
+    return hardware_of_flow(asked.flow, uniform_policy(asked.flow, bits), asked.board)
 
 
-def _estimate(graph: HardwareGraph, asked: Foretelling) -> Estimate:
+def _estimate(asked: Foretelling, graph: HardwareGraph) -> Estimate:
     return estimate(
         graph,
         asked.board,

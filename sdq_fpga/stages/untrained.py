@@ -1,6 +1,7 @@
 """The hardware graph of a network that has not been trained, for the hardware model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,44 +63,43 @@ def uniform_policy(flow: Flow, bits: int) -> Policy:
 
 
 def changed_policy(flow: Flow, policy: Policy, changes: Mapping[str, int]) -> Policy:
-    """A policy with other bits of weights and activation of some layers.
+    """A policy with other bits of some layers.
 
     Layers whose activations share a quantizer with one of them get its activation bits too.
 
     Args:
         flow: whose network the policy is for.
         policy: the policy.
-        changes: by layer, bits.
+        changes: bits by layer with weights, for these and its activation; or by quantizer, such
+            as "block1.act", for the activation alone, whose bits are then those of that name.
 
     Raises:
         UserError: there is no such layer.
     """
-    known = [layer.shape.name for layer in policy.layers]
-    for name in changes:
-        if name not in known:
-            raise UserError(f"there is no layer '{name}'", f"name one of {', '.join(known)}")
-
     structure = make_net(flow.network).structure
     shared = {layer.name: structure.bits_layer(layer) for layer in structure.layers}
-    activations = {shared.get(name): bits for name, bits in changes.items()}
+    owners = {each.path: each.layer for each in structure.quantizers if each.layer is not None}
+    for name in changes:
+        if name not in shared and name not in owners:
+            known = ", ".join((*shared, *owners))
+            raise UserError(f"there is no layer '{name}'", f"name one of {known}")
+    activations = {shared[name]: bits for name, bits in changes.items() if name in shared}
+    activations |= {owners[name]: bits for name, bits in changes.items() if name in owners}
 
     def change(layer: LayerBits) -> LayerBits:
-        name = layer.shape.name
-        activation = layer.activation_bits
+        name, activation = layer.shape.name, layer.activation_bits
         if activation is not None:
-            activation = activations.get(shared.get(name), activation)
-        return layer.model_copy(
-            update={
-                "weight_bits": changes.get(name, layer.weight_bits),
-                "activation_bits": activation,
-            }
-        )
+            activation = activations.get(shared[name], activation)
+        weights = changes.get(name, layer.weight_bits)
+        return layer.model_copy(update={"weight_bits": weights, "activation_bits": activation})
 
     return policy.model_copy(update={"layers": tuple(map(change, policy.layers))})
 
 
 def hardware_of_flow(flow: Flow, policy: Policy, board: Board) -> HardwareGraph:
     """The nodes of a flow's network, unfolded, with the weights of ``untrained_model``.
+
+    Layers are called as the network's modules are, not as the nodes of its QONNX model.
 
     Args:
         flow: the recipe.
@@ -111,11 +111,13 @@ def hardware_of_flow(flow: Flow, policy: Policy, board: Board) -> HardwareGraph:
     """
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"
-        untrained_model(flow, policy, path)
-        return hardware_of_model(path, None, board)
+        names = untrained_model(flow, policy, path)
+        graph = hardware_of_model(path, None, board)
+    nodes = tuple(replace(node, layer=names.get(node.layer, node.layer)) for node in graph.nodes)
+    return replace(graph, nodes=nodes)
 
 
-def untrained_model(flow: Flow, policy: Policy, path: Path) -> None:
+def untrained_model(flow: Flow, policy: Policy, path: Path) -> dict[str, str]:
     """Writes the QONNX model of a flow's network with random weights.
 
     Weights fill their range and normalisations differ from channel to channel, as they do after
@@ -126,13 +128,16 @@ def untrained_model(flow: Flow, policy: Policy, path: Path) -> None:
         policy: bits of every layer.
         path: the file.
 
+    Returns:
+        For nodes of the model, the path of the module that they come from.
+
     Raises:
         UserError: the policy is for another network, or the hardware lacks its bits.
     """
     net = make_net(flow.network)
     check_policy(policy, flow.name, net)
     _fill(net, [layer.weight for layer in quant_layers(net)])
-    write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
+    return write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
 
 
 def _fill(net: nn.Module, weights: list[str]) -> None:

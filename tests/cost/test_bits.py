@@ -9,8 +9,16 @@ import pytest
 
 from sdq_fpga import zoo
 from sdq_fpga.board import DspGeneration, load_board
-from sdq_fpga.cost.bits import activation_layers, bits_of_policy, weight_layers, with_bits
+from sdq_fpga.cost.bits import (
+    activation_layers,
+    bits_of_policy,
+    changed_bits,
+    weight_layers,
+    with_bits,
+)
 from sdq_fpga.cost.node import bits_of
+from sdq_fpga.cost.policies import same_bits
+from sdq_fpga.cost.policies.variables import met
 from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import node_resources
@@ -212,6 +220,36 @@ def test_policies_of_flows(bits):
     short = policy.model_copy(update={"layers": policy.layers[:1]})
     with pytest.raises(UserError, match="the policy has 1 layers and the network 3"):
         bits_of_policy(before, short)
+
+
+def test_one_number_for_a_layer_and_its_activation():
+    graph = network("resnet8", (4, 4))
+    layers, quantizers = weight_layers(graph), activation_layers(graph)
+    first, last = layers[0], layers[-1]
+    behind = quantizers[0]  # of the first convolution
+    assert changed_bits(graph, {first: 3}) == ({first: 3}, {first: 3})
+    assert changed_bits(graph, {last: 3}) == ({last: 3}, {})
+    assert changed_bits(graph, {behind: 3}) == ({}, {behind: 3})
+    for changes in ({first: 3, behind: 5}, {behind: 5, first: 3}):
+        assert changed_bits(graph, changes) == ({first: 3}, {behind: 5})
+    one, two = (
+        with_bits(graph, *changed_bits(graph, each)) for each in ({first: 3}, {first: 3, behind: 3})
+    )
+    assert one == two
+    with pytest.raises(UserError, match=rf"no layer 'Conv_99' has weights .* name one of {first}"):
+        changed_bits(graph, {"Conv_99": 3})
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_same_bits_for_all(name):
+    graph = network(name, (4, 4))
+    for bits in (1, 3, 8):
+        found = with_bits(graph, *same_bits(graph, bits))
+        assert {weight_bits(node) for node in found.nodes if node.op in WEIGHTED} == {bits}
+        activations = stated(found)[1]
+        assert all(1 <= each <= 8 for each in activations.values())
+        met_bits = {layer for group in met(graph) for layer in group}
+        assert all(own == bits for layer, own in activations.items() if layer not in met_bits)
 
 
 # ---- sums and concatenations ------------------------------------------------------------------

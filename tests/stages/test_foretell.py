@@ -60,7 +60,7 @@ def test_a_model(terminal):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--what-if", "block9.conv=2"], ["no layer 'block9.conv'", "block1.conv"]),
+        (["--what-if", "block9.conv=2"], ["no layer 'block9.conv'", "block1.conv", "block1.act"]),
         (["--what-if", "block1.conv"], ["'block1.conv' is no change of bits"]),
         (["--what-if", "block1.conv=9"], ["is no change of bits"]),
         (["--sweep", "bits=4..2"], ["'bits=4..2' is no range of bits"]),

@@ -2,7 +2,7 @@
 
 from sdq_fpga.cost.policies.refold import refolded, worth
 from sdq_fpga.cost.policies.tables import PolicyTables, TableGroup, fixed_folding
-from sdq_fpga.cost.policies.variables import Variable, variables_of
+from sdq_fpga.cost.policies.variables import Variable, same_bits, variables_of
 
 __all__ = [
     "PolicyTables",
@@ -10,6 +10,7 @@ __all__ = [
     "Variable",
     "fixed_folding",
     "refolded",
+    "same_bits",
     "variables_of",
     "worth",
 ]

@@ -9,7 +9,7 @@ from sdq_fpga.cost.ports import output_ports
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.errors import UserError
 
-__all__ = ["Variable", "met", "own_bits", "variables_of"]
+__all__ = ["Variable", "met", "own_bits", "same_bits", "variables_of"]
 
 _MEET = frozenset({"SdqConcat_rtl", "SdqElementwise_rtl"})
 
@@ -67,6 +67,26 @@ def variables_of(
     made = [_variable("weights", {name: weights[name]}, bits) for name in weights]
     made += [_variable("activation", {n: quantized[n] for n in group}, bits) for group in groups]
     return tuple(each for each in made if not kept & set(each.layers))
+
+
+def same_bits(graph: HardwareGraph, bits: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The same bits for all layers, as ``with_bits`` takes them.
+
+    Activations that meet keep their difference (``met``): the first has these bits, or as many as
+    leave all of them 1 to 8.
+
+    Args:
+        graph: folded or not.
+        bits: 1 to 8.
+
+    Returns:
+        Bits of weights, and of activations.
+    """
+    found: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    for each in variables_of(graph, BITS):
+        own = min(max(bits, each.bits[0]), each.bits[-1])
+        found[each.weights].update({layer: own + more for layer, more in each.layers.items()})
+    return found[True], found[False]
 
 
 def _variable(what: str, now: Mapping[str, int], bits: range) -> Variable:
