@@ -225,14 +225,17 @@ class Program:
 
     def _kept(self, interval: int, *, for_latency: bool) -> list[Integers]:
         """[choices] of each stage, those that keep an interval and may be the best."""
-        kept = []
+        known: dict[tuple[int, bool], Integers] = {}  # equal stages share their choices
         for stage in self.stages:
-            where = np.flatnonzero(stage.cycles <= interval)
-            what = stage.amounts[where]
-            if for_latency and stage.fill:
-                what = np.c_[stage.cycles[where], what]
-            kept.append(where[_undominated(what)])
-        return kept
+            timed = for_latency and stage.fill > 0
+            key = id(stage.choices), timed
+            if key not in known:
+                where = np.flatnonzero(stage.cycles <= interval)
+                what = stage.amounts[where]
+                if timed:
+                    what = np.c_[stage.cycles[where], what]
+                known[key] = where[_undominated(what)]
+        return [known[id(s.choices), for_latency and s.fill > 0] for s in self.stages]
 
     def _run(
         self, kept: list[Integers], costs: Floats, gap: float, *, exceeding: bool
