@@ -35,8 +35,7 @@ from sdq_fpga.stages.untrained import hardware_of_flow, hardware_of_model, unifo
 
 _BATCH = 100_000
 _EXACT = 50  # policies that are compared with the whole model
-_LOWERED = 8  # that are lowered again
-_REFOLDED = 24  # that are folded again
+_LOWERED = 5  # that are lowered again
 _CLOCK_MHZ = 100.0
 _BITS = range(2, 9)
 
@@ -65,15 +64,19 @@ CASES = {
         "ResNet-18, 224x224x3", zoo.resnet18, str(Path(__file__).parent / "data/u250.yaml"), 100
     ),
 }
-FOLDED_AGAIN = ("resnet8", "resnet20")
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-def main(out: Path) -> None:
+@click.option(
+    "--again", type=click.Choice(list(CASES)), multiple=True, default=("resnet8", "resnet20"),
+    help="Networks that are folded again; minutes each.",
+)  # fmt: skip
+@click.option("--policies", default=24, help="Policies for which they are.")
+def main(out: Path, again: Sequence[str], policies: int) -> None:
     """Writes the page."""
     torch.set_num_threads(1)
-    speed, again = [], []
+    speed, rows = [], []
     for name, case in CASES.items():
         board = load_board(case.board)
         with TemporaryDirectory() as scratch:
@@ -83,17 +86,18 @@ def main(out: Path) -> None:
         solution = solve(graph, board, _CLOCK_MHZ, case.fps, {})
         speed.append(_speed(case, board, graph, solution))
         click.echo(speed[-1])
-        if name in FOLDED_AGAIN:
-            again += _folded_again(case, board, graph)
-            click.echo("\n".join(again[-2:]))
+        if name in again:
+            rows += _folded_again(case, board, graph, policies)
+            click.echo("\n".join(rows[-2:]))
     page = _PAGE.format(
         exact=_EXACT,
         heads=" | ".join(_HEADS),
         speed="\n".join(speed),
         lowered=_lowered_again(),
         lowered_count=_LOWERED,
-        folded=_REFOLDED,
-        again="\n".join(again),
+        folded=policies,
+        again="\n".join(rows),
+        options=f"--policies {policies} " + " ".join(f"--again {name}" for name in again),
     )
     out.write_text(page, encoding="utf-8")
 
@@ -203,7 +207,7 @@ def _error(ours: Resources, real: Resources, name: str) -> float:
 # ---- folded again ------------------------------------------------------------------------------
 
 
-def _folded_again(case: Case, board: Board, graph: HardwareGraph) -> list[str]:
+def _folded_again(case: Case, board: Board, graph: HardwareGraph, count: int) -> list[str]:
     """At a frame rate, and at the most that fits: what the program then finds for each policy."""
     limits = usable(board, {})
     shares = np.array([1 / limits[name] if limits[name] else 0.0 for name in RESOURCES])
@@ -223,7 +227,7 @@ def _folded_again(case: Case, board: Board, graph: HardwareGraph) -> list[str]:
             refolded(graph, fast.graph, board, fast.interval, prices, variables),
         ),
     }
-    policies = _policies(tables["as it is"][0], _REFOLDED, seed=1)
+    policies = _policies(tables["as it is"][0], count, seed=1)
     rows, taken, intervals = [], [], []
     for policy in policies:
         changed = _changed(graph, tables["as it is"][0], policy)
@@ -256,10 +260,11 @@ def _rank(ours: Floats, theirs: Sequence[float]) -> float:
 
 _PAGE = """# The cost of policies
 
-Made by `python benchmarks/policy_cost.py --out docs/policy_cost.md`. `sdq_fpga/cost/policies`
-tabulates what a network takes at all bits of its layers; `sdq_fpga/search/hardware.py` is the
-same in torch, differentiable. Weights are random, bits 2 to 8; activations that meet in a sum or a
-concatenation change by the same number. Times are processor time of one thread.
+Made by `python benchmarks/policy_cost.py --out docs/policy_cost.md {options}`.
+`sdq_fpga/cost/policies` tabulates what a network takes at all bits of its layers;
+`sdq_fpga/search/hardware.py` is the same in torch, differentiable. Weights are random, bits 2 to
+8; activations that meet in a sum or a concatenation change by the same number. Times are processor
+time of one thread.
 
 ## Speed
 
