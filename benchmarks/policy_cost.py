@@ -296,6 +296,12 @@ that the first design has.
 
 Folded anew is nearer, at the price of some seconds whenever prices or the interval change: it is
 what a search should descend.
+
+## More bits
+
+Some RTL comes out smaller with a bit more. `PolicyTables.monotone` gives tables by which more bits
+are never worth less, for a search to descend; `tests/cost/test_policies.py` bounds by how much
+they, and the RTL itself, differ.
 """
 
 
