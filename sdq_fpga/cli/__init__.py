@@ -1,0 +1,17 @@
+"""The commands: parse, call one function, print.
+
+The stages import torch, Brevitas and FINN, which takes seconds. Commands that need them import them
+when they run, so that --help and a misspelled board answer at once.
+"""
+
+from sdq_fpga.cli.build import build, search
+from sdq_fpga.cli.finished import report, reproduce, synth, verify
+from sdq_fpga.cli.group import main
+from sdq_fpga.cli.run import run
+from sdq_fpga.cli.show import boards, doctor
+from sdq_fpga.cli.simulate import simulate
+
+__all__ = ["main"]
+
+for _command in (build, search, simulate, verify, synth, reproduce, report, run, boards, doctor):
+    main.add_command(_command)

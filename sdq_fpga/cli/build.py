@@ -1,0 +1,184 @@
+"""Builds and searches."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from sdq_fpga.board import load_board
+from sdq_fpga.cli.options import (
+    DIRECTORY,
+    FILE,
+    clock_of,
+    debug_option,
+    goal_options,
+    what_to_build,
+)
+from sdq_fpga.cli.output import loading, stdout, write_file
+from sdq_fpga.errors import UserError
+from sdq_fpga.flow import load_flow
+from sdq_fpga.policy import Policy
+from sdq_fpga.run import open_run
+
+__all__ = ["build", "search"]
+
+
+@click.command()
+@debug_option
+@what_to_build
+@click.option("--policy", "policy_file", type=FILE, help="Bits to use instead of searching.")
+@click.option("--model", type=FILE, help="A QONNX model to build instead of a flow.")
+@click.option("--input-type", help="Type of the model's inputs, such as UINT8 or FIXED<8,4>.")
+@click.option("--vectors", type=FILE, help="Frames (.npz) to verify a model with [random].")
+@click.option("--images", type=click.IntRange(4), help="Frames to simulate [default: the flow's].")
+@goal_options
+@click.option(
+    "--weight-memory",
+    type=click.Choice(["auto", "distributed", "block", "ultra", "stream"]),
+    default="auto",
+    show_default=True,
+    help="What weights are kept in; auto: the best for each layer; stream: nothing, they come in "
+    "by ports of their own.",
+)
+@click.option(
+    "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
+)
+@click.option("--vivado", type=DIRECTORY, help="Directory that holds bin/vivado.")
+def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
+    r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
+
+    \b
+    Examples:
+      sdq-fpga build --board zcu104
+      sdq-fpga build --board pynq-z2 --target-bits 4 --target-fps 50000
+      sdq-fpga build --board zcu104 --flow mnist-mlp --data ~/mnist
+      sdq-fpga build --board zcu104 --net my_pkg.nets:make_net --dataset my_pkg.data:make_datasets
+      sdq-fpga build --board zcu104 --model resnet8.onnx --target-fps 1000
+    """
+    if stated["model"] is not None:
+        report = _build_model(stated, cache, vivado)
+    else:
+        report = _with_build(stated, cache, lambda build: build.everything(vivado))
+    from sdq_fpga.report.table import report_table  # noqa: PLC0415
+
+    if as_json:
+        click.echo(report.to_bytes().decode(), nl=False)
+    else:
+        stdout().print(report_table(report))
+    if not report.accelerator.simulation.verdict.rtl_exact:
+        sys.exit(1)
+
+
+@click.command()
+@debug_option
+@what_to_build
+@goal_options
+@click.option("--out", type=FILE, help="Also write the policy to this file.")
+def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
+    r"""Train a network and search its bits; the policy is what build --policy takes.
+
+    \b
+    Examples:
+      sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
+      sdq-fpga search --board pynq-z2 --target-fps 100000 --out policy.json
+    """
+    policy = _with_build(stated, cache, lambda build: build.search())
+    if out is not None:
+        write_file(out, policy.to_bytes())
+    if as_json:
+        click.echo(policy.to_bytes().decode(), nl=False)
+        return
+    table = Table(title=f"mean weight bits {policy.mean_weight_bits:.2f}", title_justify="left")
+    for heading in ("layer", "weights", "weight bits", "activation bits"):
+        table.add_column(heading)
+    for layer in policy.layers:
+        activation = "raw" if layer.activation_bits is None else str(layer.activation_bits)
+        table.add_row(
+            layer.shape.name, f"{layer.shape.weights:,}", str(layer.weight_bits), activation
+        )
+    stdout().print(table)
+
+
+def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) -> Any:
+    """Checks what was stated, opens the run directory, and lets ``use`` have the build."""
+    board = load_board(stated["board_name"])
+    flow = load_flow(stated["flow_name"])
+    policy_file = stated.get("policy_file")
+    policy = None if policy_file is None else Policy.from_file(policy_file)
+    clock_mhz = clock_of(stated, board)
+    if stated.get("images") is not None:
+        simulate = flow.simulate.model_copy(update={"images": stated["images"]})
+        flow = flow.model_copy(update={"simulate": simulate})
+    own_net, own_dataset, data = (stated[each] for each in ("own_net", "own_dataset", "data"))
+    if own_net is not None or own_dataset is not None:
+        from sdq_fpga.stages.own import own_flow  # noqa: PLC0415
+
+        flow = own_flow(flow, own_net, own_dataset, None if data is None else data.resolve())
+    directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
+    with open_run(directory) as run:
+        progress = loading(cache)
+        from sdq_fpga.stages.build import Build  # noqa: PLC0415
+        from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
+
+        target_bits = stated["target_bits"]
+        if target_bits is None and stated.get("target_fps") is None:
+            target_bits = flow.search.target_bits
+        settings = Settings.from_data(
+            {
+                "flow": flow,
+                "board": board,
+                "clock_mhz": clock_mhz,
+                "seed": stated["seed"],
+                "target_bits": target_bits,
+                "target_fps": stated.get("target_fps"),
+                "target_latency_us": stated.get("target_latency"),
+                "policy": policy,
+                "data": None if stated["data"] is None else str(stated["data"].resolve()),
+                "weight_memory": stated.get("weight_memory", "auto"),
+                "writable_weights": stated.get("writable_weights", False),
+                "shares": stated.get("shares", {}),
+            },
+            "what the options state",
+        )
+        return use(Build(settings, run, cache, progress))
+
+
+def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> Any:
+    """Builds a given model."""
+    model: Path = stated["model"]
+    for option in ("policy_file", "data", "target_bits", "own_net", "own_dataset"):
+        if stated[option] is not None:
+            name = option.removesuffix("_file").removeprefix("own_").replace("_", "-")
+            raise UserError(f"--{name} has no meaning with --model", "leave one of them out")
+    board = load_board(stated["board_name"])
+    clock_mhz = clock_of(stated, board)
+    directory = stated["run_directory"] or Path("runs") / f"{model.stem}-{board.name}"
+    with open_run(directory) as run:
+        progress = loading(cache)
+        from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415
+        from sdq_fpga.stages.target import ModelSettings  # noqa: PLC0415
+
+        vectors = stated["vectors"]
+        settings = ModelSettings.from_data(
+            {
+                "name": model.name,
+                "target": {
+                    "board": board,
+                    "clock_mhz": clock_mhz,
+                    "target_fps": stated["target_fps"],
+                    "target_latency_us": stated["target_latency"],
+                    "seed": stated["seed"],
+                    "simulate": {} if stated["images"] is None else {"images": stated["images"]},
+                    "weight_memory": stated["weight_memory"],
+                    "writable_weights": stated["writable_weights"],
+                    "shares": stated["shares"],
+                },
+                "vectors": None if vectors is None else str(vectors.resolve()),
+                "input_type": stated["input_type"],
+            },
+            "what the options state",
+        )
+        return ModelBuild(settings, model, run, cache, progress).everything(vivado)

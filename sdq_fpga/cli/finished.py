@@ -1,0 +1,112 @@
+"""What can be had of a finished build."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sdq_fpga.cli.options import CACHE, DIRECTORY, FILE, cache_option, debug_option, json_option
+from sdq_fpga.cli.output import loading, print_plain, stdout
+
+__all__ = ["report", "reproduce", "synth", "verify"]
+
+
+@click.command()
+@debug_option
+@click.argument("run_directory", metavar="RUN", type=DIRECTORY)
+@click.option("--images", type=click.IntRange(4), default=100, show_default=True)
+@click.option("--stall", type=click.FloatRange(0, 0.99), default=0.3, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@cache_option
+@json_option
+def verify(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> None:
+    r"""Simulate the RTL of a finished build again, with other images, stalls or seed.
+
+    \b
+    Example: sdq-fpga verify runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
+    """
+    progress = loading(cache)
+    from sdq_fpga.report.table import simulation_table  # noqa: PLC0415
+    from sdq_fpga.stages.again import simulate_again  # noqa: PLC0415
+
+    figures = simulate_again(run_directory, **stated, cache=cache, progress=progress)
+    if as_json:
+        click.echo(figures.to_bytes().decode(), nl=False)
+    else:
+        stdout().print(simulation_table(figures))
+    if not figures.verdict.bit_exact:
+        sys.exit(1)
+
+
+@click.command()
+@debug_option
+@click.argument("run_directory", metavar="RUN", type=DIRECTORY)
+@click.option(
+    "--open", "with_open_tools", is_flag=True, required=True, help="With Yosys, without Vivado."
+)
+@cache_option
+@json_option
+def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool) -> None:
+    r"""Synthesise the RTL of a finished build out of context, and count what it takes.
+
+    With Vivado installed, build itself goes on to the bitstream.
+
+    \b
+    Example: sdq-fpga synth runs/digits-cnn-zcu104 --open
+    """
+    progress = loading(cache)
+    from sdq_fpga.report.table import synthesis_table  # noqa: PLC0415
+    from sdq_fpga.stages.finished import synthesise_run  # noqa: PLC0415
+
+    figures = synthesise_run(run_directory, cache, progress)
+    print_plain(figures, as_json, lambda console: console.print(synthesis_table(figures)))
+
+
+@click.command()
+@debug_option
+@click.argument("lock_file", metavar="LOCK", type=FILE)
+@click.option("--run", "run_directory", type=DIRECTORY, required=True, help="A new directory.")
+@click.option("--data", type=DIRECTORY, help="Directory of the dataset.")
+@click.option("--model", type=FILE, help="The model that was built.")
+@click.option("--vectors", type=FILE, help="The frames (.npz) that it was verified with.")
+@click.option("--pinned", type=DIRECTORY, help="A run whose trained network is taken.")
+@cache_option
+@json_option
+def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any) -> None:
+    r"""Make a build again from its build.lock.json, and compare every file.
+
+    Training may differ between processors; --pinned RUN takes the trained network from the first
+    run, and makes everything from the export on again.
+
+    \b
+    Example: sdq-fpga reproduce runs/digits-cnn-zcu104/build.lock.json --run runs/again
+    """
+    progress = loading(stated["cache"])
+    from sdq_fpga.report.reproduction import print_reproduction  # noqa: PLC0415
+    from sdq_fpga.stages.lock import read_lock  # noqa: PLC0415
+    from sdq_fpga.stages.reproduce import reproduce as make_again  # noqa: PLC0415
+
+    found = make_again(read_lock(lock_file), run_directory, progress=progress, **stated)
+    print_plain(found, as_json, lambda console: print_reproduction(found, console))
+    if found.differences:
+        sys.exit(1)
+
+
+@click.command()
+@debug_option
+@click.argument("run_directory", metavar="RUN", type=DIRECTORY)
+@click.option("--open", "show", is_flag=True, help="Show it in the browser.")
+def report(run_directory: Path, show: bool) -> None:
+    r"""Write the page of a finished build: RUN/report.html, one file that needs no network.
+
+    \b
+    Example: sdq-fpga report runs/digits-cnn-zcu104 --open
+    """
+    loading(CACHE)
+    from sdq_fpga.stages.finished import write_page  # noqa: PLC0415
+
+    page = write_page(run_directory)
+    click.echo(page)
+    if show:
+        click.launch(page.as_uri())
