@@ -27,7 +27,7 @@ from sdq_fpga.nets.network import Structure
 from sdq_fpga.search.candidates import unique
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.hardware import HardwareCost
-from sdq_fpga.search.steering import Steering, drop_smallest, dropped
+from sdq_fpga.search.steering import Steered, Steering
 
 __all__ = ["BoardGoal", "FrameRate", "check_goal"]
 
@@ -78,7 +78,7 @@ class _Here:
     cost: HardwareCost
 
 
-class FrameRate:
+class FrameRate(Steered):
     """Carries the DBPs of all weights and activations to a frame rate.
 
     As soon as the best folding of the bits that layers are at or nearest to reaches the target,
@@ -114,17 +114,14 @@ class FrameRate:
         threshold: float,
         steps: int,
     ) -> None:
-        self.dbps = (*unique(dict(weights)), *unique(dict(activations)))
-        self.settled = False
-        self.greedy_drops: list[Dbp] = []
+        super().__init__((*unique(dict(weights)), *unique(dict(activations))), threshold)
         self._goal = goal
-        self._threshold = threshold
         self._every = max(1, steps // _REFRESHES)
         self._variables, self._owners = _variables(goal, weights, activations, structure)
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         check_goal(goal, self._graph([dbp.candidates[0] for dbp in self._owners]))
         self._here = self._look()
-        self._steering = Steering(self._measure().item(), 0.0, least_span=0.1, steps=steps)
+        self.steering = Steering(self.measure().item(), 0.0, least_span=0.1, steps=steps)
 
     def expected_interval(self) -> Tensor:
         """Cycles between frames under the betas; differentiable."""
@@ -136,36 +133,20 @@ class FrameRate:
         priced = here.cost.priced(here.cost.between(upper, lower, beta))
         return torch.clamp(here.interval + priced - here.worth, min=1.0)
 
-    def term(self) -> Tensor:
-        """What the goal adds to the loss."""
-        return torch.zeros(()) if self.settled else self._steering.term(self._measure())
+    def measure(self) -> Tensor:
+        """Log of how many times the interval is that of the target."""
+        return torch.log(self.expected_interval() / self._goal.interval)
 
-    def step(self, done: int) -> list[Dbp]:
-        """Drops the layers whose beta fell under the threshold, and moves price and reference.
-
-        Args:
-            done: steps of the search so far.
-
-        Returns:
-            The DBPs whose betas made them drop, for their optimizer to start afresh.
-        """
-        if self.settled:
-            return []
-        measure = self._measure().item()
-        self._steering.follow(measure, done)
-        if measure <= 0 or done % self._every == 0:
-            self._here = self._look()
-            measure = self._measure().item()
-        if measure <= 0 or self._steering.over(done):
-            self.settle()
-            return []
-        return dropped(self.dbps, self._threshold)
+    def reached(self, done: int) -> bool:
+        """Whether the expected interval is that of the target, as the hardware now looks."""
+        if self.measure().item() > 0 and done % self._every:
+            return False
+        self._here = self._look()
+        return self.measure().item() <= 0
 
     def settle(self) -> None:
         """Decides every layer's bits, as the class says."""
-        self.greedy_drops = drop_smallest(
-            self.dbps, lambda: self._reaches([dbp.lower_bits for dbp in self._owners])
-        )
+        self.drop_until(lambda: self._reaches([dbp.lower_bits for dbp in self._owners]))
         undecided = [dbp for dbp in self.dbps if not dbp.deterministic]
         order = sorted(undecided, key=lambda dbp: dbp.beta.item())
         low, high = 0, len(order)  # of the smallest betas; all of them are enough
@@ -185,10 +166,6 @@ class FrameRate:
         self.settled = True
 
     # ---- the hardware --------------------------------------------------------------------------
-
-    def _measure(self) -> Tensor:
-        """Log of how many times the interval is that of the target."""
-        return torch.log(self.expected_interval() / self._goal.interval)
 
     def _lowered(self, some: Sequence[Dbp]) -> list[int]:
         """Bits of the owners, where some are at their lower ones."""

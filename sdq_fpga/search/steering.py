@@ -7,13 +7,15 @@ behind the reference, and falls while it leads: a PI controller. So the price of
 the goal needs, and the layers that lose least by a drop pay first.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from torch import Tensor, relu
+import torch
+from torch import Tensor
 
 from sdq_fpga.search.dbp import Dbp
 
-__all__ = ["Steering", "drop_smallest", "dropped"]
+__all__ = ["Steered", "Steering"]
 
 # Shares of the search after which the reference is at the goal, and after which the search settles
 # in any case; what is left of it trains the settled bits.
@@ -47,7 +49,7 @@ class Steering:
 
     def term(self, measure: Tensor) -> Tensor:
         """What the constraint adds to the loss; its gradient by h is max(0, lambda + c h)."""
-        pressure = relu(self.multiplier + _PENALTY * self._lag(measure))
+        pressure = torch.relu(self.multiplier + _PENALTY * self._lag(measure))
         return (pressure.square() - self.multiplier**2) / (2 * _PENALTY)
 
     def follow(self, measure: float, done: int) -> None:
@@ -72,28 +74,70 @@ class Steering:
         return (measure - self._reference) / self._span
 
 
-def dropped(dbps: Sequence[Dbp], threshold: float) -> list[Dbp]:
-    """Drops the layers whose beta fell under the threshold; returns their DBPs."""
-    found = [dbp for dbp in dbps if not dbp.deterministic and dbp.beta.item() < threshold]
-    for dbp in found:
-        dbp.drop()
-    return found
-
-
-def drop_smallest(dbps: Sequence[Dbp], enough: Callable[[], bool]) -> list[Dbp]:
-    """Drops the layer of the smallest beta, again and again, until it is enough.
+class Steered(ABC):
+    """Carries DBPs to a goal, and then settles them, once and for all.
 
     Args:
-        dbps: some of which can drop.
-        enough: says whether the search could settle.
+        dbps: of every layer, the fixed ones too.
+        threshold: a layer drops when its beta is below this.
 
-    Returns:
-        Those that had to drop, in order.
+    Attributes:
+        dbps: those that it steers.
+        steering: price and reference; set by the class that knows where the search begins.
+        settled: whether every layer's bits are decided.
+        greedy_drops: those that had to drop before the search could settle.
     """
-    found = []
-    while not enough():
-        # min takes the first of equals: among equal betas the first layer drops.
-        smallest = min((d for d in dbps if not d.deterministic), key=lambda d: d.beta.item())
-        smallest.drop()
-        found.append(smallest)
-    return found
+
+    steering: Steering
+
+    def __init__(self, dbps: Sequence[Dbp], threshold: float) -> None:
+        self.dbps = tuple(dbps)
+        self.settled = False
+        self.greedy_drops: list[Dbp] = []
+        self._threshold = threshold
+
+    @abstractmethod
+    def measure(self) -> Tensor:
+        """Where the search is, under the betas; differentiable."""
+
+    @abstractmethod
+    def reached(self, done: int) -> bool:
+        """Whether the search is at its goal, after so many steps."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Decides every layer's bits."""
+
+    def term(self) -> Tensor:
+        """What the goal adds to the loss."""
+        return torch.zeros(()) if self.settled else self.steering.term(self.measure())
+
+    def step(self, done: int) -> list[Dbp]:
+        """Drops the layers whose beta fell under the threshold, and moves price and reference.
+
+        Args:
+            done: steps of the search so far.
+
+        Returns:
+            The DBPs whose betas made them drop, for their optimizer to start afresh.
+        """
+        if self.settled:
+            return []
+        self.steering.follow(self.measure().item(), done)
+        if self.reached(done) or self.steering.over(done):
+            self.settle()
+            return []
+        found = [d for d in self.dbps if not d.deterministic and d.beta.item() < self._threshold]
+        for dbp in found:
+            dbp.drop()
+        return found
+
+    def drop_until(self, enough: Callable[[], bool]) -> None:
+        """Drops the layer of the smallest beta, again and again, until the search can settle."""
+        while not enough():
+            # min takes the first of equals: among equal betas the first layer drops.
+            smallest = min(
+                (d for d in self.dbps if not d.deterministic), key=lambda d: d.beta.item()
+            )
+            smallest.drop()
+            self.greedy_drops.append(smallest)

@@ -12,7 +12,7 @@ from torch import Tensor
 from sdq_fpga.errors import UserError
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.rounding import round_bits
-from sdq_fpga.search.steering import Steering, drop_smallest, dropped
+from sdq_fpga.search.steering import Steered, Steering
 
 __all__ = ["Target", "expected_bits", "mean_bits"]
 
@@ -30,7 +30,7 @@ def expected_bits(dbps: Sequence[Dbp]) -> Tensor:
     return torch.stack(parts).sum() / sum(dbp.size for dbp in dbps)
 
 
-class Target:
+class Target(Steered):
     """Carries the DBPs of all weights, or of all activations, to a mean of bits.
 
     As soon as the expected mean is at or below the target, the search *settles*, once and for
@@ -59,13 +59,10 @@ class Target:
         self, what: str, dbps: Sequence[Dbp], bits: float, *, threshold: float, steps: int
     ) -> None:
         _check_reach(what, dbps, bits)
-        self.dbps = tuple(dbps)
+        super().__init__(dbps, threshold)
         self.bits = bits
-        self.settled = False
-        self.greedy_drops: list[Dbp] = []
-        self._threshold = threshold
         start = self.expected_bits().item()
-        self._steering = Steering(start, bits, least_span=1.0, steps=steps)
+        self.steering = Steering(start, bits, least_span=1.0, steps=steps)
         self._budget = int(bits * (1 + _ROUNDING) * sum(dbp.size for dbp in dbps))
         if sum(dbp.size * dbp.bits for dbp in dbps) <= self._budget:
             self.settle()
@@ -77,36 +74,19 @@ class Target:
     @property
     def multiplier(self) -> float:
         """The price of a bit, lambda_H."""
-        return self._steering.multiplier
+        return self.steering.multiplier
 
-    def term(self) -> Tensor:
-        """What the target adds to the loss."""
-        return torch.zeros(()) if self.settled else self._steering.term(self.expected_bits())
+    def measure(self) -> Tensor:
+        """The expected bits."""
+        return self.expected_bits()
 
-    def step(self, done: int) -> list[Dbp]:
-        """Drops the layers whose beta fell under the threshold, and moves price and reference.
-
-        Args:
-            done: steps of the search so far.
-
-        Returns:
-            The DBPs whose betas made them drop, for their optimizer to start afresh.
-        """
-        if self.settled:
-            return []
-        expected = self.expected_bits().item()
-        self._steering.follow(expected, done)
-        if expected <= self.bits * (1 + _ROUNDING) or self._steering.over(done):
-            self.settle()
-            return []
-        return dropped(self.dbps, self._threshold)
+    def reached(self, done: int) -> bool:
+        """Whether the expected bits are at or below the target."""
+        return self.expected_bits().item() <= self.bits * (1 + _ROUNDING)
 
     def settle(self) -> None:
         """Decides every layer's bits, as the class says."""
-        self.greedy_drops = drop_smallest(
-            self.dbps,
-            lambda: sum(dbp.size * dbp.lower_bits for dbp in self.dbps) <= self._budget,
-        )
+        self.drop_until(lambda: sum(dbp.size * dbp.lower_bits for dbp in self.dbps) <= self._budget)
         within_reach = [
             [bits for bits in dbp.candidates if bits >= dbp.lower_bits] for dbp in self.dbps
         ]

@@ -8,7 +8,7 @@ one by one. What comes out is timed once more, over more frames.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
@@ -103,7 +103,7 @@ class _Sizing:
         grown = self._grow(enough)
         self.most += self.trials
         depths = self._shrink_each(self._shrink_all(grown))
-        depths = next(each for each in (depths, grown, enough) if self._keeps(each, _PROOF_FRAMES))
+        depths = self._proven((depths, grown, enough), unlimited)
         found = self.pipeline.time(depths)
         return FifoSizes(
             depths=depths,
@@ -114,6 +114,22 @@ class _Sizing:
             occupancy_bits=fifo_bits(self.widths, paced.peaks),
             trials=self.trials,
         )
+
+    def _proven(
+        self, found: Sequence[dict[str, int]], unlimited: Mapping[str, int]
+    ) -> dict[str, int]:
+        """The first depths that keep the interval of unlimited FIFOs over more frames.
+
+        Some networks slow down after the first frames whatever their FIFOs, and some then need
+        deeper ones. Those that hold all that unlimited ones ever hold are the last resort: they
+        allow the same times.
+        """
+        free = self._time(unlimited, frames=_PROOF_FRAMES)
+        self.target = max(self.target, free.interval * _TOLERANCE)
+        for depths in found:
+            if self._keeps(depths, _PROOF_FRAMES):
+                return depths
+        return {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
         """Gives the limit of shallow FIFOs up until the interval is kept.
