@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep
+from sdq_fpga.report.summary import RESOURCE_TITLES
 
 __all__ = ["draw_sweep", "print_estimates", "print_sweep"]
 
-_TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
 _MEMORIES = {"": "", "distributed": "LUT", "block": "BRAM", "ultra": "URAM"}
 
 
@@ -69,7 +69,7 @@ def _figures(found: Estimate) -> dict[str, float]:
         "frames/s": found.frames_per_second,
         "interval": found.interval,
         "latency": found.latency,
-        **{title: getattr(used, name) for name, title in _TITLES.items()},
+        **{title: getattr(used, name) for name, title in RESOURCE_TITLES.items()},
     }
 
 
@@ -147,7 +147,7 @@ def _layers(found: Estimate) -> Table:
             f"{layer.resources.dsp:,}",
             f"{layer.resources.lut:,}",
             f"{layer.resources.bram18:,}",
-            f"{layer.share:.1%} of {_TITLES[layer.takes]}",
+            f"{layer.share:.1%} of {RESOURCE_TITLES[layer.takes]}",
             f"{layer.mhz:,.0f}",
         )
     return table
@@ -160,7 +160,7 @@ def _resources(found: Estimate) -> Table:
     for name, usable in found.usable.items():
         used = getattr(found.resources, name)
         table.add_row(
-            _TITLES[name],
+            RESOURCE_TITLES[name],
             f"{used:,}",
             f"{usable:,}",
             f"{used / usable:.0%}" if usable else "",

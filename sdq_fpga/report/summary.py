@@ -4,7 +4,17 @@ from sdq_fpga.cost.folding import Resources
 from sdq_fpga.plain import Plain
 from sdq_fpga.sim.figures import SimulationFigures
 
-__all__ = ["BitstreamStatus", "LayerRow", "Report", "ResourceRow", "resource_rows"]
+__all__ = [
+    "RESOURCE_TITLES",
+    "BitstreamStatus",
+    "LayerRow",
+    "Report",
+    "ResourceRow",
+    "resource_rows",
+]
+
+RESOURCE_TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
+"""What tables call the resources."""
 
 
 class LayerRow(Plain):
@@ -95,5 +105,5 @@ def resource_rows(used: Resources, available: dict[str, int]) -> tuple[ResourceR
     """Pairs an estimate with a board's budget."""
     return tuple(
         ResourceRow(name=name, used=getattr(used, name), available=available[name])
-        for name in ("lut", "ff", "bram18", "uram", "dsp")
+        for name in RESOURCE_TITLES
     )

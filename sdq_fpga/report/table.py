@@ -2,13 +2,11 @@
 
 from rich.table import Table
 
-from sdq_fpga.report.summary import AcceleratorFigures, Report, TrainingFigures
+from sdq_fpga.report.summary import RESOURCE_TITLES, AcceleratorFigures, Report, TrainingFigures
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.synth.figures import SynthesisFigures
 
 __all__ = ["report_table", "simulation_table", "synthesis_table", "verdict"]
-
-_RESOURCE_TITLES = {"lut": "LUT", "ff": "FF", "bram18": "BRAM18", "uram": "URAM", "dsp": "DSP"}
 
 
 def report_table(report: Report) -> Table:
@@ -50,7 +48,7 @@ def report_table(report: Report) -> Table:
     for row in figures.resources:
         share = f" ({row.used / row.available:.0%})" if row.available else ""
         table.add_row(
-            f"{_RESOURCE_TITLES[row.name]} (estimate)",
+            f"{RESOURCE_TITLES[row.name]} (estimate)",
             f"{row.used:,} of {row.available:,}{share}",
         )
     table.add_section()
@@ -86,7 +84,7 @@ def synthesis_table(synthesis: SynthesisFigures) -> Table:
     table.add_column("node", footer="all, with what is between")
     for name in names:
         total = f"{getattr(synthesis, name):,}"
-        table.add_column(_RESOURCE_TITLES.get(name, name), justify="right", footer=total)
+        table.add_column(RESOURCE_TITLES.get(name, name), justify="right", footer=total)
     for node, figures in synthesis.nodes.items():
         table.add_row(node, *(f"{getattr(figures, name):,}" for name in names))
     return table

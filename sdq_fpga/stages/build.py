@@ -18,9 +18,8 @@ from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.accelerator import Accelerator
 from sdq_fpga.stages.context import Context
-from sdq_fpga.stages.lock import LOCK, lock_of
 from sdq_fpga.stages.own import own_digests
-from sdq_fpga.stages.page import PAGE, page_of
+from sdq_fpga.stages.reports import write_reports
 from sdq_fpga.stages.settings import (
     SETTINGS_FILE,
     Settings,
@@ -61,10 +60,11 @@ class Build:
         self._run = run
         self._settings = settings
         self._context = Context(run.directory, cache, progress, settings, dataset)
+        self._fingerprint = dataset.fingerprint()
         self._common = {"code": code_digest(), "tools": tool_versions(), "seed": settings.seed}
-        own = own_digests(settings.flow)
-        if own:
-            self._common["own"] = own
+        self._own = own_digests(settings.flow)
+        if self._own:
+            self._common["own"] = self._own
         run.write(SETTINGS_FILE, settings.to_bytes())
 
     def search(self) -> Policy:
@@ -79,7 +79,7 @@ class Build:
         self._stage(
             "train",
             {
-                "data": self._context.dataset.fingerprint(),
+                "data": self._fingerprint,
                 "network": flow.network.model_dump(mode="json"),
                 "spec": flow.train.model_dump(mode="json"),
             },
@@ -142,15 +142,11 @@ class Build:
         accelerator.build({"policy.json": self._context.output("search", "policy.json")})
         training, figures = self._training(), accelerator.figures()
         name = settings.flow.name
+        inputs = {"dataset": self._fingerprint, **self._own}
 
         def report(status: BitstreamStatus) -> Report:
             made = Report(name=name, training=training, accelerator=figures, bitstream=status)
-            self._run.write("report.json", made.to_bytes())
-            self._run.write(PAGE, page_of(self._run.directory))
-            inputs = {"dataset": self._context.dataset.fingerprint()} | own_digests(settings.flow)
-            lock = lock_of(self._run.directory, settings, inputs)
-            self._run.write(LOCK, lock.to_bytes())
-            return made
+            return write_reports(self._run, made, settings, inputs, self._common)
 
         # Before Vivado is called, so that its failure leaves everything else done.
         report(BitstreamStatus(made=False, message="not made yet"))

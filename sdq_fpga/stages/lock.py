@@ -9,7 +9,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain
-from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.run import Run, read_manifest
 from sdq_fpga.stages.page import SYNTHESIS
 from sdq_fpga.stages.settings import Settings
@@ -53,7 +52,12 @@ class BuildLock(Plain):
 
 
 def lock_of(
-    directory: Path, stated: Settings | ModelSettings, inputs: Mapping[str, str]
+    directory: Path,
+    stated: Settings | ModelSettings,
+    inputs: Mapping[str, str],
+    *,
+    code: str,
+    tools: Mapping[str, str],
 ) -> BuildLock:
     """The lock of a finished build.
 
@@ -61,6 +65,8 @@ def lock_of(
         directory: of the run, with its reports.
         stated: what the user stated.
         inputs: SHA-256 of what was read from elsewhere.
+        code: SHA-256 of this package.
+        tools: versions.
     """
     of_flow = isinstance(stated, Settings)
     plain = stated.model_copy(update={"data" if of_flow else "vectors": None})
@@ -68,8 +74,8 @@ def lock_of(
         settings=plain if isinstance(plain, Settings) else None,
         model=plain if isinstance(plain, ModelSettings) else None,
         inputs=inputs,
-        code=code_digest(),
-        tools=tool_versions(),
+        code=code,
+        tools=tools,
         outputs=outputs_of(directory, read_manifest(directory)),
     )
 

@@ -16,8 +16,7 @@ from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages.accelerator import Accelerator
 from sdq_fpga.stages.context import Workspace
-from sdq_fpga.stages.lock import LOCK, lock_of
-from sdq_fpga.stages.page import PAGE, page_of
+from sdq_fpga.stages.reports import write_reports
 from sdq_fpga.stages.target import MODEL_SETTINGS_FILE, ModelSettings
 from sdq_fpga.synth.vivado import find_vivado
 
@@ -94,11 +93,7 @@ class ModelBuild:
             made = Report(
                 name=self._settings.name, training=None, accelerator=figures, bitstream=status
             )
-            self._run.write("report.json", made.to_bytes())
-            self._run.write(PAGE, page_of(self._run.directory))
-            lock = lock_of(self._run.directory, self._settings, inputs)
-            self._run.write(LOCK, lock.to_bytes())
-            return made
+            return write_reports(self._run, made, self._settings, inputs, common)
 
         report(BitstreamStatus(made=False, message="not made yet"))
         return report(accelerator.bitstream(installed))

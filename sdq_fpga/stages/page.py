@@ -34,7 +34,6 @@ def page_of(directory: Path) -> bytes:
         synthesis = read_plain(SynthesisFigures, directory / SYNTHESIS / "figures.json")
     facts = PageFacts(
         report=report,
-        folding=folding,
         fifos=read_plain(FifoSizes, directory / "size" / "fifos.json"),
         synthesis=synthesis,
         manifest=manifest,

@@ -37,7 +37,10 @@ def synthesised(lut: int) -> dict[str, int]:
     return {"lut": lut, "ff": 2 * lut, **rest}
 
 
-def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False) -> PageFacts:
+TOTAL = Resources(lut=9000, ff=5000, dsp=48, bram18=700, uram=0)
+
+
+def folding(*, wide: bool = False) -> Folding:
     nodes = tuple(
         FoldedNode(
             name=f"MVAU_rtl_{i}",
@@ -50,14 +53,17 @@ def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False
         )
         for i in range(LAYERS)
     )
-    total = Resources(lut=9000, ff=5000, dsp=48, bram18=700, uram=0)
-    folding = Folding(
-        nodes=nodes, interval=1023, bottleneck="MVAU_rtl_23", resources=total, bound=1000
+    return Folding(
+        nodes=nodes, interval=1023, bottleneck="MVAU_rtl_23", resources=TOTAL, bound=1000
     )
+
+
+def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False) -> PageFacts:
+    folded = folding(wide=wide)
     synthesis = SynthesisFigures(
         **synthesised(8800),
         seconds=1.0,
-        nodes={node.name: Synthesised(**synthesised(77)) for node in nodes[1:]},
+        nodes={node.name: Synthesised(**synthesised(77)) for node in folded.nodes[1:]},
     )
     simulation = SimulationFigures(
         interval=1024,
@@ -96,14 +102,13 @@ def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False
             fifo_bits=46_700,
             fifo_occupancy_bits=163_400,
             resources=resource_rows(
-                total, {"lut": 230_400, "ff": 460_800, "bram18": 624, "uram": 0, "dsp": 1728}
+                TOTAL, {"lut": 230_400, "ff": 460_800, "bram18": 624, "uram": 0, "dsp": 1728}
             ),
         ),
         bitstream=BitstreamStatus(made=False, message="not made: Vivado is not on PATH"),
     )
     return PageFacts(
         report=report,
-        folding=folding,
         fifos=FifoSizes(
             depths={"fifo_0": 32, "fifo_1": 777},
             unlimited_interval=1024,
@@ -117,7 +122,7 @@ def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False
         manifest=Run(
             stages={"export": StageRecord(key="0" * 64, outputs={"model.onnx": "a" * 64})}
         ),
-        layers=layers_of(folding, simulation.interval, synthesis),
+        layers=layers_of(folded, simulation.interval, synthesis),
         resources=resources_of(report.accelerator.resources, synthesis),
     )
 
@@ -157,7 +162,7 @@ def test_without_synthesis_and_training_it_says_so():
         facts,
         report=report,
         synthesis=None,
-        layers=layers_of(facts.folding, 1024, None),
+        layers=layers_of(folding(), 1024, None),
         resources=resources_of(rows, None),
     )
     found = cells(render_page(bare))

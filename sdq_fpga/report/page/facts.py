@@ -63,7 +63,6 @@ class PageFacts:
 
     Attributes:
         report: the figures of the build.
-        folding: of every node.
         fifos: depths of FIFOs.
         synthesis: what Yosys found; None where that was not run.
         manifest: the stages and the hashes of their files.
@@ -72,7 +71,6 @@ class PageFacts:
     """
 
     report: Report
-    folding: Folding
     fifos: FifoSizes
     synthesis: SynthesisFigures | None
     manifest: Run
