@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from steered import run
 
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding.solve import solve
@@ -53,21 +54,6 @@ def make(wanted):
     return steering.dbps, steering
 
 
-def run(dbps, steering, pulls):
-    """A search without a network: each layer resists a drop with a constant pull."""
-    optimizer = torch.optim.Adam([dbp.logit for dbp in dbps], lr=0.2)
-    for done in range(1, STEPS + 1):
-        optimizer.zero_grad()
-        loss = steering.term() + sum(-p * d.beta for p, d in zip(pulls, dbps, strict=True))
-        if loss.requires_grad:
-            loss.backward()
-            optimizer.step()
-        for dbp in dbps:
-            dbp.bound()
-        for dbp in steering.step(done):
-            optimizer.state.pop(dbp.logit, None)
-
-
 def bits_of(steering):
     return [dbp.bits for dbp in steering._owners]
 
@@ -86,7 +72,7 @@ def test_it_ends_where_the_board_reaches_the_target(graph, rates, share, strengt
     target = slow * (fast / slow) ** share
     dbps, steering = make(goal(graph, target))
     pulls = strength * torch.rand(len(dbps), generator=torch.Generator().manual_seed(0))
-    run(dbps, steering, pulls.tolist())
+    run(dbps, steering, pulls.tolist(), STEPS, rate=0.2)
     assert steering.settled
     assert all(dbp.deterministic for dbp in dbps)
     assert reaches(steering, bits_of(steering), target)
@@ -98,7 +84,7 @@ def test_what_resists_most_keeps_most_bits(graph, rates):
     dbps, steering = make(goal(graph, (slow * fast) ** 0.5))
     kept = len(dbps) // 2
     pulls = [3.0] * kept + [1e-4] * (len(dbps) - kept)
-    run(dbps, steering, pulls)
+    run(dbps, steering, pulls, STEPS, rate=0.2)
     places = [dbp.candidates.index(dbp.bits) / (len(dbp.candidates) - 1) for dbp in dbps]
     assert sum(places[:kept]) / kept > sum(places[kept:]) / (len(dbps) - kept)
 

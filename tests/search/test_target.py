@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from steered import run
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.search.dbp import Dbp
@@ -18,22 +19,6 @@ def make(sizes, bits, *, steps=300, threshold=0.1, candidates=CANDIDATES, fixed=
     dbps = [Dbp(f"layer{i}", candidates, size) for i, size in enumerate(sizes)]
     dbps += [Dbp(f"fixed{i}", (b,), size) for i, (b, size) in enumerate(fixed)]
     return dbps, Target("weight", dbps, bits, threshold=threshold, steps=steps)
-
-
-def run(dbps, target, pulls, steps, rate=0.1):
-    """A search without a network: each layer resists a drop with a constant pull."""
-    optimizer = torch.optim.Adam([dbp.logit for dbp in dbps], lr=rate)
-    for done in range(1, steps + 1):
-        optimizer.zero_grad()
-        resistance = sum(-pull * dbp.beta for pull, dbp in zip(pulls, dbps, strict=True))
-        loss = target.term() + resistance
-        if loss.requires_grad:
-            loss.backward()
-            optimizer.step()
-        for dbp in dbps:
-            dbp.bound()
-        for dbp in target.step(done):
-            optimizer.state.pop(dbp.logit, None)
 
 
 def budget_is_kept_and_spent(dbps, bits):
