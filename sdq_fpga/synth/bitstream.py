@@ -6,13 +6,14 @@ from there.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ __all__ = ["ACHIEVED", "BitstreamJob", "make_bitstream"]
 ACHIEVED = "achieved.json"
 """What a bitstream's directory says of it."""
 
-_POLL_S = 1.0
+_POLL_S = 2.0
 _KEY = "key"
 _RUN = f"vivado_zynq_proj_*/{PROJECT}.runs/impl_1"
 
@@ -80,14 +81,13 @@ def make_bitstream(job: BitstreamJob, work: Path, out: Path, progress: Progress)
     Raises:
         StageError: it failed, or the clock is not reached; says why where that is known.
     """
-    if _open_work(work, job.key()):
-        progress.note(f"Vivado goes on where it stopped, in {work}")
-    else:
-        progress.note("Vivado builds the bitstream; this takes from ten minutes to hours")
-    follower = LogFollower(work)
-    for _ in follower.news():
-        pass  # what was told the last time
-    code = _run(job, work, out, lambda: _tell(follower, progress))
+    with _locked(work) as lock:
+        if _open_work(work, job.key()):
+            progress.note(f"Vivado goes on where it stopped, in {work}")
+        else:
+            progress.note("Vivado builds the bitstream; this takes from ten minutes to hours")
+        follower = LogFollower(work)
+        code = _run(job, work, out, lock, lambda: _tell(follower, progress))
     if code != 0:
         raise _failed(follower.text(), code, work)
     (run,) = work.glob(_RUN)
@@ -104,6 +104,23 @@ def make_bitstream(job: BitstreamJob, work: Path, out: Path, progress: Progress)
     shutil.rmtree(work)
 
 
+@contextlib.contextmanager
+def _locked(work: Path) -> Iterator[int]:
+    """Locks the work; the process that works on it gets the descriptor, and so holds the lock too.
+
+    A build that is killed does not end it: it goes on to its end, with nobody watching.
+    """
+    with work.with_name(f".{work.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StageError(
+                f"Vivado is still at work in {work}, for a build that was killed",
+                "wait until it has ended, or end it; the same command then goes on from there",
+            ) from error
+        yield file.fileno()
+
+
 def _open_work(work: Path, key: str) -> bool:
     """Makes the directory of the work; true if there is work to take over."""
     file = work / _KEY
@@ -115,7 +132,7 @@ def _open_work(work: Path, key: str) -> bool:
     return False
 
 
-def _run(job: BitstreamJob, work: Path, out: Path, poll: Callable[[], None]) -> int:
+def _run(job: BitstreamJob, work: Path, out: Path, lock: int, poll: Callable[[], None]) -> int:
     """Runs FINN and Vivado to their end, calling ``poll`` now and then; the exit code."""
     environment = dict(os.environ)
     path = f"{job.vivado.directory / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
@@ -134,7 +151,13 @@ def _run(job: BitstreamJob, work: Path, out: Path, poll: Callable[[], None]) -> 
     with (work / "worker.log").open("ab") as log:
         # In a session of its own, so that all of Vivado's processes can be ended with it.
         process = subprocess.Popen(
-            command, env=environment, cwd=work, stdout=log, stderr=log, start_new_session=True
+            command,
+            env=environment,
+            cwd=work,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(lock,),
         )
         try:
             while True:

@@ -4,9 +4,10 @@ Each process writes a log of its own: ``vivado.log`` of a project, ``runme.log``
 synthesis, one for implementation, one for each IP), ``vitis_hls.log`` of a DMA.
 """
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdq_fpga.synth.vivado_reports import Achieved, read_utilization_summary
@@ -29,18 +30,25 @@ _TOLD = frozenset(
 _PLACED = "*_utilization_placed.rpt"
 
 
-@dataclass
 class LogFollower:
-    """Reads what has been added to the logs below a directory.
+    """Reads what is added to the logs below a directory; what is there already is of before.
 
-    Attributes:
+    Args:
         directory: where Vivado works.
     """
 
-    directory: Path
-    _read: dict[Path, int] = field(default_factory=dict)
-    _slack: float | None = None
-    _resources: Achieved | None = None
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        # By inode: Vivado renames its log of before, and begins another of the same name.
+        self._before: dict[int, int] = {}
+        for path in self._logs():
+            inode, start, data = _from(path, {})
+            self._before[inode] = start + len(data)
+        self._read = dict(self._before)
+        self._slack: float | None = None
+        self._resources: Achieved | None = None
+        for _ in self._utilization():
+            pass
 
     def news(self) -> Iterator[str]:
         """Lines for the user on all that was logged since the last call: steps, times, slack."""
@@ -54,15 +62,18 @@ class LogFollower:
         yield from self._utilization()
 
     def text(self) -> str:
-        """Everything that was logged, the newest file last."""
+        """Everything that was added, the newest file last."""
         return "\n".join(
-            path.read_text(encoding="utf-8", errors="replace") for path in self._logs()
+            _from(path, self._before)[2].decode("utf-8", "replace") for path in self._logs()
         )
 
     def _logs(self) -> list[Path]:
         """In the order in which they were last written to."""
-        logs = [path for path in self.directory.rglob("*.log") if path.is_file()]
-        return sorted(logs, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+        logs = []
+        for path in self._directory.rglob("*.log"):
+            with contextlib.suppress(FileNotFoundError):  # Vivado removes some
+                logs.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(logs)]
 
     def _run(self, path: Path) -> str:
         """What is being made: "synth_1", "impl_1", the name of an IP, or of a project."""
@@ -72,17 +83,9 @@ class LogFollower:
 
     def _new_lines(self, path: Path) -> list[str]:
         """The whole lines that were added; half a line is left for the next time."""
-        start = self._read.get(path, 0)
-        size = path.stat().st_size
-        if size < start:  # begun anew
-            start = 0
-        if size == start:
-            return []
-        with path.open("rb") as file:
-            file.seek(start)
-            data = file.read()
+        inode, start, data = _from(path, self._read)
         whole = data[: data.rfind(b"\n") + 1]
-        self._read[path] = start + len(whole)
+        self._read[inode] = start + len(whole)
         return whole.decode("utf-8", "replace").splitlines()
 
     def _told(self, run: str, line: str) -> str | None:
@@ -101,7 +104,7 @@ class LogFollower:
         return None
 
     def _utilization(self) -> Iterator[str]:
-        for path in self.directory.rglob(_PLACED):
+        for path in self._directory.rglob(_PLACED):
             found = read_utilization_summary(path.read_text(encoding="utf-8", errors="replace"))
             if found is not None and found != self._resources:
                 self._resources = found
@@ -109,3 +112,20 @@ class LogFollower:
                     f"placed: {found.lut:,} LUT, {found.ff:,} FF, {found.dsp:,} DSP, "
                     f"{found.bram18:,} BRAM18, {found.uram:,} URAM"
                 )
+
+
+def _from(path: Path, places: dict[int, int]) -> tuple[int, int, bytes]:
+    """A file from its place on, or from its start if it has none or is shorter by now.
+
+    Returns:
+        Its inode, the place, and what follows; nothing of a file that is gone.
+    """
+    try:
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            start = places.get(stat.st_ino, 0)
+            start = start if start <= stat.st_size else 0
+            file.seek(start)
+            return stat.st_ino, start, file.read()
+    except FileNotFoundError:
+        return 0, 0, b""

@@ -218,3 +218,17 @@ def test_reports_that_are_missing_or_damaged_are_named(tmp_path):
         read_achieved(tmp_path, 5.0)
     (tmp_path / "top_wrapper_timing_summary_routed.rpt").write_text(TIMING.format(slack=0.1))
     assert read_achieved(tmp_path, 5.0).resources.uram == 3
+
+
+def test_what_was_logged_before_is_not_told_again(tmp_path):
+    path = log_in(tmp_path)
+    path.write_text(LICENCE)
+    follower = LogFollower(tmp_path)
+    # Vivado keeps its log of before under another name, and begins a longer one.
+    path.rename(path.with_name("runme_123.backup.log"))
+    path.write_text(RUNME + OVERFLOW)
+    assert list(follower.news())[: len(TOLD)] == TOLD
+    assert "Common 17-345" not in follower.text()
+    known = recognise(follower.text())
+    assert known is not None
+    assert "does not fit" in known.what

@@ -5,6 +5,7 @@ and refuses what Vivado would: files that are missing, modules and parameters th
 clocks and interfaces that lead nowhere.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from sdq_fpga.lower.read.model import read_qonnx
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.synth.bitstream import BitstreamJob, make_bitstream
 from sdq_fpga.synth.vivado import SHELLS
+from sdq_fpga.synth.vivado_reports import AchievedFigures
 from sdq_fpga.zoo import GraphBuilder
 
 pytest.importorskip("tkinter", reason="Python has no Tcl: apt-get install python3-tk")
@@ -361,3 +363,26 @@ def test_the_shell_of_every_board(built, tmp_path, name):
     record = words_of(tmp_path / "project" / "ip_config.tcl")
     assert ["set_property", "board_part", board.board_part, "project"] in record
     assert pynq_part_map[SHELLS[name]] == board.part
+
+
+def test_work_of_a_build_that_was_killed_is_waited_for(built, tmp_path):
+    work = tmp_path / "vivado"
+    with work.with_name(".vivado.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StageError, match="Vivado is still at work in"):
+            make_bitstream(built.job, work, tmp_path, SilentProgress())
+    assert not work.exists()
+
+
+def test_a_finished_project_is_not_made_again(built, tmp_path):
+    """And its work is removed with success, for which this is the last test of it."""
+    (project,) = built.work.glob("vivado_zynq_proj_*")
+    report = project / "finn_zynq_link.runs" / "impl_1" / "top_wrapper_timing_summary_routed.rpt"
+    report.write_text(report.read_text().replace("-0.25", "0.125"))
+    said = (report.parent / "runme.log").read_text()
+    make_bitstream(built.job, built.work, tmp_path, notes := Notes())
+    figures = AchievedFigures.model_validate_json((tmp_path / "achieved.json").read_bytes())
+    assert (figures.resources.lut, figures.timing.slack_ns) == (7123, 0.125)
+    assert notes.lines == [f"Vivado goes on where it stopped, in {built.work}"]
+    assert "route_design" in said
+    assert not built.work.exists()
