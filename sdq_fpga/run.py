@@ -23,9 +23,21 @@ from pydantic import Field, ValidationError
 from sdq_fpga.errors import SdqFpgaError, StageError, UserError
 from sdq_fpga.plain import Plain
 
-__all__ = ["Run", "RunDirectory", "StageRecord", "digest", "open_run", "write_atomically"]
+__all__ = [
+    "MANIFEST",
+    "Run",
+    "RunDirectory",
+    "StageRecord",
+    "digest",
+    "hash_tree",
+    "open_run",
+    "read_manifest",
+    "write_atomically",
+]
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+"""The file in a run that has the hash of everything in it."""
+
 _FORMAT = 1
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LEFTOVERS = (".*.tmp", ".scratch-*")  # what a build that was killed may leave
@@ -149,7 +161,7 @@ class RunDirectory:
     def save(self, manifest: Run) -> None:
         """Makes ``manifest`` the manifest of this run."""
         self._manifest = manifest
-        self.write(_MANIFEST, manifest.to_bytes())
+        self.write(MANIFEST, manifest.to_bytes())
 
     def write(self, name: str, data: bytes) -> Path:
         """Writes a file at the top of the run directory, atomically."""
@@ -171,7 +183,7 @@ class RunDirectory:
             _remove(hidden)
             hidden.mkdir()
             make(hidden)
-            record = StageRecord(key=key, outputs=_hash_tree(hidden, sync=True), after=read)
+            record = StageRecord(key=key, outputs=hash_tree(hidden, sync=True), after=read)
             # The order matters: a stage that the manifest knows is complete under its name.
             if name in self._manifest.stages:
                 self._record(name, None)
@@ -189,7 +201,7 @@ class RunDirectory:
 
     def _check_outputs(self, name: str, record: StageRecord) -> None:
         final = self.directory / name
-        found = _hash_tree(final, sync=False) if final.is_dir() else {}
+        found = hash_tree(final, sync=False) if final.is_dir() else {}
         for path in sorted(found.keys() | record.outputs.keys()):
             if found.get(path) != record.outputs.get(path):
                 raise StageError(
@@ -244,7 +256,7 @@ def read_manifest(directory: Path) -> Run:
     Raises:
         StageError: it is not a manifest.
     """
-    path = directory / _MANIFEST
+    path = directory / MANIFEST
     if not path.exists():
         return Run()
     try:
@@ -258,14 +270,20 @@ def read_manifest(directory: Path) -> Run:
 
 def _strangers(directory: Path) -> str | None:
     """Names a file in a directory that has no manifest, and so never was a run of ours."""
-    if (directory / _MANIFEST).exists():
+    if (directory / MANIFEST).exists():
         return None
     return next(
         (each.name for each in sorted(directory.iterdir()) if not each.name.startswith(".")), None
     )
 
 
-def _hash_tree(directory: Path, *, sync: bool) -> dict[str, str]:
+def hash_tree(directory: Path, *, sync: bool) -> dict[str, str]:
+    """SHA-256 of every file below a directory, by its path in it.
+
+    Args:
+        directory: which must exist.
+        sync: whether each file is also written to the disk for good.
+    """
     hashes = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file():

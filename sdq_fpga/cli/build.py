@@ -46,8 +46,19 @@ __all__ = ["build", "search"]
 @click.option(
     "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
 )
-@click.option("--vivado", type=DIRECTORY, help="Directory that holds bin/vivado.")
-def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
+@click.option("--vivado", "vivado_directory", type=DIRECTORY, help="Directory with bin/vivado.")
+@click.option(
+    "--finn-deps",
+    type=DIRECTORY,
+    help="What finn deps update has fetched, for Vivado [default: where it puts that].",
+)
+def build(
+    as_json: bool,
+    vivado_directory: Path | None,
+    finn_deps: Path | None,
+    cache: Path,
+    **stated: Any,
+) -> None:
     r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
 
     \b
@@ -58,6 +69,11 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
       sdq-fpga build --board zcu104 --net my_pkg.nets:make_net --dataset my_pkg.data:make_datasets
       sdq-fpga build --board zcu104 --model resnet8.onnx --target-fps 1000
     """
+    from sdq_fpga.synth.vivado import Vivado  # noqa: PLC0415
+
+    vivado = Vivado.find(vivado_directory, finn_deps)
+    if vivado is not None and vivado_directory is not None:
+        vivado.check()
     if stated["model"] is not None:
         report = _build_model(stated, cache, vivado)
     else:
@@ -146,7 +162,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         return use(Build(settings, run, cache, progress))
 
 
-def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> Any:
+def _build_model(stated: dict[str, Any], cache: Path, vivado: Any) -> Any:
     """Builds a given model."""
     model: Path = stated["model"]
     for option in ("policy_file", "data", "target_bits", "own_net", "own_dataset"):

@@ -28,7 +28,7 @@ from sdq_fpga.stages.settings import (
     read_plain,
 )
 from sdq_fpga.stages.target import Target
-from sdq_fpga.synth.vivado import find_vivado
+from sdq_fpga.synth.vivado import Vivado
 
 __all__ = ["Build", "image_vectors", "target_of"]
 
@@ -108,18 +108,17 @@ class Build:
             "shares": dict(settings.shares),
         }
 
-    def everything(self, vivado: Path | None) -> Report:
+    def everything(self, vivado: Vivado | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
 
         Args:
-            vivado: where the user says that Vivado is; None to look on PATH.
+            vivado: the installation for the bitstream; None for none.
 
         Raises:
-            UserError: there is no Vivado where the user says, or a target can't be reached.
+            UserError: a target can't be reached.
             StageError: a tool is missing, or a stage failed.
         """
         settings = self._settings
-        installed = find_vivado(vivado)
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
         self.search()
@@ -150,7 +149,7 @@ class Build:
 
         # Before Vivado is called, so that its failure leaves everything else done.
         report(BitstreamStatus(made=False, message="not made yet"))
-        return report(accelerator.bitstream(installed))
+        return report(accelerator.bitstream(vivado))
 
     def _stage(
         self,

@@ -17,6 +17,7 @@ from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.sdq import check_search, search
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.goal import goal_of
+from sdq_fpga.stages.page import MODULES
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
@@ -111,11 +112,12 @@ def do_finetune(context: Context, out: Path) -> None:
 
 
 def do_export(context: Context, out: Path) -> None:
-    """Exports QONNX: model.onnx."""
+    """Exports QONNX: model.onnx; modules.json says which of its nodes are of which module."""
     with context.progress.task("export QONNX", 1) as advance:
         net = to_brevitas(context.net_of("finetune"), context.policy())
-        write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
+        modules = write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
         advance(1)
+    _write_json(out / MODULES, modules)
 
 
 def _metrics(context: Context, net: nn.Module) -> Metrics:

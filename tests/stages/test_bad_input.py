@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -240,20 +241,46 @@ def test_boards_lists_all(terminal):
     assert all(name in table for name in names)
 
 
+def vivado_of(folder: Path, *programs: str) -> Path:
+    """Programs that do nothing but fail, as an installation."""
+    (folder / "bin").mkdir(parents=True)
+    for name in programs:
+        (folder / "bin" / name).write_text("#!/bin/sh\necho stand-in $0 $*\nexit 1\n")
+        (folder / "bin" / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("version", "programs", "words"),
+    [
+        ("2021.1", ("vivado",), "Vivado 2021.1 is too old; install 2022.2 or later"),
+        ("newest", ("vivado",), "has no version in its path"),
+        ("2022.2", ("vivado",), "vitis_hls, which makes the shell's DMAs, is not on PATH"),
+        ("2025.1", ("vivado", "vitis_hls"), "vitis-run, which makes the shell's DMAs"),
+        ("2022.2", ("vivado", "vitis_hls"), "there is no finn-hlslib in"),
+    ],
+)
+def test_what_vivado_lacks_is_said_at_once(terminal, version, programs, words):
+    vivado = vivado_of(terminal.root / version, *programs)
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(vivado))
+    one_sentence(done, 2, words)
+    assert not (terminal.root / "work" / "runs").exists()
+
+
 def test_vivado_that_fails(tiny_build, make_terminal):
     """A stand-in for Vivado: FINN's Zynq build is really started, up to its first call."""
     terminal = make_terminal()
     shutil.copytree(tiny_build[0].root / "work" / "runs", terminal.root / "work" / "runs")
-    programs = terminal.root / "Vivado" / "2022.2" / "bin"
-    programs.mkdir(parents=True)
-    for name in ("vivado", "vitis_hls"):
-        (programs / name).write_text("#!/bin/sh\necho stand-in $0 $*\nexit 1\n")
-        (programs / name).chmod(0o755)
-    done = terminal.call(
-        "build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(programs.parent)
-    )
-    one_sentence(done, 1, "Vivado did not make the bitstream", "vivado-failed")
+    vivado = vivado_of(terminal.root / "2022.2", "vivado", "vitis_hls")
+    header = terminal.root / "deps" / "finn-hlslib" / "dma.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
+    done = terminal.run(
+        "build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(vivado),
+        "--finn-deps", str(terminal.root / "deps"),
+    )  # fmt: skip
     run = terminal.root / "work" / "runs" / "tiny-zcu104"
-    log = (run / "vivado-failed" / "vivado.log").read_text()
+    one_sentence(done, 1, "Vivado did not make the bitstream", str(run / "vivado"))
+    log = (run / "vivado" / "finn.log").read_text()
     assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
     assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False

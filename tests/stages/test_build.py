@@ -184,7 +184,7 @@ def test_simulate_again_with_other_stalls(tiny_build):
     terminal, _ = tiny_build
     run = "runs/tiny-zcu104"
     done = terminal.call(
-        "verify", run, "--images", "20", "--stall", "0.7", "--seed", "3", "--json",
+        "verify", run, "--simulate", "--images", "20", "--stall", "0.7", "--seed", "3", "--json",
         "--cache", str(terminal.cache),
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -105,7 +105,7 @@ def test_simulate_again(built):
     terminal, _ = built
     before = tree(terminal.root / "work" / RUN)
     done = terminal.call(
-        "verify", RUN, "--images", "12", "--stall", "0.6", "--seed", "5", "--json",
+        "verify", RUN, "--simulate", "--images", "12", "--stall", "0.6", "--seed", "5", "--json",
         "--cache", str(terminal.cache),
     )  # fmt: skip
     assert done.code == 0, done.err
