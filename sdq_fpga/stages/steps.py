@@ -75,10 +75,7 @@ def do_search(context: Context, out: Path) -> None:
                 "the search did not reach its goal by itself; these layers were made to drop: "
                 + ", ".join(result.greedy_drops)
             )
-        history = [
-            asdict(record) | {"layer_bits": [bits.model_dump() for bits in record.layer_bits]}
-            for record in result.history
-        ]
+        history = [record.plain() for record in result.history]
     else:
         policy = settings.policy
         widest = max(bits.activation_bits or 0 for bits in policy.layers)
