@@ -1,6 +1,7 @@
 """One function for each stage: reads what earlier stages wrote, and writes into ``out``."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from sdq_fpga.train.distill import finetune
 from sdq_fpga.train.float_net import train_float
 
 __all__ = [
+    "TRAINING",
     "Metrics",
     "do_export",
     "do_finetune",
@@ -40,7 +42,7 @@ class Metrics(Plain):
 def do_train(context: Context, out: Path) -> None:
     """Trains the float network: net.safetensors, metrics.json."""
     settings = context.settings
-    net = train_float(settings.flow, context.dataset, settings.seed, context.progress)
+    net = train_float(settings.flow, context.dataset, settings.seed, context.progress, context.rig)
     save_net(net, out / "net.safetensors")
     _write(out / "metrics.json", _metrics(context, net))
 
@@ -67,6 +69,7 @@ def do_search(context: Context, out: Path) -> None:
             goal_of(settings),
             settings.seed,
             context.progress,
+            context.rig,
         )
         policy = result.policy
         net.load_state_dict(result.state)
@@ -97,6 +100,7 @@ def do_finetune(context: Context, out: Path) -> None:
         context.dataset,
         settings.seed,
         context.progress,
+        context.rig,
     )
     net = context.net()
     trained = student.state_dict()
@@ -105,6 +109,14 @@ def do_finetune(context: Context, out: Path) -> None:
     save_net(net, out / "net.safetensors")
     _write(out / "metrics.json", _metrics(context, to_brevitas(net, policy)))
     _write_json(out / "settled.json", [asdict(each) for each in settled])
+
+
+TRAINING: Mapping[str, Callable[[Context, Path], None]] = {
+    "train": do_train,
+    "search": do_search,
+    "finetune": do_finetune,
+}
+"""Stages that train, in which several processes may take part."""
 
 
 def do_export(context: Context, out: Path) -> None:
@@ -116,8 +128,12 @@ def do_export(context: Context, out: Path) -> None:
 
 
 def _metrics(context: Context, net: nn.Module) -> Metrics:
-    data = context.dataset
-    return Metrics(accuracy=accuracy(net, data.test_images, data.test_labels))
+    data, fabric = context.dataset, context.rig.fabric
+    if fabric is not None:
+        fabric.to_device(net)
+    found = accuracy(net, data.test_images, data.test_labels)
+    net.to("cpu")
+    return Metrics(accuracy=found)
 
 
 def _write(path: Path, value: Plain) -> None:

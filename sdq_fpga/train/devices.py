@@ -14,7 +14,7 @@ from sdq_fpga.plain import Plain
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Devices", "make_fabric", "mean_over", "share_of"]
+__all__ = ["Devices", "check_share", "make_fabric", "mean_over", "share_of"]
 
 # The other processes wait while the first one does what it does alone between two trainings.
 _PATIENCE = timedelta(hours=6)
@@ -69,18 +69,27 @@ def make_fabric(devices: Devices) -> Fabric:
     )
 
 
+def check_share(batch: int, processes: int) -> None:
+    """Makes sure that processes can share a batch evenly, with two frames or more for each.
+
+    Raises:
+        UserError: they can't.
+    """
+    if processes > 1 and (batch % processes or batch < 2 * processes):
+        raise UserError(
+            f"a batch of {batch} frames can't be shared among {processes} processes",
+            "give a batch_size in the flow that is a multiple of theirs, with two frames for each",
+        )
+
+
 def share_of(fabric: Fabric, batch: int) -> slice:
     """This process's part of a batch.
 
     Raises:
-        UserError: the batch can't be shared evenly, two frames or more to each process.
+        UserError: it can't be shared.
     """
-    size, left = divmod(batch, fabric.world_size)
-    if left or (size < 2 and fabric.world_size > 1):
-        raise UserError(
-            f"a batch of {batch} frames can't be shared among {fabric.world_size} processes",
-            "give a batch_size in the flow that is a multiple of theirs, with two frames for each",
-        )
+    check_share(batch, fabric.world_size)
+    size = batch // fabric.world_size
     return slice(fabric.global_rank * size, (fabric.global_rank + 1) * size)
 
 

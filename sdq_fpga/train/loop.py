@@ -17,7 +17,7 @@ from sdq_fpga.train.accuracy import accuracy, to_input
 from sdq_fpga.train.augment import augmented, check_augment, draw_changes
 from sdq_fpga.train.average import Average
 from sdq_fpga.train.checkpoint import check_tensors
-from sdq_fpga.train.devices import Devices, make_fabric, mean_over, share_of
+from sdq_fpga.train.devices import Devices, check_share, make_fabric, mean_over, share_of
 from sdq_fpga.train.recipe import make_optimizer, make_schedule
 from sdq_fpga.train.rig import Rig
 from sdq_fpga.train.seeding import seeded
@@ -25,7 +25,7 @@ from sdq_fpga.train.seeding import seeded
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Companion", "Loss", "fit", "steps_per_epoch"]
+__all__ = ["Companion", "Loss", "check_recipe", "fit", "steps_per_epoch"]
 
 Loss = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 """From the network as it is to be called, images [B, ...] in [0, 1) and labels [B] to the scalar
@@ -53,6 +53,21 @@ def steps_per_epoch(frames: int, batch_size: int) -> int:
     variance for batch norm.
     """
     return max(1, frames // batch_size)
+
+
+def check_recipe(recipe: Recipe, dataset: Dataset, processes: int) -> None:
+    """Makes sure that a dataset can be trained on as a recipe says.
+
+    Args:
+        recipe: batches and augmentation.
+        dataset: its training images.
+        processes: how many train together.
+
+    Raises:
+        UserError: frames can't be augmented, or a batch can't be shared.
+    """
+    check_augment(recipe.augment, dataset.train_images.shape[1:])
+    check_share(min(recipe.batch_size, len(dataset.train_images)), processes)
 
 
 def fit(
@@ -95,9 +110,9 @@ def fit(
         StageError: the loss or a weight is not finite, naming ``label`` and the epoch; or the
             checkpoint is damaged.
     """
-    check_augment(recipe.augment, dataset.train_images.shape[1:])
     rig = rig or Rig()
     fabric = rig.fabric or make_fabric(Devices())
+    check_recipe(recipe, dataset, fabric.world_size)
     with seeded(seed, fabric.device):
         training = _Training(net, dataset, recipe, loss, seed, label, rig, fabric, companion)
         training.resume(progress)
@@ -170,8 +185,8 @@ class _Training:
             advance(1)
             if after_step:
                 after_step(self.epoch * self.steps + step + 1)
-        self.epoch += 1
         self._check_weights()
+        self.epoch += 1
         return total / self.steps
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -189,10 +204,17 @@ class _Training:
             yield to_input(images), self._labels[mine].to(device)
 
     def _check_weights(self) -> None:
-        for name, value in self._net.state_dict().items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                self.epoch -= 1
-                raise self._diverged(f"'{name}' of stage '{self._label}' is not finite")
+        bad = next(
+            (
+                name
+                for name, value in self._net.state_dict().items()
+                if value.is_floating_point() and not bool(torch.isfinite(value).all())
+            ),
+            None,
+        )
+        # All processes end, or none: the others would wait for this one.
+        if mean_over(self._fabric, torch.tensor(0.0 if bad is None else 1.0)).item():
+            raise self._diverged(f"'{bad or 'a weight'}' of stage '{self._label}' is not finite")
 
     def _diverged(self, what: str) -> StageError:
         return StageError(
