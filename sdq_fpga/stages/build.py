@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdq_fpga.data.dataset import Dataset
+from sdq_fpga.data.dataset import Dataset, check_classes
 from sdq_fpga.nets import make_net
-from sdq_fpga.nets.layers import check_policy
+from sdq_fpga.nets.layers import check_policy, class_count
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
@@ -73,6 +73,7 @@ class Build:
         elif settings.target_bits is not None:
             check_search(settings.flow, settings.target_bits)
         dataset = dataset_of(settings)
+        check_classes(dataset, class_count(make_net(settings.flow.network)))
         check_images(dataset, settings.flow.simulate.images)
         for recipe in (settings.flow.train, settings.flow.search, settings.flow.finetune):
             check_recipe(recipe, dataset, settings.devices.processes)

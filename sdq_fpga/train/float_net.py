@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from sdq_fpga.data import Dataset, check_fits
+from sdq_fpga.data import Dataset, check_classes, check_fits
 from sdq_fpga.flow import Flow
 from sdq_fpga.nets import class_count, frame_shape, make_net
 from sdq_fpga.progress import Progress
@@ -32,12 +32,14 @@ def train_float(
         The network in evaluation mode.
 
     Raises:
-        UserError: the network can't be made, or does not take the images.
+        UserError: the network can't be made, or does not take the images; or there are none of a
+            class.
         StageError: training diverged.
     """
     with seeded(seed):
         net = make_net(flow.network)
     check_fits(dataset, frame_shape(net), class_count(net))
+    check_classes(dataset, class_count(net))
     spec = flow.train
 
     def loss(forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """Several processes that train one build: the command starts the others, and one writes."""
 
 import json
+import subprocess
+import sys
 
 from terminal import TINY
 from test_bad_input import one_sentence
@@ -23,3 +25,14 @@ def test_two_processes_search_together(terminal):
 def test_a_model_is_not_trained(terminal):
     done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx", "--devices", "2")
     one_sentence(done, 2, "--devices has no meaning with --model")
+
+
+def test_only_what_trains_waits_for_fabric_and_tensorboard():
+    code = (
+        "import sys, sdq_fpga.cli\n"
+        "assert 'torch' not in sys.modules\n"
+        "import sdq_fpga.stages.foretell, sdq_fpga.stages.build\n"
+        "assert 'torch' in sys.modules\n"
+        "assert not {'lightning_fabric', 'tensorboard'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,6 +14,7 @@ from terminal import TINY, tree
 
 from sdq_fpga.board import load_board
 from sdq_fpga.data import load_dataset
+from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.nets import make_net
 from sdq_fpga.progress import SilentProgress
@@ -59,8 +60,11 @@ class Cutting(SilentProgress):
         self.notes.append(text)
 
 
-def build(directory, progress, seed=0):
+def build(directory, progress, seed=0, **stages):
+    """Builds the tiny flow, up to the first failure; ``stages`` are its entries to change."""
     flow = load_flow(str(TINY))
+    changed = {name: getattr(flow, name).model_copy(update=to) for name, to in stages.items()}
+    flow = flow.model_copy(update=changed)
     settings = Settings(
         flow=flow, board=load_board("zcu104"), clock_mhz=100, seed=seed, target_bits=3.5
     )
@@ -171,3 +175,50 @@ def test_another_training_is_named_and_kept_until_the_stage_is_finished(tmp_path
     cut_in("search", 5, seed=0)
     assert not (directory / ".unfinished" / "train").exists()
     assert len(list((directory / "tensorboard").glob("train-*"))) == 2
+
+
+DATA = """
+import numpy as np
+
+def split(count, classes, side):
+    images = np.zeros((count, 1, side, side), np.uint8)
+    return images, np.arange(count) % classes
+
+def of_another_shape():
+    return split(100, 10, 9), split(100, 10, 9)
+
+def without_the_last_class():
+    return split(100, 9, 8), split(100, 9, 8)
+"""
+
+
+def test_what_is_wrong_is_named_and_nothing_is_lost(tmp_path, monkeypatch):
+    """A training under way is left as it is by builds that can't be, and goes on after them."""
+    (tmp_path / "odd_images.py").write_text(DATA)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    directory = tmp_path / "run"
+    with pytest.raises(CutError):
+        build(directory, Cutting("train", STEPS + 5))
+    (checkpoint,) = (directory / ".unfinished" / "train").glob(f"*/{CHECKPOINT}")
+    before = checkpoint.read_bytes()
+    for dataset, words in (
+        ("of_another_shape", r"training images .* \[1, 9, 9\], but the network takes \[1, 8, 8\]"),
+        ("without_the_last_class", r"class 9 of the network's 10 has no training image"),
+    ):
+        with pytest.raises(UserError, match=words):
+            build(directory, SilentProgress(), dataset={"kind": f"odd_images:{dataset}"})
+        assert checkpoint.read_bytes() == before
+    with pytest.raises(StageError, match=r"the loss of stage 'train' became .* in epoch 1"):
+        build(directory, SilentProgress(), train={"learning_rate": 1e30})
+    assert checkpoint.read_bytes() == before
+    with pytest.raises(UserError, match=r"target of 3.5 mean weight bits is out of reach"):
+        build(directory, SilentProgress(), search={"weight_bits": (2,), "target_bits": 3.5})
+    with pytest.raises(StageError, match=r"the loss of stage 'search' became .* in epoch"):
+        build(directory, SilentProgress(), search={"learning_rate": 1e30})
+    assert not checkpoint.exists()
+    trained_before = (directory / "train" / "net.safetensors").read_bytes()
+    progress = Cutting("search", 5)
+    with pytest.raises(CutError):
+        build(directory, progress)
+    assert (directory / "train" / "net.safetensors").read_bytes() == trained_before
