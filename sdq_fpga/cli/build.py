@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from sdq_fpga.board import Board, load_board
+from sdq_fpga.cli.follow import follow_unless_first
 from sdq_fpga.cli.options import (
     DIRECTORY,
     FILE,
@@ -125,7 +126,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     if (stated["devices"] or 1) * (stated["nodes"] or 1) > 1:
         progress = loading(cache)
         settings = _settings(stated, flow, board, policy, clock_mhz)
-        _follow_unless_first(settings, directory.resolve())
+        follow_unless_first(settings, directory)
     with open_run(directory) as run:
         progress = progress or loading(cache)
         from sdq_fpga.stages.build import CHECKPOINT_EVERY_S, Build  # noqa: PLC0415
@@ -134,19 +135,6 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         every_s = CHECKPOINT_EVERY_S if every_s is None else every_s
         settings = _settings(stated, flow, board, policy, clock_mhz)
         return use(Build(settings, run, cache, progress, every_s))
-
-
-def _follow_unless_first(settings: Any, directory: Path) -> None:
-    """In every process but the first of those that train together, trains along, and exits."""
-    from sdq_fpga.stages.team import leads  # noqa: PLC0415
-
-    if leads(settings.devices):
-        return
-    from sdq_fpga.stages.steps import TRAINING  # noqa: PLC0415
-    from sdq_fpga.stages.team import follow  # noqa: PLC0415
-
-    follow(settings, directory, TRAINING, lambda text: click.echo(text, err=True))
-    sys.exit(0)
 
 
 def _settings(

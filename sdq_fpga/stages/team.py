@@ -8,7 +8,6 @@ the batches, and drop what comes out. All of them must see the run directory.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -131,8 +130,6 @@ def follow(
 
 
 def _launched(devices: Devices) -> Fabric:
-    # Fabric says who takes part, in lines of its own.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = make_fabric(devices)
     fabric.launch()
     return fabric

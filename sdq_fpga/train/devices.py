@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -53,6 +54,8 @@ def make_fabric(devices: Devices) -> Fabric:
     from lightning_fabric import Fabric  # noqa: PLC0415
     from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
 
+    # It says in lines of its own who takes part, and with which precision.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     found = torch.cuda.device_count()
     if devices.accelerator == "cuda" and found < devices.devices:
         raise UserError(
