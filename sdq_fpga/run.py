@@ -129,7 +129,7 @@ class RunDirectory:
             StageError: the disk is full, or files of this stage have changed since they were made.
         """
         read = {each: self._digests[each] for each in after}
-        key = digest({"stage": name, "inputs": inputs, "after": read})
+        key = self.key(name, inputs, after)
         final = self.directory / name
         record = self._manifest.stages.get(name)
         if record is not None and record.key == key and final.exists():
@@ -139,6 +139,11 @@ class RunDirectory:
             self.ran.append(name)
         self._digests[name] = digest(record.outputs)
         return final
+
+    def key(self, name: str, inputs: Mapping[str, Any], after: tuple[str, ...]) -> str:
+        """SHA-256 of everything that goes into a stage; those it reads have been taken or run."""
+        read = {each: self._digests[each] for each in after}
+        return digest({"stage": name, "inputs": inputs, "after": read})
 
     def require(self, name: str) -> None:
         """Makes sure that a stage is finished and its files are what it wrote.

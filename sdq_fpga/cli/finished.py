@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from sdq_fpga.cli.follow import follow_unless_first
 from sdq_fpga.cli.options import CACHE, DIRECTORY, FILE, cache_option, debug_option, json_option
 from sdq_fpga.cli.output import loading, print_plain, stdout
 from sdq_fpga.errors import UserError
@@ -110,7 +111,11 @@ def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any
     from sdq_fpga.stages.lock import read_lock  # noqa: PLC0415
     from sdq_fpga.stages.reproduce import reproduce as make_again  # noqa: PLC0415
 
-    found = make_again(read_lock(lock_file), run_directory, progress=progress, **stated)
+    lock = read_lock(lock_file)
+    if lock.settings is not None:
+        data = None if stated["data"] is None else str(stated["data"].resolve())
+        follow_unless_first(lock.settings.model_copy(update={"data": data}), run_directory)
+    found = make_again(lock, run_directory, progress=progress, **stated)
     print_plain(found, as_json, lambda console: print_reproduction(found, console))
     if found.differences:
         sys.exit(1)

@@ -1,6 +1,7 @@
 """Search: SDQ finds the bits of every layer, and brings the network onto the normalised grid."""
 
 from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
+from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.quantizers import (
     activation_grid,
@@ -12,7 +13,7 @@ from sdq_fpga.search.quantizers import (
     weight_unit,
 )
 from sdq_fpga.search.ranges import activation_ranges, rescale_activations, unit_ranges
-from sdq_fpga.search.sdq import EpochRecord, SearchResult, check_search, search
+from sdq_fpga.search.sdq import SearchResult, check_search, search
 
 __all__ = [
     "BoardGoal",

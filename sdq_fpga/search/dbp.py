@@ -6,6 +6,7 @@ candidate b_(i-1) otherwise.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,3 +116,19 @@ class Dbp:
             raise ValueError(f"{bits} bits are no candidate of '{self.name}' {self.candidates}")
         self._position = self.candidates.index(bits)
         self._settled = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search."""
+        return {
+            "logit": self.logit,
+            "temperature": self.temperature,
+            "position": self._position,
+            "settled": self._settled,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        with torch.no_grad():
+            self.logit.copy_(state["logit"])
+        self.temperature = state["temperature"]
+        self._position, self._settled = state["position"], state["settled"]

@@ -12,6 +12,7 @@ resources are those of the present bits, and are made anew as these move.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,11 +69,13 @@ class _Here:
     """The hardware at the bits that a search is at.
 
     Attributes:
+        bits: of the owners.
         interval: cycles between frames in the best folding.
         worth: cycles, of all that it takes at the prices.
         cost: of all bits near these, at that folding and those prices.
     """
 
+    bits: tuple[int, ...]
     interval: int
     worth: float
     cost: HardwareCost
@@ -165,6 +168,15 @@ class FrameRate(Steered):
             dbp.settle(dbp.lower_bits if dbp in lowered else dbp.bits)
         self.settled = True
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search, but for the DBPs themselves."""
+        return super().state_dict() | {"here": self._here.bits}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave, the DBPs being where they were then."""
+        super().load_state_dict(state)
+        self._here = self._at(state["here"])
+
     # ---- the hardware --------------------------------------------------------------------------
 
     def _lowered(self, some: Sequence[Dbp]) -> list[int]:
@@ -176,15 +188,18 @@ class FrameRate(Steered):
 
     def _look(self) -> _Here:
         """The hardware at the present bits or, where these do not fit the board, at fewer."""
+        return self._at([d.bits if d.beta.item() >= 0.5 else d.lower_bits for d in self._owners])
+
+    def _at(self, bits: Sequence[int]) -> _Here:
+        """The hardware at these bits of the owners or, where these do not fit, at fewer."""
         goal = self._goal
-        bits = [dbp.bits if dbp.beta.item() >= 0.5 else dbp.lower_bits for dbp in self._owners]
         while (found := _folded(goal, self._graph(bits), None)) is None:
             bits = [_next_lower(dbp, b) for dbp, b in zip(self._owners, bits, strict=True)]
         tables = fixed_folding(found.graph, goal.board, self._variables).monotone(found.prices)
         cost = HardwareCost(tables, found.prices)
         at = torch.tensor(bits) + torch.tensor(self._shifts)
         worth = cost.priced(cost.probabilities(at.float())).item()
-        return _Here(found.interval, worth, cost)
+        return _Here(tuple(bits), found.interval, worth, cost)
 
     def _graph(self, bits: Sequence[int]) -> HardwareGraph:
         """The network with bits of each variable's owner."""

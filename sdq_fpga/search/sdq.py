@@ -6,11 +6,12 @@ steered so that the search ends at a goal: mean bits (``sdq_fpga.search.target``
 on a board (``sdq_fpga.search.frame_rate``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sdq_fpga.data import Dataset, check_fits
 from sdq_fpga.flow import Flow, SearchSpec
@@ -20,34 +21,22 @@ from sdq_fpga.progress import Progress
 from sdq_fpga.search.candidates import activation_dbps, unique, weight_dbps
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
+from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.stochastic import insert_quantizers, remove_quantizers
 from sdq_fpga.search.target import Target, expected_bits
-from sdq_fpga.train import fit, seeded, steps_per_epoch
+from sdq_fpga.train import (
+    Devices,
+    Rig,
+    classification_loss,
+    fit,
+    make_fabric,
+    mean_over,
+    seeded,
+    steps_per_epoch,
+)
 
-__all__ = ["EpochRecord", "SearchResult", "check_search", "search"]
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """Where a search was at the end of one epoch.
-
-    Attributes:
-        epoch: from 0.
-        loss: mean over the epoch's steps, all terms together.
-        expected_weight_bits: mean over all weights, under the betas.
-        expected_activation_bits: mean over all activation values, under the betas.
-        expected_interval: cycles between frames on the board, under the betas; None where the goal
-            is mean bits.
-        layer_bits: bits that each layer is at.
-    """
-
-    epoch: int
-    loss: float
-    expected_weight_bits: float
-    expected_activation_bits: float
-    expected_interval: float | None
-    layer_bits: tuple[LayerBits, ...]
+__all__ = ["SearchResult", "check_search", "search"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +65,7 @@ def search(
     goal: float | BoardGoal,
     seed: int,
     progress: Progress,
+    rig: Rig | None = None,
 ) -> SearchResult:
     """Searches weight and activation bits, starting from a trained float network.
 
@@ -91,6 +81,7 @@ def search(
         goal: mean bits of a weight, or a frame rate.
         seed: of everything that is drawn.
         progress: is told of every step.
+        rig: devices, checkpoints and curves; None for the CPU, without either.
 
     Raises:
         UserError: a fixed layer does not exist, or the target is out of reach.
@@ -98,7 +89,7 @@ def search(
     """
     check_fits(dataset, frame_shape(net_float), class_count(net_float))
     with seeded(seed):
-        return _Search(flow, net_float, dataset, goal).run(dataset, seed, progress)
+        return _Search(flow, net_float, dataset, goal, rig or Rig()).run(dataset, seed, progress)
 
 
 def check_search(flow: Flow, goal: float | BoardGoal) -> None:
@@ -150,10 +141,12 @@ class _Search:
     """One search: the network with its quantizers, the DBPs, and what steers them."""
 
     def __init__(
-        self, flow: Flow, net_float: nn.Module, dataset: Dataset, goal: float | BoardGoal
+        self, flow: Flow, net_float: nn.Module, dataset: Dataset, goal: float | BoardGoal, rig: Rig
     ) -> None:
         spec = flow.search
         self.flow = flow
+        self.fabric = rig.fabric or make_fabric(Devices())
+        self.rig = replace(rig, fabric=self.fabric)
         self.layers = quant_layers(net_float)
         self.weights = weight_dbps(spec, self.layers)
         self.activations = activation_dbps(spec, self.layers, net_float)
@@ -168,18 +161,17 @@ class _Search:
         self.history: list[EpochRecord] = []
 
     def run(self, dataset: Dataset, seed: int, progress: Progress) -> SearchResult:
-        spec = self.flow.search
         self._anneal(0)
         fit(
             self.net,
             dataset,
-            epochs=spec.epochs,
-            batch_size=spec.batch_size,
-            optimizer=torch.optim.Adam(self.net.parameters(), lr=spec.learning_rate),
+            recipe=self.flow.search,
             loss=self._loss,
             seed=seed,
             label="search",
             progress=progress,
+            rig=self.rig,
+            companion=self,
             after_step=self._after_step,
             after_epoch=self._after_epoch,
         )
@@ -198,14 +190,33 @@ class _Search:
             state={key: value.detach().clone() for key, value in self.net.state_dict().items()},
         )
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def state_dict(self) -> dict[str, Any]:
+        """All that a search changes, but for the network."""
+        return {
+            "dbps": [dbp.state_dict() for dbp in self.dbps],
+            "dbp_optimizer": self.dbp_optimizer.state_dict(),
+            "targets": [target.state_dict() for target in self.targets],
+            "history": [record.plain() for record in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        for dbp, its in zip(self.dbps, state["dbps"], strict=True):
+            dbp.load_state_dict(its)
+        self.dbp_optimizer.load_state_dict(state["dbp_optimizer"])
+        for target, its in zip(self.targets, state["targets"], strict=True):
+            target.load_state_dict(its)
+        self.history = [EpochRecord.from_plain(each) for each in state["history"]]
+
+    def _loss(self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Task + lambda_Q * QER + the terms of what steers."""
-        task = functional.cross_entropy(self.net(images), labels)
+        task = classification_loss(self.flow.search, forward(images), labels)
         error = torch.stack([quantizer.error for quantizer in self.quantizers]).sum()
         terms = torch.stack([target.term() for target in self.targets]).sum()
         return task + self.flow.search.qer_weight * error + terms
 
     def _after_step(self, done: int) -> None:
+        self._share_gradients()
         self.dbp_optimizer.step()
         self.dbp_optimizer.zero_grad()
         for dbp in self.dbps:
@@ -216,23 +227,31 @@ class _Search:
                 self.dbp_optimizer.state.pop(dbp.logit, None)
         self._anneal(done)
 
+    def _share_gradients(self) -> None:
+        """Takes the mean of the DBPs' gradients over all processes, as DDP does for weights."""
+        found = [dbp.logit.grad for dbp in self.dbps if dbp.logit.grad is not None]
+        if found:
+            means = mean_over(self.fabric, torch.stack(found))
+            for gradient, value in zip(found, means, strict=True):
+                gradient.copy_(value)
+
     def _anneal(self, done: int) -> None:
         """The temperature falls in proportion to itself, from the first value to the last."""
         first, last = self.flow.search.temperature
         for dbp in self.dbps:
             dbp.temperature = first * (last / first) ** (done / self.steps)
 
-    def _after_epoch(self, epoch: int, loss: float) -> None:
-        self.history.append(
-            EpochRecord(
-                epoch=epoch,
-                loss=loss,
-                expected_weight_bits=expected_bits(unique(self.weights)).item(),
-                expected_activation_bits=expected_bits(unique(self.activations)).item(),
-                expected_interval=self._expected_interval(),
-                layer_bits=self._layer_bits(),
-            )
+    def _after_epoch(self, epoch: int, loss: float) -> Mapping[str, float]:
+        record = EpochRecord(
+            epoch=epoch,
+            loss=loss,
+            expected_weight_bits=expected_bits(unique(self.weights)).item(),
+            expected_activation_bits=expected_bits(unique(self.activations)).item(),
+            expected_interval=self._expected_interval(),
+            layer_bits=self._layer_bits(),
         )
+        self.history.append(record)
+        return record.figures()
 
     def _expected_interval(self) -> float | None:
         (steering, *_) = self.targets

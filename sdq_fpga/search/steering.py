@@ -9,6 +9,7 @@ the goal needs, and the layers that lose least by a drop pay first.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,6 +70,14 @@ class Steering:
     def over(self, done: int) -> bool:
         """Whether the search must settle."""
         return done >= _HARD_END * self._steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search."""
+        return {"multiplier": self.multiplier, "reference": self._reference}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        self.multiplier, self._reference = state["multiplier"], state["reference"]
 
     def _lag(self, measure: Tensor) -> Tensor:
         return (measure - self._reference) / self._span
@@ -141,3 +150,17 @@ class Steered(ABC):
             )
             smallest.drop()
             self.greedy_drops.append(smallest)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search, but for the DBPs themselves."""
+        return {
+            "settled": self.settled,
+            "greedy_drops": [self.dbps.index(dbp) for dbp in self.greedy_drops],
+            "steering": self.steering.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave, the DBPs being where they were then."""
+        self.settled = state["settled"]
+        self.greedy_drops = [self.dbps[index] for index in state["greedy_drops"]]
+        self.steering.load_state_dict(state["steering"])

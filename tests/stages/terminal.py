@@ -99,9 +99,11 @@ class Terminal:
 
 
 def tree(directory: Path) -> dict[str, bytes]:
-    """Every file of a run by its path, but for the log, which is no output."""
+    """Every file of a run by its path, but for the logs, which are no output."""
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name not in {"finn.log", ".lock"}
+        if path.is_file()
+        and path.name not in {"finn.log", ".lock"}
+        and path.relative_to(directory).parts[0] != "tensorboard"
     }
