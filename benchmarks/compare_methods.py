@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 import torch
-from methods_case import VARIANTS, Case, Key, Row, Timing, variant
+from methods_case import Case
+from methods_rows import VARIANTS, Key, Row, Timing, variant
 
 from sdq_fpga.board import load_board
 from sdq_fpga.data import load_dataset

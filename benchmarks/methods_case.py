@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from pydantic import Field
+from methods_rows import Key, Row, Timing, searching, variant
 from torch import Tensor, nn
 
 from sdq_fpga.board import Board
@@ -23,7 +23,6 @@ from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.export import write_qonnx
 from sdq_fpga.lower.settle import settle_thresholds
 from sdq_fpga.nets import as_network, frame_shape, make_net
-from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import BoardGoal, SearchResult, normalised_state, search
@@ -32,113 +31,10 @@ from sdq_fpga.search.steering import Steered
 from sdq_fpga.stages.untrained import hardware_of_flow, hardware_of_model, uniform_policy
 from sdq_fpga.train import accuracy, finetune, steps_per_epoch, train_float
 
-__all__ = ["VARIANTS", "Case", "Key", "Row", "Timing", "variant"]
+__all__ = ["Case"]
 
 _PLAIN_BITS = 3  # of the uniform training that epochs are compared with
 _PLAIN_EPOCHS = 2
-
-Change = Callable[[Flow], Flow]
-
-
-def _searching(**fields: object) -> Change:
-    return lambda flow: flow.model_copy(update={"search": flow.search.model_copy(update=fields)})
-
-
-def _finetuning(**fields: object) -> Change:
-    return lambda flow: flow.model_copy(
-        update={"finetune": flow.finetune.model_copy(update=fields)}
-    )
-
-
-VARIANTS: dict[str, Change] = {
-    **{
-        name: _searching(method=name)
-        for name in ("sdq", "uniform", "sensitivity", "relaxation", "fractional", "random")
-    },
-    "sdq-count-bits": _searching(cost="bits"),
-    "sdq-count-macs": _searching(cost="macs"),
-    "sdq-no-qer": _searching(qer_weight=0.0),
-    "sdq-no-kd": _finetuning(kd_weight=0.0),
-    "sdq-ebr": _finetuning(ebr_weight=0.1),
-}
-"""What is compared, as a change of the flow."""
-
-
-def variant(flow: Flow, name: str) -> Flow:
-    """The flow of a variant, with the budget of training that all of them have.
-
-    A method that trains nothing while it searches finetunes for the epochs of a search more.
-    """
-    changed = VARIANTS[name](flow)
-    if changed.search.method in TRAINING:
-        return changed
-    epochs = changed.search.epochs + changed.finetune.epochs
-    return _finetuning(epochs=epochs)(changed)
-
-
-class Key(Plain):
-    """What tells one row from another.
-
-    Attributes:
-        goal: such as "bits=3" or "fps=100000".
-        budget: what may be used of the board, such as "lut=10%,dsp=10%"; "" for 80 % of each.
-    """
-
-    flow: str
-    board: str
-    budget: str
-    goal: str
-    method: str
-    seed: int
-    search_epochs: int
-    finetune_epochs: int
-
-
-class Row(Plain):
-    """What came of one search.
-
-    Attributes:
-        float_accuracy: of the network that the search began with.
-        accuracy: of the finetuned one, from 0 to 1, on all test images.
-        mean_weight_bits: over all weights.
-        mean_activation_bits: over all activation values of a frame.
-        fps: frames/s of the fastest folding of the trained network in the budget, by the model.
-        bits: of weights and of activations, by layer.
-        search_seconds: processor time of the search.
-        finetune_seconds: of finetuning.
-        epoch_seconds: of an epoch of the search; None where nothing was trained.
-        plain_seconds: of an epoch of uniform quantization-aware training, measured right after.
-        simulated_fps: frames/s of the RTL that the flow builds for this; None if it was not asked.
-        bit_exact: whether that equals the integer network; likewise.
-    """
-
-    key: Key
-    float_accuracy: float
-    accuracy: float
-    mean_weight_bits: float
-    mean_activation_bits: float
-    fps: float
-    bits: tuple[tuple[int, int | None], ...]
-    greedy_drops: int
-    search_seconds: float
-    finetune_seconds: float
-    epoch_seconds: float | None
-    plain_seconds: float | None
-    simulated_fps: float | None = None
-    bit_exact: bool | None = None
-
-
-class Timing(Plain):
-    """How much of a search's time its hardware term takes.
-
-    Attributes:
-        search_seconds: processor time of all steps.
-        hardware_seconds: of these, for the term, its gradient, and looking at the board.
-    """
-
-    key: Key
-    search_seconds: float = Field(gt=0)
-    hardware_seconds: float = Field(ge=0)
 
 
 class _Clock(SilentProgress):
@@ -284,7 +180,7 @@ class Case:
         """Seconds of a step of uniform quantization-aware training."""
         clock = _Clock()
         fixed = {"weight_bits": (_PLAIN_BITS,), "activation_bits": (_PLAIN_BITS,)}
-        flow = _searching(**fixed, method="sdq", epochs=_PLAIN_EPOCHS)(self.flow)
+        flow = searching(**fixed, method="sdq", epochs=_PLAIN_EPOCHS)(self.flow)
         net = self.net_float(seed)
         search(flow, net, self.dataset, float(_PLAIN_BITS), seed, clock)
         return clock.step

@@ -120,6 +120,7 @@ class OnBoard(Limit[C]):
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         self._count = _count(space, cost)
         self._known: dict[tuple[int, ...], bool] = {}
+        self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: _Here | None = None
         self._check()
 
@@ -255,6 +256,12 @@ class OnBoard(Limit[C]):
     def _seen(self) -> _Here:
         """The hardware at the present bits or, where these do not fit the board, at fewer."""
         bits = [each.nearest for each in self.choices]
+        key = tuple(bits)
+        if key not in self._looks:
+            self._looks[key] = self._looked(bits)
+        return self._looks[key]
+
+    def _looked(self, bits: list[int]) -> _Here:
         while (found := self._folded(self.graph(bits), None)) is None:
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
         if self._count is not None:
