@@ -8,9 +8,11 @@ from sdq_fpga.plain import Plain, find_yaml
 
 __all__ = [
     "Augment",
+    "CostName",
     "DatasetSpec",
     "FinetuneSpec",
     "Flow",
+    "MethodName",
     "NetworkSpec",
     "Recipe",
     "SearchSpec",
@@ -21,6 +23,8 @@ __all__ = [
 
 Bits = Annotated[int, Field(ge=2, le=8)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+MethodName = Literal["sdq", "uniform", "sensitivity", "relaxation", "fractional", "random"]
+CostName = Literal["prices", "bits", "macs"]
 
 
 class DatasetSpec(Plain):
@@ -109,16 +113,21 @@ class TrainSpec(Recipe):
 
 
 class SearchSpec(Recipe):
-    """Stochastic Differentiable Quantization (Huang et al., ICML 2022).
+    """The search of the bits of every layer.
 
     Attributes:
+        method: how it searches; "sdq" is Stochastic Differentiable Quantization (Huang et al., ICML
+            2022), the others are what it is compared with (``sdq_fpga.search.methods``).
         weight_bits: candidate bits of weights, ascending.
         activation_bits: candidate bits of activations, ascending.
         target_bits: the mean weight bits that the search ends at, unless the user says other.
         fixed_weight_bits: bits of layers (by name) that the search leaves alone.
         qer_weight: lambda_Q, weight of the quantization error in the loss.
         drop_threshold: a layer drops to the next lower candidate when its DBP falls under this.
-        temperature: of the Gumbel-softmax, from the first epoch to the last.
+        temperature: of the Gumbel-softmax, from the first epoch to the last; so of the softmax of
+            "relaxation".
+        cost: what a bit costs while a search is steered to a frame rate: "prices" of the board's
+            resources; for comparison, "bits" counts them, "macs" multiplications times bits.
     """
 
     dbp_learning_rate: float = Field(gt=0)
@@ -129,6 +138,8 @@ class SearchSpec(Recipe):
     qer_weight: float = Field(ge=0)
     drop_threshold: Fraction = 0.1
     temperature: tuple[float, float] = (1.0, 0.1)
+    method: MethodName = "sdq"
+    cost: CostName = "prices"
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

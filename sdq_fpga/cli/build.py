@@ -104,6 +104,7 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     Examples:
       sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
       sdq-fpga search --board pynq-z2 --target-fps 100000 --out policy.json
+      sdq-fpga search --board pynq-z2 --target-fps 100000 --method uniform
     """
     policy = _with_build(stated, cache, lambda build: build.search())
     if out is not None:
@@ -132,6 +133,11 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     if stated.get("images") is not None:
         simulate = flow.simulate.model_copy(update={"images": stated["images"]})
         flow = flow.model_copy(update={"simulate": simulate})
+    if stated["method"] is not None:
+        if policy is not None:
+            raise UserError("--method has no meaning with --policy", "leave one of them out")
+        searched = flow.search.model_copy(update={"method": stated["method"]})
+        flow = flow.model_copy(update={"search": searched})
     own_net, own_dataset, data = (stated[each] for each in ("own_net", "own_dataset", "data"))
     if own_net is not None or own_dataset is not None:
         from sdq_fpga.stages.own import own_flow  # noqa: PLC0415
@@ -187,7 +193,15 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Any) -> Any:
     """Builds a given model."""
     model: Path = stated["model"]
     training = ("accelerator", "devices", "nodes", "precision", "checkpoint_every")
-    for option in ("policy_file", "data", "target_bits", "own_net", "own_dataset", *training):
+    for option in (
+        "policy_file",
+        "data",
+        "target_bits",
+        "method",
+        "own_net",
+        "own_dataset",
+        *training,
+    ):
         if stated[option] is not None:
             name = option.removesuffix("_file").removeprefix("own_").replace("_", "-")
             raise UserError(f"--{name} has no meaning with --model", "leave one of them out")

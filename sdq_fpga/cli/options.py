@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import parse_shares
 from sdq_fpga.errors import UserError
+from sdq_fpga.flow import MethodName
 
 __all__ = [
     "CACHE",
@@ -152,6 +153,11 @@ what_to_build = options(
         type=float,
         help="Mean weight bits that the search ends at [default: what --target-fps takes, or else "
         "the flow's].",
+    ),
+    click.option(
+        "--method",
+        type=click.Choice(get_args(MethodName)),
+        help="How bits are searched [default: the flow's, which is sdq unless it says other].",
     ),
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
     click.option(

@@ -1,8 +1,9 @@
-"""Search: SDQ finds the bits of every layer, and brings the network onto the normalised grid."""
+"""Search: finds the bits of every layer, and brings the network onto the normalised grid."""
 
-from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
 from sdq_fpga.search.history import EpochRecord
+from sdq_fpga.search.methods import METHODS, check_search, search
 from sdq_fpga.search.normalise import normalised_state
+from sdq_fpga.search.on_board import BoardGoal
 from sdq_fpga.search.quantizers import (
     activation_grid,
     code_grid,
@@ -13,13 +14,14 @@ from sdq_fpga.search.quantizers import (
     weight_unit,
 )
 from sdq_fpga.search.ranges import activation_ranges, rescale_activations, unit_ranges
-from sdq_fpga.search.sdq import SearchResult, check_search, search
+from sdq_fpga.search.task import SearchResult, Task
 
 __all__ = [
+    "METHODS",
     "BoardGoal",
     "EpochRecord",
-    "FrameRate",
     "SearchResult",
+    "Task",
     "activation_grid",
     "activation_ranges",
     "check_search",

@@ -6,10 +6,11 @@ candidate b_(i-1) otherwise.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from sdq_fpga.search.choice import Learned
 
 __all__ = ["START_BETA", "Dbp", "draw_gate"]
 
@@ -38,7 +39,7 @@ def draw_gate(logit: Tensor, temperature: float) -> Tensor:
     return (relaxed > 0.5).to(logit.dtype) + (relaxed - relaxed.detach())
 
 
-class Dbp:
+class Dbp(Learned):
     """Where one layer stands among its candidate bits.
 
     Args:
@@ -52,23 +53,17 @@ class Dbp:
     """
 
     def __init__(self, name: str, candidates: Sequence[int], size: int) -> None:
-        self.name = name
-        self.candidates = tuple(candidates)
-        self.size = size
-        self.logit = torch.tensor(_START_LOGIT, requires_grad=True)
-        self.temperature = 1.0
-        self._position = len(self.candidates) - 1
-        self._settled = False
-
-    @property
-    def bits(self) -> int:
-        """The candidate b_i that the layer is at."""
-        return self.candidates[self._position]
+        super().__init__(name, candidates, size, torch.tensor(_START_LOGIT, requires_grad=True))
 
     @property
     def lower_bits(self) -> int:
         """The candidate b_(i-1), or b_i itself at the lowest."""
         return self.candidates[max(self._position - 1, 0)]
+
+    @property
+    def nearest(self) -> int:
+        """The likelier of b_i and b_(i-1)."""
+        return self.bits if self.beta.item() >= 0.5 else self.lower_bits
 
     @property
     def deterministic(self) -> bool:
@@ -84,6 +79,18 @@ class Dbp:
     def expected_bits(self) -> Tensor:
         """Mean bits under beta, differentiable."""
         return self.lower_bits + self.beta * (self.bits - self.lower_bits)
+
+    def options(self) -> tuple[int, ...]:
+        """b_i, and b_(i-1) where that is open."""
+        return (self.bits,) if self.deterministic else (self.bits, self.lower_bits)
+
+    def probabilities(self) -> Tensor:
+        """[options] beta and 1 - beta."""
+        return _both(self.beta, self.options())
+
+    def shares(self) -> Tensor:
+        """[options] 1 for the one that is drawn, else 0."""
+        return _both(self.draw(), self.options())
 
     def draw(self) -> Tensor:
         """1 for ``bits``, 0 for ``lower_bits``; see ``draw_gate``."""
@@ -106,29 +113,6 @@ class Dbp:
         with torch.no_grad():
             self.logit.fill_(_START_LOGIT)
 
-    def settle(self, bits: int) -> None:
-        """Settles the layer at one of its candidates.
 
-        Raises:
-            ValueError: ``bits`` is not a candidate.
-        """
-        if bits not in self.candidates:
-            raise ValueError(f"{bits} bits are no candidate of '{self.name}' {self.candidates}")
-        self._position = self.candidates.index(bits)
-        self._settled = True
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that changes in a search."""
-        return {
-            "logit": self.logit,
-            "temperature": self.temperature,
-            "position": self._position,
-            "settled": self._settled,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what ``state_dict`` gave."""
-        with torch.no_grad():
-            self.logit.copy_(state["logit"])
-        self.temperature = state["temperature"]
-        self._position, self._settled = state["position"], state["settled"]
+def _both(upper: Tensor, options: tuple[int, ...]) -> Tensor:
+    return upper[None] if len(options) == 1 else torch.stack([upper, 1 - upper])

@@ -62,26 +62,24 @@ class HardwareCost:
         distance = ((inside - self._lowest)[..., None] - self._places).abs()
         return torch.relu(1 - distance)
 
-    def between(self, bits: Tensor, lower: Tensor, beta: Tensor) -> Tensor:
-        """Probabilities of a search by SDQ: of two candidates, the upper one has beta.
+    def mixed(self, bits: Tensor, shares: Tensor) -> Tensor:
+        """Probabilities of a search that is between several candidates.
 
         Args:
-            bits: [variables] upper candidates.
-            lower: [variables] lower ones; the same where nothing is left to choose.
-            beta: [variables] probability of the upper ones.
+            bits: [options, variables] candidates.
+            shares: [options, variables] their probabilities, each column summing to 1.
 
         Returns:
             [variables, width].
         """
-        share = beta[..., None]
-        return share * self.probabilities(bits) + (1 - share) * self.probabilities(lower)
+        return (shares[..., None] * self.probabilities(bits)).sum(dim=0)
 
     def resources(self, probabilities: Tensor) -> Tensor:
         """Expected resources.
 
         Args:
             probabilities: [..., variables, width], each row summing to 1, of independent bits;
-                such as ``probabilities`` and ``between`` give.
+                such as ``probabilities`` and ``mixed`` give.
 
         Returns:
             [..., resources] in order of ``RESOURCES``.

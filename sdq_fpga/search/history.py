@@ -15,10 +15,10 @@ class EpochRecord:
     Attributes:
         epoch: from 0.
         loss: mean over the epoch's steps, all terms together.
-        expected_weight_bits: mean over all weights, under the betas.
-        expected_activation_bits: mean over all activation values, under the betas.
-        expected_interval: cycles between frames on the board, under the betas; None where the goal
-            is mean bits.
+        expected_weight_bits: mean over all weights, under the probabilities of candidates.
+        expected_activation_bits: mean over all activation values, likewise.
+        expected_interval: cycles between frames on the board, likewise; None where the goal is mean
+            bits.
         layer_bits: bits that each layer is at.
     """
 

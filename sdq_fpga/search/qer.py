@@ -17,9 +17,13 @@ def relative_error(values: Tensor, quantized: Tensor) -> Tensor:
     return (values - quantized.detach()).square().sum() / values.square().sum().clamp(min=_TINY)
 
 
-def expected_error(beta: Tensor, high: Tensor, low: Tensor) -> Tensor:
-    """Expected relative error: beta * error at b_i + (1 - beta) * error at b_(i-1).
+def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
+    """Expected relative error: under SDQ, beta * error at b_i + (1 - beta) * error at b_(i-1).
 
     Source: Huang et al. (ICML 2022), quantization error regularization, there not normalised.
+
+    Args:
+        probabilities: [options] of each.
+        errors: [options] relative errors.
     """
-    return beta * high + (1 - beta) * low
+    return (probabilities * errors).sum()

@@ -1,22 +1,26 @@
 """Steers a search along a straight line to a goal, whatever the goal is measured in.
 
-The measure m, which the betas decide, follows a reference r that falls to the goal. The term in the
-loss is the augmented Lagrangian of the constraint h = (m - r) / span <= 0 (Nocedal and Wright,
+The measure m, which the choices decide, follows a reference r that falls to the goal. The term in
+the loss is the augmented Lagrangian of the constraint h = (m - r) / span <= 0 (Nocedal and Wright,
 "Numerical Optimization", 2nd edition, section 17.4), whose multiplier rises while the search lags
 behind the reference, and falls while it leads: a PI controller. So the price of a bit is as high as
 the goal needs, and the layers that lose least by a drop pay first.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from sdq_fpga.search.dbp import Dbp
+from sdq_fpga.search.choice import Learned
+from sdq_fpga.search.limit import Limit, settle_all
 
 __all__ = ["Steered", "Steering"]
+
+L = TypeVar("L", bound=Learned)
+
+_REFRESHES = 20  # of what the measure starts from, in a search
 
 # Shares of the search after which the reference is at the goal, and after which the search settles
 # in any case; what is left of it trains the settled bits.
@@ -83,84 +87,87 @@ class Steering:
         return (measure - self._reference) / self._span
 
 
-class Steered(ABC):
-    """Carries DBPs to a goal, and then settles them, once and for all.
+class Steered(ABC, Generic[L]):
+    """Carries choices to a goal, and then settles them, once and for all.
+
+    Where the most bits of all are within the goal, they are settled at once.
 
     Args:
-        dbps: of every layer, the fixed ones too.
-        threshold: a layer drops when its beta is below this.
+        limit: the goal.
+        steps: length of the search.
 
     Attributes:
-        dbps: those that it steers.
-        steering: price and reference; set by the class that knows where the search begins.
+        limit: as given.
+        choices: those that it steers.
+        steering: price and reference.
         settled: whether every layer's bits are decided.
         greedy_drops: those that had to drop before the search could settle.
     """
 
-    steering: Steering
-
-    def __init__(self, dbps: Sequence[Dbp], threshold: float) -> None:
-        self.dbps = tuple(dbps)
+    def __init__(self, limit: Limit[L], steps: int) -> None:
+        self.limit = limit
+        self.choices = limit.choices
         self.settled = False
-        self.greedy_drops: list[Dbp] = []
-        self._threshold = threshold
+        self.greedy_drops: list[L] = []
+        self._every = max(1, steps // _REFRESHES)
+        start = limit.measure().item()
+        self.steering = Steering(start, limit.goal, least_span=limit.least_span, steps=steps)
+        if limit.allows(limit.highest):
+            settle_all(limit, limit.highest)
+            self.settled = True
 
     @abstractmethod
-    def measure(self) -> Tensor:
-        """Where the search is, under the betas; differentiable."""
+    def decided(self) -> tuple[int, ...]:
+        """Bits of every choice, within the goal, by what they have learned."""
 
-    @abstractmethod
     def reached(self, done: int) -> bool:
-        """Whether the search is at its goal, after so many steps."""
+        """Whether the search is to settle, after so many steps; before its hard end if it likes."""
+        if done % self._every == 0:
+            self.limit.look()
+        return False
 
-    @abstractmethod
+    def dropped(self) -> list[L]:
+        """Lets choices drop to fewer bits; those that do, for their optimizer to start afresh."""
+        return []
+
     def settle(self) -> None:
         """Decides every layer's bits."""
+        settle_all(self.limit, self.decided())
+        self.settled = True
 
     def term(self) -> Tensor:
         """What the goal adds to the loss."""
-        return torch.zeros(()) if self.settled else self.steering.term(self.measure())
+        return torch.zeros(()) if self.settled else self.steering.term(self.limit.measure())
 
-    def step(self, done: int) -> list[Dbp]:
-        """Drops the layers whose beta fell under the threshold, and moves price and reference.
+    def step(self, done: int) -> list[L]:
+        """Moves price and reference, and settles or lets choices drop.
 
         Args:
             done: steps of the search so far.
 
         Returns:
-            The DBPs whose betas made them drop, for their optimizer to start afresh.
+            The choices that start afresh.
         """
         if self.settled:
             return []
-        self.steering.follow(self.measure().item(), done)
+        self.steering.follow(self.limit.measure().item(), done)
         if self.reached(done) or self.steering.over(done):
             self.settle()
             return []
-        found = [d for d in self.dbps if not d.deterministic and d.beta.item() < self._threshold]
-        for dbp in found:
-            dbp.drop()
-        return found
-
-    def drop_until(self, enough: Callable[[], bool]) -> None:
-        """Drops the layer of the smallest beta, again and again, until the search can settle."""
-        while not enough():
-            # min takes the first of equals: among equal betas the first layer drops.
-            smallest = min(
-                (d for d in self.dbps if not d.deterministic), key=lambda d: d.beta.item()
-            )
-            smallest.drop()
-            self.greedy_drops.append(smallest)
+        return self.dropped()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes in a search, but for the DBPs themselves."""
+        """All that changes in a search, but for the choices themselves."""
         return {
             "settled": self.settled,
-            "greedy_drops": [self.dbps.index(dbp) for dbp in self.greedy_drops],
+            "greedy_drops": [self.choices.index(each) for each in self.greedy_drops],
             "steering": self.steering.state_dict(),
+            "limit": self.limit.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what ``state_dict`` gave, the DBPs being where they were then."""
+        """Goes on from what ``state_dict`` gave, the choices being where they were then."""
         self.settled = state["settled"]
-        self.greedy_drops = [self.dbps[index] for index in state["greedy_drops"]]
+        self.greedy_drops = [self.choices[index] for index in state["greedy_drops"]]
         self.steering.load_state_dict(state["steering"])
+        self.limit.load_state_dict(state["limit"])

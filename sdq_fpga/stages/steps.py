@@ -13,9 +13,9 @@ from sdq_fpga.lower.export import write_qonnx
 from sdq_fpga.lower.settle import settle_thresholds
 from sdq_fpga.nets.layers import frame_shape
 from sdq_fpga.plain import Plain
+from sdq_fpga.search.methods import check_search, search
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
-from sdq_fpga.search.sdq import check_search, search
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.stages.page import MODULES

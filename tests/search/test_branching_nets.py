@@ -11,8 +11,9 @@ from sdq_fpga.nets import make_net, quant_layers, quantizers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import activation_ranges, normalised_state, search, unit_ranges, weight_unit
-from sdq_fpga.search.candidates import activation_dbps, unique, weight_dbps
-from sdq_fpga.search.stochastic import insert_quantizers, remove_quantizers
+from sdq_fpga.search.dbp import Dbp
+from sdq_fpga.search.mixing import insert_quantizers, remove_quantizers
+from sdq_fpga.search.space import Space, activation_choices, unique
 from sdq_fpga.train import train_float
 
 
@@ -53,8 +54,8 @@ def test_the_quantizers_of_the_search_are_those_of_brevitas(kind, activation_bit
     student = to_brevitas(normalised_state(net, policy), policy).eval().double()
     layers, chosen = quant_layers(net), spec((4,), (activation_bits,))
     unit = weight_unit(net.classifier.weight, 4, per_channel=False).item()
-    weights, activations = weight_dbps(chosen, layers), activation_dbps(chosen, layers, net)
-    insert_quantizers(net, layers, weights, activations)
+    space = Space.of(chosen, net, Dbp)
+    insert_quantizers(net, layers, space.weights, space.activations)
     net.eval()
     inputs = torch.from_numpy(images).double() / 256
     searched = net(inputs)
@@ -67,7 +68,7 @@ def test_the_quantizers_of_the_search_are_those_of_brevitas(kind, activation_bit
 def test_both_arms_of_a_sum_share_one_dbp():
     net = random_net("resnet", 0)
     layers = quant_layers(net)
-    dbps = activation_dbps(spec((2, 4), (2, 4)), layers, net)
+    dbps = activation_choices(spec((2, 4), (2, 4)), layers, net, Dbp)
     first = dbps["stem.conv"]
     assert first is dbps["stage1.block1.second.conv"]
     assert first is not dbps["stage1.block1.first.conv"]

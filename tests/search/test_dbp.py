@@ -101,8 +101,8 @@ def test_a_single_candidate_and_a_settled_layer_are_deterministic():
 
 @given(st.floats(0.01, 0.99), st.floats(0, 1), st.floats(0, 1))
 def test_expected_error_is_the_mean_over_draws(beta, high, low):
-    tensors = [torch.tensor(x, dtype=torch.float64) for x in (beta, high, low)]
-    assert expected_error(*tensors).item() == pytest.approx(beta * high + (1 - beta) * low)
+    shares, errors = (torch.tensor(x).double() for x in ([beta, 1 - beta], [high, low]))
+    assert expected_error(shares, errors).item() == pytest.approx(beta * high + (1 - beta) * low)
 
 
 def test_relative_error_is_free_of_scale_and_pulls_towards_the_levels():

@@ -8,10 +8,12 @@ from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
-from sdq_fpga.nets import as_network, make_net, quant_layers
-from sdq_fpga.search.candidates import activation_dbps, weight_dbps
-from sdq_fpga.search.frame_rate import BoardGoal, FrameRate
-from sdq_fpga.search.sdq import check_search
+from sdq_fpga.nets import make_net
+from sdq_fpga.search import BoardGoal, check_search
+from sdq_fpga.search.dbp import Dbp
+from sdq_fpga.search.frame_rate import FrameRate
+from sdq_fpga.search.on_board import OnBoard
+from sdq_fpga.search.space import Space
 from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
 
 FLOW = load_flow("digits-cnn")
@@ -30,8 +32,8 @@ def rates(graph):
 
     def fastest(place):
         _, steering = make(goal(graph, 1.0))
-        bits = [dbp.candidates[place] for dbp in steering._owners]
-        return 100e6 / solve(steering._graph(bits), BOARD, 100.0, None, {}).interval
+        bits = [dbp.candidates[place] for dbp in steering.choices]
+        return 100e6 / solve(steering.limit.graph(bits), BOARD, 100.0, None, {}).interval
 
     return fastest(-1), fastest(0)
 
@@ -40,27 +42,19 @@ def goal(graph, fps):
     return BoardGoal(graph=graph, bits=4, board=BOARD, clock_mhz=100.0, target_fps=fps, shares={})
 
 
-def make(wanted):
-    net = make_net(FLOW.network)
-    layers = quant_layers(net)
-    steering = FrameRate(
-        wanted,
-        weight_dbps(FLOW.search, layers),
-        activation_dbps(FLOW.search, layers, net),
-        as_network(net).structure,
-        threshold=0.1,
-        steps=STEPS,
-    )
-    return steering.dbps, steering
+def make(wanted, cost="prices"):
+    space = Space.of(FLOW.search, make_net(FLOW.network), Dbp)
+    steering = FrameRate(OnBoard(wanted, space, cost), threshold=0.1, steps=STEPS)
+    return steering.choices, steering
 
 
 def bits_of(steering):
-    return [dbp.bits for dbp in steering._owners]
+    return [dbp.bits for dbp in steering.choices]
 
 
 def reaches(steering, bits, fps):
     try:
-        found = solve(steering._graph(bits), BOARD, 100.0, None, {})
+        found = solve(steering.limit.graph(bits), BOARD, 100.0, None, {})
     except UserError:
         return False
     return 100e6 / found.interval >= fps
@@ -76,7 +70,7 @@ def test_it_ends_where_the_board_reaches_the_target(graph, rates, share, strengt
     assert steering.settled
     assert all(dbp.deterministic for dbp in dbps)
     assert reaches(steering, bits_of(steering), target)
-    assert bits_of(steering) != [dbp.candidates[0] for dbp in steering._owners]
+    assert bits_of(steering) != [dbp.candidates[0] for dbp in steering.choices]
 
 
 def test_what_resists_most_keeps_most_bits(graph, rates):
@@ -98,7 +92,7 @@ def test_a_target_that_all_bits_reach_leaves_them(graph, rates):
 
 def test_the_expected_interval_falls_with_the_betas(graph, rates):
     dbps, steering = make(goal(graph, rates[1]))
-    before = steering.expected_interval()
+    before = steering.limit.expected_interval()
     before.backward()
     gradients = [dbp.logit.grad.item() for dbp in dbps]
     assert min(gradients) >= 0
@@ -106,7 +100,7 @@ def test_the_expected_interval_falls_with_the_betas(graph, rates):
     with torch.no_grad():
         for dbp in dbps:
             dbp.logit.fill_(0.0)
-    assert steering.expected_interval() < before
+    assert steering.limit.expected_interval() < before
 
 
 def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
@@ -114,7 +108,9 @@ def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
     with torch.no_grad():
         for dbp in dbps:
             dbp.logit.fill_(50.0)
-    assert steering.expected_interval().item() == pytest.approx(steering._here.interval, rel=1e-4)
+    assert steering.limit.expected_interval().item() == pytest.approx(
+        steering.limit._here.interval, rel=1e-4
+    )
 
 
 def test_out_of_reach_says_what_is_in_reach(graph, rates):

@@ -88,9 +88,9 @@ def test_gradients_are_those_of_differences():
 
 
 def test_the_gradient_of_beta_is_the_difference_of_two_policies():
-    bits, lower = torch.tensor([4.0, 5.0, 4.0]), torch.tensor([2.0, 5.0, 3.0])
+    bits = torch.tensor([[4.0, 5.0, 4.0], [2.0, 5.0, 3.0]], dtype=torch.float64)
     beta = torch.tensor([0.2, 1.0, 1.0], dtype=torch.float64, requires_grad=True)
-    cost().priced(cost().between(bits.double(), lower.double(), beta)).backward()
+    cost().priced(cost().mixed(bits, torch.stack([beta, 1 - beta]))).backward()
     prices = np.array([PRICES.get(name, 0.0) for name in RESOURCES])
     upper, dropped = some_tables(0).resources([[4, 5, 4], [2, 5, 4]]) @ prices
     assert beta.grad[0].item() == pytest.approx(upper - dropped)

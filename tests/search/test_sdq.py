@@ -8,7 +8,8 @@ from sdq_fpga.flow import load_flow
 from sdq_fpga.nets import make_net, quant_layers
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import activation_grid, check_search, normalised_state, search, weight_grid
-from sdq_fpga.search.candidates import activation_dbps, weight_dbps
+from sdq_fpga.search.dbp import Dbp
+from sdq_fpga.search.space import activation_choices, weight_choices
 from sdq_fpga.train import accuracy, train_float
 
 
@@ -67,7 +68,7 @@ def test_activations_end_at_their_target_too(found, flow):
     policy = found[0].policy
     assert policy.layers[-1].activation_bits is None
     net = make_net(flow.network)
-    dbps = activation_dbps(flow.search, quant_layers(net), net)
+    dbps = activation_choices(flow.search, quant_layers(net), net, Dbp)
     # 8 channels of 4x4, and 12 of 2x2.
     assert [dbp.size for dbp in dbps.values()] == [128, 48]
     bits = [layer.activation_bits for layer in policy.layers[:-1]]
@@ -159,12 +160,12 @@ def test_divergence_names_the_stage(flow, net, digits):
 def test_a_single_layer_has_nothing_to_search():
     layers = quant_layers(make_net(load_flow("mnist-mlp").network))[-1:]
     with pytest.raises(UserError, match="only layer is 'classifier'"):
-        activation_dbps(load_flow("mnist-mlp").search, layers, torch.nn.Identity())
+        activation_choices(load_flow("mnist-mlp").search, layers, torch.nn.Identity(), Dbp)
 
 
 def test_every_layer_has_its_candidates():
     flow = with_search(load_flow("mnist-mlp"), fixed_weight_bits={"classifier": 7})
-    dbps = weight_dbps(flow.search, quant_layers(make_net(flow.network)))
+    dbps = weight_choices(flow.search, quant_layers(make_net(flow.network)), Dbp)
     assert {name: dbp.candidates for name, dbp in dbps.items()} == {
         "block1.linear": (2, 3, 4, 6, 8),
         "block2.linear": (2, 3, 4, 6, 8),

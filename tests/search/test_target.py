@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from steered import run
 
 from sdq_fpga.errors import UserError
+from sdq_fpga.search.choice import mean_bits
 from sdq_fpga.search.dbp import Dbp
-from sdq_fpga.search.target import Target, mean_bits
+from sdq_fpga.search.mean_bits import MeanBits
+from sdq_fpga.search.target import Target
 
 CANDIDATES = (2, 3, 4, 6, 8)
 
@@ -18,7 +20,7 @@ CANDIDATES = (2, 3, 4, 6, 8)
 def make(sizes, bits, *, steps=300, threshold=0.1, candidates=CANDIDATES, fixed=()):
     dbps = [Dbp(f"layer{i}", candidates, size) for i, size in enumerate(sizes)]
     dbps += [Dbp(f"fixed{i}", (b,), size) for i, (b, size) in enumerate(fixed)]
-    return dbps, Target("weight", dbps, bits, threshold=threshold, steps=steps)
+    return dbps, Target(MeanBits("weight", dbps, bits), threshold=threshold, steps=steps)
 
 
 def budget_is_kept_and_spent(dbps, bits):
@@ -56,7 +58,7 @@ def test_layers_that_resist_less_get_fewer_bits():
 
 def test_expected_bits_follow_the_reference_down():
     dbps, target = make([100, 300, 50], 3.0, steps=600)
-    start = target.expected_bits().item()
+    start = target.limit.measure().item()
     seen = []
     optimizer = torch.optim.Adam([dbp.logit for dbp in dbps], lr=0.1)
     for done in range(1, 420):
@@ -67,7 +69,7 @@ def test_expected_bits_follow_the_reference_down():
             optimizer.state.pop(dbp.logit, None)
         if target.settled:
             break
-        seen.append(target.expected_bits().item() - (start + (3.0 - start) * done / 420))
+        seen.append(target.limit.measure().item() - (start + (3.0 - start) * done / 420))
     assert max(map(abs, seen)) < 0.8
     assert sum(map(abs, seen)) / len(seen) < 0.3
 
@@ -77,7 +79,7 @@ def test_expected_bits_are_the_mean_over_values_and_reach_every_beta():
     with torch.no_grad():
         dbps[0].logit.fill_(0.0)
         dbps[1].logit.fill_(0.0)
-    bits = target.expected_bits()
+    bits = target.limit.measure()
     assert bits.item() == pytest.approx((10 * 4 + 30 * 4 + 40 * 8) / 80)
     bits.backward()
     assert dbps[0].logit.grad.item() == pytest.approx(10 / 80 * 4 * 0.25)
@@ -88,14 +90,14 @@ def test_the_price_rises_while_the_search_lags_and_falls_while_it_leads():
     dbps, target = make([100], 4.0, steps=100)
     for done in range(1, 40):
         target.step(done)
-    lagging = target.multiplier
+    lagging = target.steering.multiplier
     assert lagging > 0
     assert target.term().requires_grad
     with torch.no_grad():
         dbps[0].logit.fill_(-1.5)  # nearly 6 bits, while the reference is at about 5.8
     for done in range(20, 30):
         target.step(done)
-    assert target.multiplier < lagging
+    assert target.steering.multiplier < lagging
 
 
 def test_the_hard_end_drops_the_smallest_beta_first():

@@ -81,6 +81,18 @@ def test_target_bits_out_of_reach(terminal):
     one_sentence(done, 2, "1.5", "2")
 
 
+def test_a_method_beside_bits_that_are_given(terminal):
+    (terminal.root / "work" / "p.json").write_text(json.dumps(policy()))
+    flow = ("--board", "zcu104", "--flow", str(TINY))
+    done = terminal.run("build", *flow, "--policy", "p.json", "--method", "uniform")
+    one_sentence(done, 2, "--method", "--policy")
+    model = ("--model", "x.onnx", "--method", "uniform")
+    one_sentence(terminal.run("build", "--board", "zcu104", *model), 2, "--method", "--model")
+    done = terminal.run("search", *flow, "--method", "guess")
+    assert done.code == 2
+    assert "sensitivity" in done.err
+
+
 def test_target_that_no_folding_reaches(tiny_build, make_terminal):
     terminal = make_terminal()
     shutil.copytree(tiny_build[0].root / "work" / "runs", terminal.root / "work" / "runs")

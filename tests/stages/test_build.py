@@ -1,6 +1,7 @@
 """Whole builds: what they make, that they are exact, that they repeat and resume."""
 
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -248,3 +249,17 @@ def test_a_search_ends_at_a_frame_rate(make_terminal):
     simulate = ("simulate", "--flow", str(TINY), *shares, "--policy", "policy.json")
     found = json.loads(terminal.call(*simulate).out)
     assert found["as_it_is"]["frames_per_second"] >= 600_000
+
+
+def test_another_method_searches_again_from_the_network_that_is_trained(tiny_build, make_terminal):
+    terminal = make_terminal()
+    runs = tiny_build[0].root / "work" / "runs"
+    shutil.copytree(runs, terminal.root / "work" / "runs")
+    flow = ("--board", "zcu104", "--flow", str(TINY))
+    done = terminal.run("search", *flow, "--method", "uniform", "--json")
+    assert done.code == 0, done.err
+    assert "train:" not in done.err
+    layers = json.loads(done.out)["layers"]
+    # The most of [2, 3, 4, 6] within 3.5, and of [2, 4].
+    assert {layer["weight_bits"] for layer in layers} == {3}
+    assert {layer["activation_bits"] for layer in layers} == {2, None}

@@ -8,7 +8,7 @@ from torch.nn import functional
 from sdq_fpga.nets import quant_layers
 from sdq_fpga.search import activation_grid, quantize_weights
 from sdq_fpga.search.dbp import START_BETA, Dbp
-from sdq_fpga.search.stochastic import StochasticQuantizer, insert_quantizers, remove_quantizers
+from sdq_fpga.search.mixing import MixingQuantizer, insert_quantizers, remove_quantizers
 from sdq_fpga.train import to_input
 
 
@@ -22,7 +22,7 @@ def with_quantizers(net):
 
 def test_training_draws_one_of_two_and_evaluation_is_at_the_higher():
     values = torch.rand(100)
-    quantizer = StochasticQuantizer(Dbp("x", (2, 5), 100), activation_grid)
+    quantizer = MixingQuantizer(Dbp("x", (2, 5), 100), activation_grid)
     torch.manual_seed(0)
     drawn = [quantizer(values) for _ in range(300)]
     high = [torch.equal(each, activation_grid(values, 5)) for each in drawn]
@@ -35,7 +35,7 @@ def test_training_draws_one_of_two_and_evaluation_is_at_the_higher():
 def test_error_is_the_expectation_over_both():
     values = torch.rand(100)
     dbp = Dbp("x", (2, 5), 100)
-    quantizer = StochasticQuantizer(dbp, activation_grid)
+    quantizer = MixingQuantizer(dbp, activation_grid)
     quantizer(values)
     power = values.square().sum()
     high, low = (

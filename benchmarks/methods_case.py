@@ -1,0 +1,234 @@
+"""One search of the comparison of methods: from a float network to an accuracy and a frame rate."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from methods_rows import Key, Row, Timing, searching, variant
+from torch import Tensor, nn
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.folding import Shares, parse_shares
+from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.data import Dataset
+from sdq_fpga.flow import Flow
+from sdq_fpga.lower.brevitas_net import to_brevitas
+from sdq_fpga.lower.export import write_qonnx
+from sdq_fpga.lower.settle import settle_thresholds
+from sdq_fpga.nets import as_network, frame_shape, make_net
+from sdq_fpga.policy import Policy
+from sdq_fpga.progress import SilentProgress
+from sdq_fpga.search import BoardGoal, SearchResult, normalised_state, search
+from sdq_fpga.search.methods import TRAINING
+from sdq_fpga.search.steering import Steered
+from sdq_fpga.stages.untrained import hardware_of_flow, hardware_of_model, uniform_policy
+from sdq_fpga.train import accuracy, finetune, steps_per_epoch, train_float
+
+__all__ = ["Case"]
+
+_PLAIN_BITS = 3  # of the uniform training that epochs are compared with
+_PLAIN_EPOCHS = 2
+
+
+class _Clock(SilentProgress):
+    """Takes the processor time of the steps of a task."""
+
+    def __init__(self) -> None:
+        self.marks: list[float] = []
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        self.marks = [time.process_time()]
+        yield lambda _: self.marks.append(time.process_time())
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step, the first excepted, which warms up."""
+        return (self.marks[-1] - self.marks[1]) / (len(self.marks) - 2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A flow on a board, and what searches of it share.
+
+    Attributes:
+        flow: as it ships, or shorter.
+        dataset: its.
+        board: the board.
+        clock_mhz: of the accelerator.
+        budget: what may be used of the board, as of ``Key``.
+    """
+
+    flow: Flow
+    dataset: Dataset
+    board: Board
+    clock_mhz: float
+    budget: str
+
+    @property
+    def shares(self) -> Shares:
+        """Of the board that may be used."""
+        return parse_shares(self.budget) if self.budget else {}
+
+    @cached_property
+    def graph(self) -> HardwareGraph:
+        """The nodes of the untrained network."""
+        bits = self.flow.search.activation_bits[-1]
+        return hardware_of_flow(self.flow, uniform_policy(self.flow, bits), self.board)
+
+    @cached_property
+    def _floats(self) -> dict[int, nn.Module]:
+        return {}
+
+    def net_float(self, seed: int) -> nn.Module:
+        """The float network that all searches of a seed begin with."""
+        if seed not in self._floats:
+            found = train_float(self.flow, self.dataset, seed, SilentProgress())
+            self._floats[seed] = found
+        return self._floats[seed]
+
+    def key(self, goal: str, method: str, seed: int) -> Key:
+        """The key of a row."""
+        changed = variant(self.flow, method)
+        trains = changed.search.method in TRAINING
+        return Key(
+            flow=self.flow.name,
+            board=self.board.name,
+            budget=self.budget,
+            goal=goal,
+            method=method,
+            seed=seed,
+            search_epochs=changed.search.epochs if trains else 0,
+            finetune_epochs=changed.finetune.epochs,
+        )
+
+    def goal(self, text: str) -> float | BoardGoal:
+        """Reads "bits=3" or "fps=100000"."""
+        what, _, number = text.partition("=")
+        if what == "bits":
+            return float(number)
+        if what != "fps":
+            raise ValueError(f"'{text}' is neither bits=... nor fps=...")
+        return BoardGoal(
+            graph=self.graph,
+            bits=self.flow.search.activation_bits[-1],
+            board=self.board,
+            clock_mhz=self.clock_mhz,
+            target_fps=float(number),
+            shares=self.shares,
+        )
+
+    def row(self, key: Key) -> Row:
+        """Searches, finetunes and folds."""
+        flow, clock = variant(self.flow, key.method), _Clock()
+        teacher = self.net_float(key.seed)
+        data, goal = self.dataset, self.goal(key.goal)
+        began = time.process_time()
+        found = search(flow, teacher, data, goal, key.seed, clock)
+        searched = time.process_time() - began
+        steps = steps_per_epoch(len(data.train_images), flow.search.batch_size)
+        student = to_brevitas(normalised_state(_net(flow, found), found.policy), found.policy)
+        began = time.process_time()
+        finetune(student, teacher, flow.finetune, data, key.seed, SilentProgress())
+        finetuned = time.process_time() - began
+        net = make_net(flow.network)
+        net.load_state_dict({name: student.state_dict()[name] for name in net.state_dict()})
+        settle_thresholds(net, found.policy)
+        trained = to_brevitas(net, found.policy)
+        layers = found.policy.layers
+        return Row(
+            key=key,
+            float_accuracy=accuracy(teacher, data.test_images, data.test_labels),
+            accuracy=accuracy(trained, data.test_images, data.test_labels),
+            mean_weight_bits=found.policy.mean_weight_bits,
+            mean_activation_bits=_activation_bits(net, found.policy),
+            fps=self._fps(trained, frame_shape(net)),
+            bits=tuple((layer.weight_bits, layer.activation_bits) for layer in layers),
+            greedy_drops=len(found.greedy_drops),
+            search_seconds=searched,
+            finetune_seconds=finetuned,
+            epoch_seconds=clock.step * steps if found.history else None,
+            plain_seconds=self._plain(key.seed) * steps if found.history else None,
+        )
+
+    def timing(self, key: Key) -> Timing:
+        """Searches again, and takes the time of the hardware term."""
+        flow, clock = variant(self.flow, key.method), _Clock()
+        teacher, goal = self.net_float(key.seed), self.goal(key.goal)
+        with _timed_hardware() as spent:
+            search(flow, teacher, self.dataset, goal, key.seed, clock)
+        whole = clock.marks[-1] - clock.marks[0]
+        return Timing(key=key, search_seconds=whole, hardware_seconds=sum(spent))
+
+    def _fps(self, net: nn.Module, shape: tuple[int, ...]) -> float:
+        """Frames/s of the fastest folding of a trained network."""
+        with TemporaryDirectory() as scratch:
+            path = Path(scratch) / "model.onnx"
+            write_qonnx(net, shape, path)
+            graph = hardware_of_model(path, None, self.board)
+        found = solve(graph, self.board, self.clock_mhz, None, self.shares)
+        return self.clock_mhz * 1e6 / found.interval
+
+    def _plain(self, seed: int) -> float:
+        """Seconds of a step of uniform quantization-aware training."""
+        clock = _Clock()
+        fixed = {"weight_bits": (_PLAIN_BITS,), "activation_bits": (_PLAIN_BITS,)}
+        flow = searching(**fixed, method="sdq", epochs=_PLAIN_EPOCHS)(self.flow)
+        net = self.net_float(seed)
+        search(flow, net, self.dataset, float(_PLAIN_BITS), seed, clock)
+        return clock.step
+
+
+def _net(flow: Flow, found: SearchResult) -> nn.Module:
+    net = make_net(flow.network)
+    net.load_state_dict(found.state)
+    return net
+
+
+def _activation_bits(net: nn.Module, policy: Policy) -> float:
+    bits = {layer.shape.name: layer.activation_bits for layer in policy.layers}
+    pairs = [
+        (each.values, bits[each.layer])
+        for each in as_network(net).structure.quantizers
+        if each.layer is not None
+    ]
+    return sum(count * (own or 0) for count, own in pairs) / sum(count for count, _ in pairs)
+
+
+@contextmanager
+def _timed_hardware() -> Iterator[list[float]]:
+    """Lists the seconds of all that steers, with its gradient, which is taken at once."""
+    spent: list[float] = []
+    term, step = Steered.term, Steered.step
+
+    def timed_term(self: Steered[Any]) -> Tensor:
+        began = time.process_time()
+        value = term(self)
+        if value.requires_grad:
+            logits = [each.logit for each in self.choices if not each.deterministic]
+            gradients = torch.autograd.grad(value, logits, allow_unused=True)
+            value = value.detach()
+            for logit, gradient in zip(logits, gradients, strict=True):
+                if gradient is not None:
+                    value = value + (gradient * (logit - logit.detach())).sum()
+        spent.append(time.process_time() - began)
+        return value
+
+    def timed_step(self: Steered[Any], done: int) -> list[Any]:
+        began = time.process_time()
+        dropped = step(self, done)
+        spent.append(time.process_time() - began)
+        return dropped
+
+    Steered.term, Steered.step = timed_term, timed_step  # type: ignore[method-assign]
+    try:
+        yield spent
+    finally:
+        Steered.term, Steered.step = term, step  # type: ignore[method-assign]

@@ -1,0 +1,327 @@
+"""A frame rate on a board as the goal of a search.
+
+What is measured is the interval that the board would show, expected under the probabilities of
+bits: that of the best folding at the present bits, and its change by bits at the prices of the
+folding problem,
+
+    E[interval] = interval(present) + sum of price_r * (E[resource r] - resource r(present)),
+
+since a unit of a resource that bits set free buys price_r cycles. Interval, prices and tables of
+resources are those of the present bits, and are made anew as these move. For comparison, a bit may
+also cost what simpler models say (``sdq_fpga.search.counts``).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from sdq_fpga.board import Board
+from sdq_fpga.cost.bits import with_bits
+from sdq_fpga.cost.folding.figures import Shares, usable
+from sdq_fpga.cost.folding.program import RESOURCES
+from sdq_fpga.cost.folding.solve import Solution, solve
+from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.cost.policies import (
+    PolicyTables,
+    TableGroup,
+    Variable,
+    fixed_folding,
+    refolded,
+    variables_of,
+    worth,
+)
+from sdq_fpga.errors import UserError
+from sdq_fpga.flow import CostName
+from sdq_fpga.search.choice import Choice
+from sdq_fpga.search.counts import Count, bit_count, mac_count
+from sdq_fpga.search.hardware import HardwareCost
+from sdq_fpga.search.limit import Costs, Limit
+from sdq_fpga.search.program import Taken, cheapest_choice
+from sdq_fpga.search.space import Space
+
+__all__ = ["BoardGoal", "OnBoard"]
+
+C = TypeVar("C", bound=Choice)
+
+_MARGIN = 0.95  # of the budget: the depths of FIFOs are known only when the design is timed
+_TRIES = 24  # bits that are raised where the board has room left
+_ROUNDS = 4  # of foldings that the integer program starts from
+_TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8)  # of the budget, where tables promise too much
+
+
+@dataclass(frozen=True)
+class BoardGoal:
+    """What the user wants of the board.
+
+    Attributes:
+        graph: the network's nodes, unfolded, with the same bits everywhere; layers have the paths
+            of the modules with the weights, and of those that the quantizers take the place of.
+        bits: those.
+        board: the board.
+        clock_mhz: clock of the accelerator.
+        target_fps: frames per second to reach.
+        shares: of the board that may be used.
+    """
+
+    graph: HardwareGraph
+    bits: int
+    board: Board
+    clock_mhz: float
+    target_fps: float
+    shares: Shares
+
+    @property
+    def interval(self) -> float:
+        """Cycles between frames at the target."""
+        return self.clock_mhz * 1e6 / self.target_fps
+
+
+@dataclass(frozen=True)
+class _Here:
+    """The hardware at the bits that a search is at.
+
+    Attributes:
+        interval: cycles between frames in the best folding.
+        worth: cycles, of all that it takes at the prices; or the count of its bits.
+        cost: of all bits near these, at that folding and those prices; None where bits are counted.
+    """
+
+    interval: int
+    worth: float
+    cost: HardwareCost | None
+
+
+class OnBoard(Limit[C]):
+    """Bits with which some folding reaches a frame rate.
+
+    Args:
+        goal: what is wanted.
+        space: the choices of the network.
+        cost: what a bit costs in the expected interval.
+
+    Raises:
+        UserError: no choice among the candidates reaches the target; it says which frame rate the
+            lowest of them reach.
+    """
+
+    goal = 0.0
+    least_span = 0.1
+    most_tries = _TRIES
+
+    def __init__(self, goal: BoardGoal, space: Space[C], cost: CostName) -> None:
+        super().__init__(space.choices)
+        self.wanted = goal
+        self._variables, owners = _variables(goal, space)
+        self._owners = [self.choices.index(each) for each in owners]
+        self._shifts = [variable.now - goal.bits for variable in self._variables]
+        self._count = _count(space, cost)
+        self._known: dict[tuple[int, ...], bool] = {}
+        self._looks: dict[tuple[int, ...], _Here] = {}
+        self._here: tuple[int, ...] | None = None
+        self._check()
+
+    def allows(self, bits: Sequence[int]) -> bool:
+        """Whether some folding within the budget reaches the target."""
+        key = tuple(bits)
+        if key not in self._known:
+            self._known[key] = self._folded(self.graph(bits), self.wanted.target_fps) is not None
+        return self._known[key]
+
+    def expected_interval(self) -> Tensor:
+        """Cycles between frames under the probabilities; differentiable."""
+        self._here = self._here or self._nearest()
+        here = self._seen(self._here)
+        options = [each.options() for each in self.choices]
+        most = max(map(len, options))
+        bits = torch.tensor([[*o, *(o[-1:] * (most - len(o)))] for o in options])
+        shares = torch.stack(
+            [
+                torch.nn.functional.pad(each.probabilities(), (0, most - len(own)))
+                for each, own in zip(self.choices, options, strict=True)
+            ]
+        )
+        if here.cost is None:
+            counted = self._counted((shares * bits).sum(dim=1))
+            return torch.clamp(here.interval * counted / here.worth, min=1.0)
+        shifted = bits[self._owners] + torch.tensor(self._shifts)[:, None]
+        priced = here.cost.priced(here.cost.mixed(shifted.T, shares[self._owners].T))
+        return torch.clamp(here.interval + priced - here.worth, min=1.0)
+
+    def measure(self) -> Tensor:
+        """Log of how many times the interval is that of the target."""
+        return torch.log(self.expected_interval() / self.wanted.interval)
+
+    def look(self) -> None:
+        """Takes interval, prices and tables of the present bits."""
+        self._here = self._nearest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The bits that interval, prices and tables are of."""
+        return {"here": self._here}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        self._here = None if state["here"] is None else tuple(state["here"])
+
+    def graph(self, bits: Sequence[int]) -> HardwareGraph:
+        """The network with bits of the choices, in their order."""
+        weights: dict[str, int] = {}
+        activations: dict[str, int] = {}
+        pairs = zip(self._variables, self._shifts, self._owners, strict=True)
+        for variable, shift, owner in pairs:
+            these = weights if variable.weights else activations
+            own = bits[owner] + shift
+            these |= {layer: own + more for layer, more in variable.layers.items()}
+        return with_bits(self.wanted.graph, weights, activations)
+
+    # ---- the integer program -------------------------------------------------------------------
+
+    def cheapest(self, costs: Costs) -> tuple[int, ...]:
+        """The bits that cost the least; see ``Limit``.
+
+        What bits take depends on the folding, and the best folding on the bits: the integer program
+        takes them by the tables of one folding, beginning with that of the fewest bits; then the
+        network is folded again, as long as the bits get better.
+        """
+
+        def cost(bits: Sequence[int]) -> float:
+            triples = zip(self.choices, costs, bits, strict=True)
+            return sum(own[c.candidates.index(b)] for c, own, b in triples)
+
+        best = self.lowest
+        for _ in range(_ROUNDS):
+            graph = self.graph(best)
+            folded = self._folded(graph, self.wanted.target_fps)
+            if folded is None:
+                raise ValueError(f"bits {best} were within the goal")
+            found = [self._cheapest_by(tables, costs) for tables in self._tables(graph, folded)]
+            better = min((each for each in found if each is not None), key=cost, default=best)
+            if cost(better) >= cost(best):
+                break
+            best = better
+        return best
+
+    def _tables(self, graph: HardwareGraph, folded: Solution) -> tuple[PolicyTables, PolicyTables]:
+        """What bits take in a folding as it is, and where each stage keeps its interval anew."""
+        goal = self.wanted
+        prices = worth(folded, goal.board, _within(goal))
+        return (
+            fixed_folding(folded.graph, goal.board, self._variables),
+            refolded(graph, folded.graph, goal.board, int(goal.interval), prices, self._variables),
+        )
+
+    def _cheapest_by(self, tables: PolicyTables, costs: Costs) -> tuple[int, ...] | None:
+        limits = usable(self.wanted.board, _within(self.wanted))
+        taken = [each for group in tables.groups for each in self._taken(tables, group)]
+        for share in _TIGHTER:
+            found = cheapest_choice(costs, taken, [share * limits[name] for name in RESOURCES])
+            if found is None:
+                return None
+            bits = tuple(c.candidates[p] for c, p in zip(self.choices, found, strict=True))
+            if self.allows(bits):
+                return bits
+        return None
+
+    def _taken(self, tables: PolicyTables, group: TableGroup) -> list[Taken]:
+        """The tables of a group, of the candidates alone."""
+        found = []
+        for variables, values in zip(group.variables, group.values, strict=True):
+            picked = values
+            for axis, variable in enumerate(variables):
+                bits = torch.tensor(self.choices[self._owners[variable]].candidates)
+                inside = bits + self._shifts[variable]
+                places = inside.clamp(int(tables.lowest[variable]), int(tables.highest[variable]))
+                picked = picked.take((places - int(tables.lowest[variable])).numpy(), axis=axis)
+            found.append(Taken(tuple(self._owners[variable] for variable in variables), picked))
+        return found
+
+    # ---- the hardware --------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Makes sure that the target is in reach."""
+        goal, lowest = self.wanted, self.lowest
+        if self.allows(lowest):
+            return
+        best = solve(self.graph(lowest), goal.board, goal.clock_mhz, None, _within(goal))
+        fps = goal.clock_mhz * 1e6 / best.interval
+        raise UserError(
+            f"{goal.target_fps:g} frames/s are out of reach on {goal.board.name} even with the "
+            f"fewest bits of all candidates, which reach {math.floor(fps):,}",
+            "ask for fewer, or give fewer bits as candidates",
+        )
+
+    def _folded(self, graph: HardwareGraph, target_fps: float | None) -> Solution | None:
+        """The network as it is folded; None if nothing within the budget does."""
+        goal = self.wanted
+        try:
+            return solve(graph, goal.board, goal.clock_mhz, target_fps, _within(goal))
+        except UserError:
+            return None
+
+    def _nearest(self) -> tuple[int, ...]:
+        return tuple(each.nearest for each in self.choices)
+
+    def _seen(self, bits: tuple[int, ...]) -> _Here:
+        """The hardware at these bits or, where they do not fit the board, at fewer."""
+        if bits not in self._looks:
+            self._looks[bits] = self._looked(list(bits))
+        return self._looks[bits]
+
+    def _looked(self, bits: list[int]) -> _Here:
+        while (found := self._folded(self.graph(bits), None)) is None:
+            bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
+        if self._count is not None:
+            return _Here(found.interval, self._counted(torch.tensor(bits).float()).item(), None)
+        tables = fixed_folding(found.graph, self.wanted.board, self._variables)
+        cost = HardwareCost(tables.monotone(found.prices), found.prices)
+        at = torch.tensor([bits[owner] for owner in self._owners]) + torch.tensor(self._shifts)
+        taken = cost.priced(cost.probabilities(at.float())).item()
+        return _Here(found.interval, taken, cost)
+
+    def _counted(self, bits: Tensor) -> Tensor:
+        if self._count is None:
+            raise ValueError("this goal has prices")
+        return self._count(bits)
+
+
+def _count(space: Space[C], cost: CostName) -> Count | None:
+    if cost == "prices":
+        return None
+    return bit_count(space) if cost == "bits" else mac_count(space)
+
+
+def _within(goal: BoardGoal) -> dict[str, float]:
+    """Shares of the board, with some room for FIFOs."""
+    whole = goal.board.budget.model_dump()
+    limits = usable(goal.board, goal.shares)
+    return {name: _MARGIN * limits[name] / whole[name] for name in whole if whole[name]}
+
+
+def _next_lower(choice: Choice, bits: int) -> int:
+    return max((each for each in choice.candidates if each < bits), default=bits)
+
+
+def _variables(goal: BoardGoal, space: Space[C]) -> tuple[tuple[Variable, ...], tuple[C, ...]]:
+    """The variables of the tables, and the choice that decides each."""
+    structure = space.structure
+    owner: dict[str, C] = {layer.weight: space.weights[layer.name] for layer in structure.layers}
+    tied: dict[str, list[str]] = {}
+    fixed = []
+    for quantizer in structure.quantizers:
+        if quantizer.layer is None:
+            fixed.append(quantizer.path)
+            continue
+        owner[quantizer.path] = space.activations[quantizer.layer]
+        tied.setdefault(quantizer.layer, []).append(quantizer.path)
+    candidates = [bits for each in owner.values() for bits in each.candidates]
+    variables = variables_of(
+        goal.graph,
+        range(min(candidates), min(max(candidates) + 1, 8) + 1),
+        fixed=fixed,
+        tied=list(tied.values()),
+    )
+    return variables, tuple(owner[next(iter(each.layers))] for each in variables)

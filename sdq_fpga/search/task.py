@@ -1,0 +1,100 @@
+"""What a search is given, and what it finds."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from sdq_fpga.data import Dataset
+from sdq_fpga.flow import Flow, SearchSpec
+from sdq_fpga.policy import Policy
+from sdq_fpga.progress import Progress
+from sdq_fpga.search.choice import Choice
+from sdq_fpga.search.history import EpochRecord
+from sdq_fpga.search.limit import Limit
+from sdq_fpga.search.mean_bits import MeanBits
+from sdq_fpga.search.on_board import BoardGoal, OnBoard
+from sdq_fpga.search.ranges import unit_ranges
+from sdq_fpga.search.space import Space, unique
+from sdq_fpga.train import Rig
+
+__all__ = ["Goal", "SearchResult", "Task", "limits_of", "untrained_result"]
+
+C = TypeVar("C", bound=Choice)
+
+Goal = float | BoardGoal
+"""Mean bits of a weight, or a frame rate on a board."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a search is given.
+
+    Attributes:
+        flow: says which candidates, and how to search.
+        net_float: the trained network; it is not to be changed.
+        dataset: its training images are used.
+        goal: mean bits of a weight, or a frame rate.
+        seed: of everything that is drawn.
+        progress: is told of every step.
+        rig: devices, checkpoints and curves of a search that trains.
+    """
+
+    flow: Flow
+    net_float: nn.Module
+    dataset: Dataset
+    goal: Goal
+    seed: int
+    progress: Progress
+    rig: Rig = field(default_factory=Rig)
+
+    def unit_net(self) -> nn.Module:
+        """A copy of the network whose activations fill their ranges, for the most bits of all."""
+        widest = self.flow.search.activation_bits[-1]
+        return unit_ranges(self.net_float, self.dataset.train_images, widest)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        policy: bits of every layer.
+        history: one record for each epoch of training; none where nothing was trained.
+        greedy_drops: layers, with "weight" or "activation", that had to drop because the search
+            came to its end without reaching its goal, smallest beta first; usually empty.
+        state: ``state_dict`` of the float network as the search left it, activations in [0, 1);
+            finetuning starts from it.
+    """
+
+    policy: Policy
+    history: tuple[EpochRecord, ...]
+    greedy_drops: tuple[str, ...]
+    state: dict[str, Tensor]
+
+
+def limits_of(spec: SearchSpec, space: Space[C], goal: Goal) -> tuple[Limit[C], ...]:
+    """What a goal allows: a frame rate, or mean bits of weights and of activations.
+
+    Of mean bits, one number is meant for both, as near as the candidates of activations get.
+
+    Raises:
+        UserError: the goal is out of reach; what is in reach is said.
+    """
+    if isinstance(goal, BoardGoal):
+        return (OnBoard(goal, space, spec.cost),)
+    lowest, highest = spec.activation_bits[0], spec.activation_bits[-1]
+    return (
+        MeanBits("weight", unique(space.weights), goal),
+        MeanBits("activation", unique(space.activations), min(max(goal, lowest), highest)),
+    )
+
+
+def untrained_result(task: Task, space: Space[C]) -> SearchResult:
+    """The result of a method that trains nothing, once all choices are settled."""
+    return SearchResult(
+        policy=Policy(network=task.flow.name, layers=space.layer_bits()),
+        history=(),
+        greedy_drops=(),
+        state={key: value.detach().clone() for key, value in task.unit_net().state_dict().items()},
+    )
