@@ -1,6 +1,6 @@
 """A build: the stages in order, each skipped if nothing that goes into it has changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from sdq_fpga.nets.layers import check_policy, class_count
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
+from sdq_fpga.report.designs import Designs, drawn_designs
 from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, TrainingFigures
 from sdq_fpga.run import RunDirectory
 from sdq_fpga.search import check_search
@@ -28,6 +29,7 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
+from sdq_fpga.stages.several import do_fastest, do_pareto
 from sdq_fpga.stages.target import Target
 from sdq_fpga.stages.team import Team
 from sdq_fpga.stages.unfinished import Unfinished, long_stage
@@ -89,20 +91,18 @@ class Build:
             self._common["own"] = self._own
         run.write(SETTINGS_FILE, settings.to_bytes())
 
-    def search(self) -> Policy:
-        """Runs the stages up to the policy, and ends with it."""
-        policy = self._searched()
-        self._team.dismiss()
-        return policy
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self._run.directory
 
-    def _searched(self) -> Policy:
-        flow, policy = self._settings.flow, self._settings.policy
-        goal = self._goal()
-        if policy is None and self._settings.target_bits is None:
-            # What can't be reached is said before minutes of training.
-            spec = {"spec": flow.search.model_dump(mode="json")}
-            network = {"network": flow.network.model_dump(mode="json")}
-            self._stage("reach", goal | spec | network, (), steps.do_reach)
+    def train(self) -> None:
+        """Trains the float network, and ends with it."""
+        self._float()
+        self._team.dismiss()
+
+    def _float(self) -> None:
+        flow = self._settings.flow
         self._train(
             "train",
             {
@@ -112,13 +112,56 @@ class Build:
             },
             (),
         )
-        if policy is None:
-            spec = {"spec": flow.search.model_dump(mode="json")}
-            self._train("search", spec | goal, ("train",))
-        else:
+
+    def search(self) -> Policy:
+        """Runs the stages up to the policy, and ends with it."""
+        policy = self._policy()
+        self._team.dismiss()
+        return policy
+
+    def _policy(self) -> Policy:
+        flow, policy = self._settings.flow, self._settings.policy
+        goal = self._goal()
+        if policy is None and self._settings.target_bits is None:
+            self._reach(goal)
+        self._float()
+        spec = {"spec": flow.search.model_dump(mode="json")}
+        if policy is not None:
             given = {"policy": policy.model_dump(mode="json")}
             self._stage("search", given, ("train",), steps.do_search)
+        elif self._settings.accuracy_drop is not None:
+            drop = {
+                "accuracy_drop": self._settings.accuracy_drop,
+                "finetune": flow.finetune.model_dump(mode="json"),
+            }
+            self._stage("search", goal | spec | drop, ("train",), do_fastest)
+        else:
+            self._train("search", goal | spec, ("train",))
         return self._context.policy()
+
+    def pareto(self) -> Designs:
+        """Searches several policies, from the slowest to the fastest, and draws them."""
+        flow, goal = self._settings.flow, self._goal()
+        self._reach(goal)
+        self.train()
+        inputs = {"spec": flow.search.model_dump(mode="json"), "count": self._settings.pareto}
+        made = self._stage("pareto", goal | inputs, ("train",), do_pareto)
+        found = read_plain(Designs, made / "designs.json")
+        self._run.write("pareto.png", drawn_designs(found, flow.name, self._settings.board.name))
+        return found
+
+    def tried(self) -> Designs | None:
+        """What was tried to keep an accuracy; None where none was asked for."""
+        if self._settings.accuracy_drop is None:
+            return None
+        return read_plain(Designs, self._context.output("search", "designs.json"))
+
+    def _reach(self, goal: Mapping[str, Any]) -> None:
+        """Says what can't be reached before minutes of training."""
+        flow = self._settings.flow
+        spec = {"spec": flow.search.model_dump(mode="json")}
+        network = {"network": flow.network.model_dump(mode="json")}
+        self._stage("reach", dict(goal) | spec | network, (), steps.do_reach)
 
     def _goal(self) -> dict[str, Any]:
         """Everything that decides what the search ends at."""
@@ -129,8 +172,26 @@ class Build:
             "board": settings.board.model_dump(mode="json"),
             "clock_mhz": settings.clock_mhz,
             "target_fps": settings.target_fps,
+            "target_latency_us": settings.target_latency_us,
             "shares": dict(settings.shares),
         }
+
+    def finetune(self) -> TrainingFigures:
+        """Runs the stages up to the trained policy, and ends with it."""
+        self._policy()
+        self._train(
+            "finetune",
+            {"spec": self._settings.flow.finetune.model_dump(mode="json")},
+            ("train", "search"),
+        )
+        self._team.dismiss()
+        return self._training()
+
+    def searched(self) -> TrainingFigures:
+        """Runs the stages up to the policy; its accuracy is that of the network found with it."""
+        self.search()
+        found = steps.accuracy_of_search(self._context)
+        return self._figures(_accuracy(self._context, "train"), found)
 
     def everything(self, vivado: Vivado | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
@@ -145,13 +206,7 @@ class Build:
         settings = self._settings
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
-        self._searched()
-        self._train(
-            "finetune",
-            {"spec": settings.flow.finetune.model_dump(mode="json")},
-            ("train", "search"),
-        )
-        self._team.dismiss()
+        self.finetune()
         self._stage("export", {}, ("search", "finetune"), steps.do_export)
         accelerator = Accelerator(
             target=target_of(settings),
@@ -212,10 +267,14 @@ class Build:
         long_stage(self._run, name, stated, after, make)
 
     def _training(self) -> TrainingFigures:
-        context, policy = self._context, self._context.policy()
+        context = self._context
+        return self._figures(_accuracy(context, "train"), _accuracy(context, "finetune"))
+
+    def _figures(self, of_float: float, quantized: float) -> TrainingFigures:
+        policy = self._context.policy()
         return TrainingFigures(
-            float_accuracy=_accuracy(context, "train"),
-            quantized_accuracy=_accuracy(context, "finetune"),
+            float_accuracy=of_float,
+            quantized_accuracy=quantized,
             mean_weight_bits=policy.mean_weight_bits,
             layers=tuple(
                 LayerRow(
