@@ -182,7 +182,7 @@ class RunDirectory:
             hidden = self.directory / f".{name}.tmp"
             _remove(hidden)
             shutil.copytree(other / name, hidden)
-            _hash_tree(hidden, sync=True)
+            hash_tree(hidden, sync=True)
             _remove(self.directory / name)
             hidden.rename(self.directory / name)
             _sync_directory(self.directory)

@@ -154,8 +154,7 @@ class OnBoard(Limit[C]):
 
     def expected_interval(self) -> Tensor:
         """Cycles between frames under the probabilities; differentiable."""
-        self._here = self._here or self._nearest()
-        here = self._seen(self._here)
+        here = self._now()
         options = [each.options() for each in self.choices]
         most = max(map(len, options))
         bits = torch.tensor([[*o, *(o[-1:] * (most - len(o)))] for o in options])
@@ -174,11 +173,11 @@ class OnBoard(Limit[C]):
 
     def measure(self) -> Tensor:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
-        expected, goal = self.expected_interval(), self.wanted
+        expected, goal, here = self.expected_interval(), self.wanted, self._now()
         most = goal.interval
-        if self._here is not None and self._here.latency:
+        if here.latency:
             # A latency, as the interval at which it would be reached.
-            most = min(most, self._here.interval * goal.latency / self._here.latency)
+            most = min(most, here.interval * goal.latency / here.latency)
         return torch.log(expected / most)
 
     def look(self) -> None:
@@ -321,6 +320,11 @@ class OnBoard(Limit[C]):
             return solve(graph, goal.board, goal.clock_mhz, target_fps, _within(goal))
         except UserError:
             return None
+
+    def _now(self) -> _Here:
+        """The hardware where ``look`` was last told to look."""
+        self._here = self._here or self._nearest()
+        return self._seen(self._here)
 
     def _nearest(self) -> tuple[int, ...]:
         return tuple(each.nearest for each in self.choices)
