@@ -108,9 +108,9 @@ def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
     with torch.no_grad():
         for dbp in dbps:
             dbp.logit.fill_(50.0)
-    assert steering.limit.expected_interval().item() == pytest.approx(
-        steering.limit._here.interval, rel=1e-4
-    )
+    limit = steering.limit
+    interval = limit.wanted.clock_mhz * 1e6 / limit.speed(limit.highest)
+    assert limit.expected_interval().item() == pytest.approx(interval, rel=1e-4)
 
 
 def test_out_of_reach_says_what_is_in_reach(graph, rates):

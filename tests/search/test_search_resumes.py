@@ -9,7 +9,7 @@ import torch
 from sdq_fpga.board import load_board
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import BoardGoal, search
-from sdq_fpga.search import frame_rate as frame_rate_module
+from sdq_fpga.search import steering as steering_module
 from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
 from sdq_fpga.train import Checkpoints, Rig
 
@@ -62,7 +62,7 @@ def frame_rate(flow):
 def test_a_search_that_is_cut_ends_in_the_same_bits(
     flow, net, digits, tmp_path, monkeypatch, make_goal, epochs, cuts
 ):
-    monkeypatch.setattr(frame_rate_module, "_REFRESHES", 6)  # solves fewer foldings
+    monkeypatch.setattr(steering_module, "_REFRESHES", 6)  # solves fewer foldings
     goal = make_goal(flow)
     changed = {"epochs": epochs, "ema_decay": 0.5, "label_smoothing": 0.1}
     flow = flow.model_copy(update={"search": flow.search.model_copy(update=changed)})
