@@ -155,8 +155,8 @@ def test_fixed_layers_keep_their_bits(flow, net, digits):
 def test_counted_costs_are_those_of_counting(flow, graph, middle):
     bits, macs = (on_board(flow, graph, middle, cost) for cost in ("bits", "macs"))
     # Weights 8 * 9, 12 * 8 * 9, 12 * 10 * 2 * 2; activations 8 * 16, 12 * 4; all at the most bits.
-    assert bits._seen().worth == 8 * (72 + 864 + 480) + 4 * (128 + 48)
-    assert macs._seen().worth == 8 * (72 * 16 * 8 + 864 * 4 * 4 + 480 * 4)
+    assert bits._now().worth == 8 * (72 + 864 + 480) + 4 * (128 + 48)
+    assert macs._now().worth == 8 * (72 * 16 * 8 + 864 * 4 * 4 + 480 * 4)
 
 
 @pytest.mark.usefixtures("_few_looks")
