@@ -93,7 +93,7 @@ class Estimate(Plain):
         interval: cycles between frames, by the timing model, with FIFOs that are deep enough.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
-        bound: no folding of the nodes within the budget has a shorter interval; 0 with a target,
+        bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
         resources: of everything, with FIFOs of the least depth.
         usable: of each resource.

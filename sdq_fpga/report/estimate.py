@@ -94,7 +94,7 @@ def _print_one(found: Estimate, console: Console) -> None:
     roof = found.roofline
     bound = ""
     if found.bound:
-        bound = f" (no folding of these nodes within the budget is below {found.bound:,})"
+        bound = f" (no folding within the budget is below {found.bound:,})"
     console.print(
         f"interval {found.interval:,.0f} cycles{bound}, latency {found.latency:,} cycles "
         f"({found.latency / found.clock_mhz:,.1f} us)",
