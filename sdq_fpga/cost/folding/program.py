@@ -177,7 +177,9 @@ class Program:
         They are the duals of the budget in the program's relaxation, in which a stage may be a
         mixture of foldings.
         """
-        kept = [_undominated(np.c_[stage.cycles, stage.amounts]) for stage in self.stages]
+        distinct = {id(stage.choices): stage for stage in self.stages}
+        best = {k: _undominated(np.c_[s.cycles, s.amounts]) for k, s in distinct.items()}
+        kept = [best[id(stage.choices)] for stage in self.stages]
         columns = sum(map(len, kept))
         stage_of = np.repeat(np.arange(len(kept)), [len(each) for each in kept])
         cycles = np.concatenate([s.cycles[k] for s, k in zip(self.stages, kept, strict=True)])
