@@ -15,6 +15,7 @@ from sdq_fpga.cost.tree import NumberFormat, Structure, Tree, queue_places
 
 __all__ = [
     "depthwise",
+    "luts_of_product",
     "matrix_dsp",
     "matrix_lut",
     "streams_weights",
@@ -301,6 +302,11 @@ def _tree(simd: int, in_type: str, weight_type: str) -> _TreeSize:
         tree.nodes(level) * (tree.width(level) + 1) for level in range(1, tree.levels + 1)
     )
     return _TreeSize(tree.luts(), registers, tree.levels, tree.structure is Structure.XNOR)
+
+
+def luts_of_product(node: HardwareNode, terms: int) -> float:
+    """LUTs of one multiplication of a unit of LUTs, with its part of a tree that sums ``terms``."""
+    return _tree(terms, *_types(node)).luts / terms
 
 
 def _sums(node: HardwareNode, length: int, *, shared: bool) -> Terms:
