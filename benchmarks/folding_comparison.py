@@ -109,7 +109,7 @@ def _why(row: Row, solution: Solution) -> str:
     taken = f"{row.bottleneck} is its slowest node, and it takes {share:.0%} of the {NAMES[name]}."
     if solution.bound * _NEAR >= row.interval:
         return f"Within 1 % of the bound of this budget, {solution.bound:,} cycles. {taken}"
-    return f"Without converters and FIFOs, {solution.bound:,} cycles would fit. {taken}"
+    return f"No folding below {solution.bound:,} cycles fits. {taken}"
 
 
 # ---- the table --------------------------------------------------------------------------------

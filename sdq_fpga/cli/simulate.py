@@ -37,7 +37,9 @@ __all__ = ["simulate"]
     "--what-if", "changes", multiple=True, metavar="LAYER=BITS", help="Show the difference."
 )
 @click.option("--sweep", metavar="bits=LOW..HIGH", help="Frames/s against bits of all layers.")
-@click.option("--plot", type=FILE, help="Draw the sweep into this PNG.")
+@click.option(
+    "--plot", type=FILE, help="Draw the sweep, or else the board's roofline, into this PNG."
+)
 @click.option("--rtl", is_flag=True, help="Also simulate the RTL, and show the error.")
 @cache_option
 @json_option
@@ -50,21 +52,24 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga simulate --board zcu104 --what-if block2.conv=2
       sdq-fpga simulate --board zcu104 --rtl
       sdq-fpga simulate --board pynq-z2 --flow mnist-mlp --sweep bits=2..8 --plot bits.png
-      sdq-fpga simulate --board zcu104 --flow cifar10-resnet20
+      sdq-fpga simulate --board zcu104 --flow cifar10-resnet20 --plot roofline.png
       sdq-fpga simulate --board zcu104 --net my_pkg.nets:make_net
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --what-if Conv_3=2
     """
     if stated["sweep"] is not None and rtl:
         raise UserError("--rtl simulates one design", "leave out --sweep")
-    if stated["sweep"] is None and stated["plot"] is not None:
-        raise UserError("--plot draws a sweep", "add --sweep bits=2..8")
     board = load_board(stated["board_name"])
     policy_file = stated["policy_file"]
     policy = None if policy_file is None else Policy.from_file(policy_file)
     flow = load_flow(stated["flow_name"])
     progress = loading(cache)
-    from sdq_fpga.report.estimate import draw_sweep, print_estimates, print_sweep  # noqa: PLC0415
+    from sdq_fpga.report.estimate import (  # noqa: PLC0415
+        draw_roofline,
+        draw_sweep,
+        print_estimates,
+        print_sweep,
+    )
     from sdq_fpga.stages.foretell import (  # noqa: PLC0415
         Foretelling,
         foretell,
@@ -90,6 +95,8 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
         found = foretell(asked, stated["changes"], progress)
         if rtl:
             found = found.model_copy(update={"rtl": simulated(asked, cache, progress)})
+        if stated["plot"] is not None:
+            draw_roofline(found.as_it_is, asked.name, stated["plot"])
         print_plain(found, as_json, lambda console: print_estimates(found, console))
         return
     swept = sweep(asked, stated["sweep"], progress)

@@ -1,27 +1,26 @@
 """What a design will be like, before anything is trained: the table of ``sdq-fpga simulate``."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.clock import ClockLimit, clock_limit
-from sdq_fpga.cost.dsp import lanes
 from sdq_fpga.cost.features.matrix import weight_style
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
-from sdq_fpga.cost.ports import Port, input_ports, output_ports
+from sdq_fpga.cost.ports import input_ports
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
+from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
-__all__ = ["Estimate", "Estimates", "LayerEstimate", "Roofline", "Simulated", "Sweep", "estimate"]
+__all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
 
 _FRAMES = 4
 
@@ -61,28 +60,6 @@ class LayerEstimate(Plain):
     takes: str
 
 
-class Roofline(Plain):
-    """How fast the board could be, whatever the network's shapes.
-
-    Attributes:
-        products: multiplications of a frame.
-        a_second: multiplications that the design does in a second.
-        dsp_roof: what all usable DSP slices could do at these bits; 0 if none has any.
-        share: of that roof that the design reaches; above 1 where LUTs multiply, too.
-        input_bits: that come in for a frame.
-        output_bits: that go out.
-        stream_roof: frames in a second that the streams at both ends could carry.
-    """
-
-    products: int
-    a_second: float
-    dsp_roof: float
-    share: float
-    input_bits: int
-    output_bits: int
-    stream_roof: float
-
-
 class Estimate(Plain):
     """A design that has not been built.
 
@@ -93,7 +70,7 @@ class Estimate(Plain):
         interval: cycles between frames, by the timing model, with FIFOs that are deep enough.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
-        bound: no folding of the nodes within the budget has a shorter interval; 0 with a target,
+        bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
         resources: of everything, with FIFOs of the least depth.
         usable: of each resource.
@@ -206,7 +183,7 @@ def estimate(
         usable=limits,
         prices=dict(solution.prices),
         clock=clock_limit(solution.graph.nodes, board.part),
-        roofline=_roofline(solution.graph, board, limits, hertz, schedule.interval),
+        roofline=roofline(solution.graph, board, limits, hertz, schedule.interval),
         advice=tuple(_advice(solution, layers, limits, schedule.interval, targeted=targeted)),
     )
 
@@ -235,7 +212,7 @@ def _layer(
     shown = matrix or slowest
     return LayerEstimate(
         layer=name,
-        weight_bits=_weight_bits(matrix) if matrix else 0,
+        weight_bits=weight_bits(matrix) if matrix else 0,
         activation_bits=input_ports(shown)[0].bits,
         unit=_unit(matrix) if matrix else "",
         memory=weight_style(matrix) if matrix else "",
@@ -250,61 +227,10 @@ def _layer(
     )
 
 
-def _weight_bits(node: HardwareNode) -> int:
-    return node.bits("weightDataType" if node.op == "MVAU_rtl" else "weight_type")
-
-
 def _unit(node: HardwareNode) -> str:
     if node.op == "SdqDepthwise_rtl":
         return "DSP" if node.text("resType") == "dsp" else "LUT"
     return "DSP" if node.op == "MVAU_rtl" else "LUT"
-
-
-def _products(node: HardwareNode) -> int:
-    """Multiplications of a frame."""
-    if node.op == "SdqDepthwise_rtl":
-        return node.product("shape") * node.integer("taps")
-    vectors = node.product("numInputVectors" if node.op == "MVAU_rtl" else "shape")
-    return vectors * node.integer("MW") * node.integer("MH")
-
-
-def _roofline(
-    graph: HardwareGraph, board: Board, limits: Mapping[str, int], hertz: float, interval: float
-) -> Roofline:
-    units = [node for node in graph.nodes if node.op in WEIGHTED]
-    products = sum(map(_products, units))
-    # Slices and cycles that all products would take, if every lane of every slice had one.
-    slices = sum(
-        _products(node)
-        / lanes(board.dsp, _weight_bits(node), input_ports(node)[0].bits, narrow=node.narrow)
-        for node in units
-    )
-    roof = products * limits["dsp"] * hertz / slices if slices else 0.0
-    ports = {name: port for n in graph.nodes for name, port in _ends(graph, n)}
-    into = sum(math.prod(ports[name].shape) * ports[name].bits for name in graph.inputs)
-    out = sum(math.prod(ports[name].shape) * ports[name].bits for name in graph.outputs)
-    beats = max(ports[name].beats for name in (*graph.inputs, *graph.outputs))
-    done = products * hertz / interval
-    return Roofline(
-        products=products,
-        a_second=done,
-        dsp_roof=roof,
-        share=done / roof if roof else 0.0,
-        input_bits=into,
-        output_bits=out,
-        stream_roof=hertz / beats,
-    )
-
-
-def _ends(graph: HardwareGraph, node: HardwareNode) -> Iterator[tuple[str, Port]]:
-    yield from (
-        pair for pair in zip(node.inputs, input_ports(node), strict=True) if pair[0] in graph.inputs
-    )
-    yield from (
-        pair
-        for pair in zip(node.outputs, output_ports(node), strict=True)
-        if pair[0] in graph.outputs
-    )
 
 
 def _advice(

@@ -42,9 +42,8 @@ def node_resources(
             f"there is no resource model of {node.op} ('{node.name}')", "report the network"
         )
     fitted = model or read_model(part)
-    total = Resources(lut=0, bram18=0, uram=0, dsp=0)
-    for name, terms in parts_of(node, part).items():
-        total += part_resources(name, terms, fitted)
+    found = [part_resources(name, terms, fitted) for name, terms in parts_of(node, part).items()]
+    total = found[0] if len(found) == 1 else sum(found[1:], found[0])
     if node.op == "MVAU_rtl" and generation is DspGeneration.DSP58:
         slices = mvu_dsps(
             generation,

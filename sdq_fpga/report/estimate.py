@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep
+from sdq_fpga.cost.roofline import Roofline
 from sdq_fpga.report.summary import RESOURCE_TITLES
 
-__all__ = ["draw_sweep", "print_estimates", "print_sweep"]
+__all__ = ["draw_roofline", "draw_sweep", "print_estimates", "print_sweep"]
 
 _MEMORIES = {"": "", "distributed": "LUT", "block": "BRAM", "ultra": "URAM"}
 
@@ -63,6 +64,36 @@ def draw_sweep(found: Sweep, path: Path) -> None:
     figure.savefig(path, dpi=150, format="png")
 
 
+def draw_roofline(found: Estimate, network: str, path: Path) -> None:
+    """Draws what the board could do, and where the design is, as PNG.
+
+    Products in a second are drawn against products for each byte that comes in or goes out.
+    """
+    roof = found.roofline
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    ends = [roof.intensity / 100, roof.intensity * 10]
+    peaks = {
+        "usable DSP slices": roof.dsp_roof,
+        "usable LUTs": roof.lut_roof,
+        "both": roof.roof,
+    }
+    for name, height in peaks.items():
+        if height:
+            axes.plot(ends, [height / 1e9] * 2, "-" if name == "both" else "--", label=name)
+    slope = [each * roof.bandwidth / 1e9 for each in ends]
+    axes.plot(ends, slope, ":", label="streams")
+    axes.plot([roof.intensity], [roof.a_second / 1e9], "o", color="black", label="the design")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("products for each byte of the streams")
+    axes.set_ylabel("products, G/s")
+    axes.set_title(f"{network} on {found.board}, {roof.share:.0%} of the roof, foretold")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150, format="png")
+
+
 def _figures(found: Estimate) -> dict[str, float]:
     used = found.resources
     return {
@@ -91,10 +122,9 @@ def _print_one(found: Estimate, console: Console) -> None:
     """Prints a table of layers, one of resources, and a summary."""
     console.print(_layers(found))
     console.print(_resources(found))
-    roof = found.roofline
     bound = ""
     if found.bound:
-        bound = f" (no folding of these nodes within the budget is below {found.bound:,})"
+        bound = f" (no folding within the budget is below {found.bound:,})"
     console.print(
         f"interval {found.interval:,.0f} cycles{bound}, latency {found.latency:,} cycles "
         f"({found.latency / found.clock_mhz:,.1f} us)",
@@ -105,14 +135,21 @@ def _print_one(found: Estimate, console: Console) -> None:
         highlight=False,
     )
     console.print(_clock(found), highlight=False)
-    console.print(
-        f"roofline: {roof.products:,} products a frame, {roof.a_second / 1e9:,.1f} G/s of "
-        f"{roof.dsp_roof / 1e9:,.1f} G/s in all usable DSP slices ({roof.share:.0%}); the streams "
-        f"carry up to {roof.stream_roof:,.0f} frames/s",
-        highlight=False,
-    )
+    console.print(_roof(found.roofline), highlight=False)
     for line in found.advice:
         console.print(f"- {line}", highlight=False)
+
+
+def _roof(roof: Roofline) -> str:
+    parts = [f"{roof.dsp_roof / 1e9:,.1f} G/s in all usable DSP slices"]
+    if roof.lut_roof:
+        parts.append(f"{roof.lut_roof / 1e9:,.1f} G/s in all usable LUTs")
+    lower = {"products": "the roof of both", "streams": "what the streams carry"}[roof.limit]
+    return (
+        f"roofline: {roof.products:,} products a frame, {roof.a_second / 1e9:,.1f} G/s of "
+        f"{roof.roof / 1e9:,.1f} G/s ({', '.join(parts)}); the streams carry up to "
+        f"{roof.stream_roof:,.0f} frames/s; the design reaches {roof.share:.0%} of {lower}"
+    )
 
 
 def _clock(found: Estimate) -> str:

@@ -65,6 +65,11 @@ class Foretelling(Plain):
     input_type: str | None = None
     shares: Shares = Field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Of the flow or the model."""
+        return self.flow.name if self.model is None else self.model.stem
+
     def bits_of_layers(self) -> Policy:
         """The flow's policy, given or uniform.
 
@@ -205,8 +210,7 @@ def sweep(asked: Foretelling, bits: str, progress: Progress) -> Sweep:
             advance(1)
     if last is not None and not any(found.values()):
         raise last
-    name = asked.flow.name if asked.model is None else asked.model.stem
-    return Sweep(board=asked.board.name, network=name, by_bits=found, reasons=reasons)
+    return Sweep(board=asked.board.name, network=asked.name, by_bits=found, reasons=reasons)
 
 
 def _at_bits(asked: Foretelling, model: HardwareGraph | None, bits: int) -> HardwareGraph:

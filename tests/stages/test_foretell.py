@@ -48,6 +48,14 @@ def test_a_sweep_with_its_plot(terminal):
     assert (terminal.root / "work" / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_roofline_with_its_plot(terminal):
+    roof = foretold(terminal, "--flow", TINY, "--plot", "roof.png")["as_it_is"]["roofline"]
+    assert 0 < roof["share"] <= 1
+    assert max(roof["dsp_roof"], roof["lut_roof"]) <= roof["roof"]
+    assert roof["a_second"] <= roof["roof"]
+    assert (terminal.root / "work" / "roof.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_model(terminal):
     path = terminal.root / "work" / "net.onnx"
     path.write_bytes(zoo.tfc((2, 2)).SerializeToString())
@@ -65,7 +73,6 @@ def test_a_model(terminal):
         (["--what-if", "block1.conv=9"], ["is no change of bits"]),
         (["--sweep", "bits=4..2"], ["'bits=4..2' is no range of bits"]),
         (["--sweep", "bits=2..4", "--bits", "3"], ["a sweep sets the bits"]),
-        (["--plot", "x.png"], ["--plot draws a sweep"]),
         (["--model", "none.onnx", "--bits", "3"], ["a model has bits of its own"]),
         (["--target-fps", "1e9"], ["no folding reaches 1e+09 frames/s", "ask for at most"]),
     ],

@@ -1,6 +1,8 @@
 """Matrix-vector units, depthwise units, and the memories that stream their weights."""
 
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,6 +15,7 @@ from sdq_fpga.cost.tree import NumberFormat, Structure, Tree, queue_places
 
 __all__ = [
     "depthwise",
+    "luts_of_product",
     "matrix_dsp",
     "matrix_lut",
     "streams_weights",
@@ -115,17 +118,16 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
     count = lanes(generation, weight, bits, narrow=node.narrow)
     pipes = math.ceil(pe / count)
     low, high = _lane_widths(generation, weight, bits, acc, simd, count, narrow=node.narrow)
-    # The lanes of the last, incomplete slice are its uppermost.
-    used = [range(count)] * (pipes - 1) + [range(count * pipes - pe, count)]
+    # How many slices use each lane: those of the last, incomplete one are its uppermost.
+    used = [pipes - (lane < count * pipes - pe) for lane in range(count)]
     levels = clog2(simd)
-    lows = [_adder_tree(simd, low[lane], levels) for each in used for lane in each]
-    highs = [
-        _adder_tree(simd, 2, max(levels - 1, 0), signed=True)
-        for each in used
-        for lane in each
-        if high[lane] > 0
-    ]
-    high_acc = sum(high[lane] for each in used for lane in each)
+    lows = [_adder_tree(simd, width, levels) for width in low]
+    low_adders, low_registers = (_weighted(used, [each[k] for each in lows]) for k in (0, 1))
+    over = [times_used * (bits_over > 0) for times_used, bits_over in zip(used, high, strict=True)]
+    high_adders, high_registers = (
+        sum(over) * each for each in _adder_tree(simd, 2, max(levels - 1, 0), signed=True)
+    )
+    high_acc = _weighted(used, high)
     corrections = simd * (pe - pipes)  # of a lane by what its right neighbour has overflown
     buffer = memory(1 << max(1, clog2(length)), simd * bits, part) if times > 1 else None
     counters = clog2(length) + clog2(times)
@@ -136,8 +138,8 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
         "pointers": pointers,
         "corrections": corrections,
         "slices": simd * pipes,
-        "low sums": sum(adders for adders, _ in lows),
-        "high sums": sum(adders for adders, _ in highs),
+        "low sums": low_adders,
+        "high sums": high_adders,
         "high accumulators": high_acc,
         "sums": pe * acc,
         "lanes": pe,
@@ -151,15 +153,18 @@ def matrix_dsp(node: HardwareNode, part: Part) -> Terms:
         "levels": levels + (simd == 1),
         "corrections": corrections,
         "slices": simd * pipes,
-        "low sums": sum(registers for _, registers in lows)
-        + (sum(low[lane] for each in used for lane in each) if simd == 1 else 0),
-        "high sums": sum(registers for _, registers in highs),
+        "low sums": low_registers + (_weighted(used, low) if simd == 1 else 0),
+        "high sums": high_registers,
         "high accumulators": high_acc,
         "sums": pe * acc,
         "replay": simd * bits if buffer and buffer.kind is not Kind.BLOCK else 0.0,
     }
     dsp = mvu_dsps(generation, weight, bits, pe, simd, narrow=node.narrow)
     return Terms(lut, ff, dsp=dsp, bram18=buffer.bram18 if buffer else 0)
+
+
+def _weighted(times: Sequence[int], amounts: Sequence[int]) -> int:
+    return sum(map(operator.mul, times, amounts))
 
 
 @cache
@@ -297,6 +302,11 @@ def _tree(simd: int, in_type: str, weight_type: str) -> _TreeSize:
         tree.nodes(level) * (tree.width(level) + 1) for level in range(1, tree.levels + 1)
     )
     return _TreeSize(tree.luts(), registers, tree.levels, tree.structure is Structure.XNOR)
+
+
+def luts_of_product(node: HardwareNode, terms: int) -> float:
+    """LUTs of one multiplication of a unit of LUTs, with its part of a tree that sums ``terms``."""
+    return _tree(terms, *_types(node)).luts / terms
 
 
 def _sums(node: HardwareNode, length: int, *, shared: bool) -> Terms:

@@ -11,6 +11,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain
 
 __all__ = [
+    "RESOURCES",
     "USABLE_SHARE",
     "FoldedNode",
     "Folding",
@@ -22,6 +23,9 @@ __all__ = [
 
 USABLE_SHARE = 0.8
 """What may be used of a resource of which nobody says more; the rest is for shell and routing."""
+
+RESOURCES = ("lut", "ff", "bram18", "uram", "dsp")
+"""Names of the resources, in the order in which arrays have them."""
 
 Shares = Mapping[str, Annotated[float, Field(ge=0, le=1)]]
 """By resource, what may be used of it, from 0 to 1."""
@@ -105,7 +109,7 @@ class Folding(Plain):
     Attributes:
         interval: cycles between frames of the slowest node.
         bottleneck: name of that node.
-        bound: nodes within the budget can have no shorter interval; 0 where nobody asked.
+        bound: no folding within the budget has a shorter interval; 0 where nobody asked.
         prices: by resource, how many cycles of interval one more unit of it would save.
     """
 

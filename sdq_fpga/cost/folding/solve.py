@@ -1,12 +1,11 @@
 """Chooses how parallel every node of a network is, within a board's budget."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding.choices import Choice
-from sdq_fpga.cost.folding.edges import Between, Edge, improve
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.latency import cheapest_within, quickest
 from sdq_fpga.cost.folding.network import apply_choice, network_edges, network_stages
@@ -15,7 +14,7 @@ from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
-from sdq_fpga.errors import UserError
+from sdq_fpga.errors import StageError, UserError
 
 __all__ = ["Solution", "solve"]
 
@@ -30,7 +29,7 @@ class Solution:
         chosen: by node, its folding.
         graph: the folded nodes with converters, and FIFOs of the least depth.
         interval: cycles of the slowest node.
-        bound: no folding of the nodes within the budget has a shorter interval; 0 with a target,
+        bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
         prices: by resource, how many cycles of interval one more unit would save.
         resources: of the graph.
@@ -71,23 +70,18 @@ def solve(
     """
     stages = network_stages(graph, board)
     edges = network_edges(graph, stages)
-    program = Program(stages, usable(board, shares))
-    asked = _Asked(graph, board, clock_mhz, program, edges, Between(board.dsp))
+    program = Program(stages, usable(board, shares), edges, board.dsp)
+    asked = _Asked(graph, board, clock_mhz, program)
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
     interval, bound = _interval(program, board, clock_mhz, target_fps)
-    # What stands between nodes takes room, too: it may be that the next interval has to do.
-    for each in (interval, *(int(n) for n in program.intervals if n > interval)):
-        improved = asked.improved(each, for_latency=target_fps is None)
-        if improved is None:
-            continue
-        chosen, total = improved
-        if (total <= program.budget).all():
-            return asked.solution(chosen, bound)
-        if target_fps is not None:
-            break
-    wanted = "even fully folded" if target_fps is None else f"at {target_fps:g} frames/s"
-    raise UserError(*_no_room_between(asked, total, wanted))
+    chosen = asked.best(interval, for_latency=target_fps is None)
+    if chosen is None:
+        raise StageError(
+            f"a folding with an interval of {interval} cycles was found, and lost",
+            "report the network",
+        )
+    return asked.solution(chosen, bound)
 
 
 @dataclass(frozen=True)
@@ -98,26 +92,21 @@ class _Asked:
     board: Board
     clock_mhz: float
     program: Program
-    edges: Sequence[Edge]
-    between: Between
 
-    def improved(self, interval: int, *, for_latency: bool) -> tuple[Chosen, Floats] | None:
-        """The design of an interval, with what it takes; None if its nodes alone do not fit."""
+    def best(self, interval: int, *, for_latency: bool) -> Chosen | None:
+        """The design of an interval; None if none fits."""
         program = self.program
-        start = program.quickest_at(interval) if for_latency else program.cheapest_at(interval)
-        if start is None:
-            return None
-        return improve(program, self.edges, start, interval, self.between, for_latency=for_latency)
+        return program.quickest_at(interval) if for_latency else program.cheapest_at(interval)
 
     def timed(self, interval: int, *, for_latency: bool) -> "_Timed | None":
-        """The design of an interval, timed; None if it does not fit."""
-        improved = self.improved(interval, for_latency=for_latency)
-        if improved is None or (improved[1] > self.program.budget).any():
+        """The design of an interval, timed; None if none fits."""
+        chosen = self.best(interval, for_latency=for_latency)
+        if chosen is None:
             return None
-        chosen, total = improved
         pipeline = Pipeline(self.folded(chosen))
         found = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
-        return _Timed(chosen, found.latency, float((total * self.program.scale).sum()))
+        cost = float((self.program.amounts(chosen) * self.program.scale).sum())
+        return _Timed(chosen, found.latency, cost)
 
     def named(self, chosen: Chosen) -> dict[str, Choice]:
         """The choice of each node, by its name."""
@@ -154,19 +143,19 @@ def _within(asked: _Asked, target_us: float, target_fps: float | None) -> Soluti
     """The cheapest design that was found within a latency, and at a frame rate if one is wanted."""
     program, most = asked.program, int(target_us * asked.clock_mhz)
     least, _ = _interval(program, asked.board, asked.clock_mhz, None)
-    slowest, wanted = int(program.intervals[-1]), "even fully folded"
+    slowest = int(program.intervals[-1])
     if target_fps is not None:
         slowest, _ = _interval(program, asked.board, asked.clock_mhz, target_fps)
-        wanted = f"at {target_fps:g} frames/s"
     fitting = [int(n) for n in program.intervals if least <= n <= slowest]
     # A frame is at least as long inside as the slowest node needs for it.
     found = cheapest_within([n for n in fitting if n <= most], asked.timed, most)
     if found is None:
         found = quickest(fitting, asked.timed)
     if found is None:
-        nearest = asked.improved(slowest, for_latency=False)
-        total = program.budget if nearest is None else nearest[1]
-        raise UserError(*_no_room_between(asked, total, wanted))
+        raise StageError(
+            f"no folding with an interval of {least} to {slowest} cycles was found again",
+            "report the network",
+        )
     if found.latency > most:
         raise UserError(*_too_late(asked, found, target_us))
     return asked.solution(found.chosen, 0)
@@ -227,17 +216,6 @@ def _too_late(asked: _Asked, best: _Timed, target_us: float) -> tuple[str, str]:
         "for a frame",
         f"ask for at least {math.ceil(best_us * 1000) / 1000:g} us, use fewer bits or a larger "
         "board, or raise the clock",
-    )
-
-
-def _no_room_between(asked: _Asked, total: Floats, wanted: str) -> tuple[str, str]:
-    said = ", ".join(
-        f"{name} ({amount} of {most} usable)" for name, amount, most in _over(asked.program, total)
-    )
-    return (
-        f"the network does not fit {asked.board.name} {wanted}: with the converters and FIFOs "
-        f"between its nodes, too little {said}",
-        "ask for fewer frames/s, use fewer bits or a larger board",
     )
 
 
