@@ -31,7 +31,7 @@ from sdq_fpga.stages.settings import (
 )
 from sdq_fpga.stages.several import do_fastest, do_pareto
 from sdq_fpga.stages.target import Target
-from sdq_fpga.stages.team import Team
+from sdq_fpga.stages.team import Team, connected
 from sdq_fpga.stages.unfinished import Unfinished, long_stage
 from sdq_fpga.synth.vivado import Vivado
 from sdq_fpga.train.curves import tensorboard_curves
@@ -260,7 +260,8 @@ class Build:
                     checkpoints=Checkpoints(unfinished.directory, unfinished.key, self._every_s),
                     curves=curves,
                 )
-                steps.TRAINING[name](replace(self._context, rig=rig), out)
+                with connected(name):
+                    steps.TRAINING[name](replace(self._context, rig=rig), out)
 
         devices = self._settings.devices.model_dump(mode="json")
         stated = self._common | {"settings": inputs, "devices": devices}

@@ -9,12 +9,18 @@ the batches, and drop what comes out. All of them must see the run directory.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from sdq_fpga.errors import SdqFpgaError, UserError
+from torch.distributed import DistError
+
+from sdq_fpga.errors import SdqFpgaError, StageError, UserError
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.run import digest
 from sdq_fpga.stages.context import Context
@@ -28,7 +34,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
-__all__ = ["Team", "follow", "leads"]
+__all__ = ["Team", "connected", "follow", "leads"]
+
+_LOOK_EVERY_S = 1.0
 
 Step = Callable[[Context, Path], None]
 
@@ -96,6 +104,26 @@ class Team:
         return self._fabric
 
 
+@contextmanager
+def connected(stage: str) -> Iterator[None]:
+    """Tells what becomes of a stage if another process ends in the middle of it.
+
+    Raises:
+        StageError: the connection to another process broke.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo has no exception of its own.
+        if not isinstance(error, DistError) and "gloo" not in str(error):
+            raise
+        said = " ".join(str(error).split())
+        raise StageError(
+            f"stage '{stage}' lost another process that trains along ({said})",
+            "see what that process said; the same command goes on from the last checkpoint",
+        ) from error
+
+
 def follow(
     settings: Settings, directory: Path, steps: Mapping[str, Step], say: Callable[[str], None]
 ) -> None:
@@ -110,6 +138,8 @@ def follow(
     Raises:
         UserError: the first process has other settings, or the dataset can't be read.
     """
+    if _place(make_fabric(settings.devices)).local_rank() > 0:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     surroundings = Context(directory, None, SilentProgress(), settings, dataset_of(settings))
     fabric = _launched(settings.devices)
     while (order := _next(fabric)) is not None:
@@ -121,7 +151,8 @@ def follow(
         checkpoints = Checkpoints(Path(order.checkpoints), order.key, math.inf)
         with surroundings.scratch() as out:
             try:
-                steps[order.stage](replace(surroundings, rig=Rig(fabric, checkpoints)), out)
+                with connected(order.stage):
+                    steps[order.stage](replace(surroundings, rig=Rig(fabric, checkpoints)), out)
             except SdqFpgaError as error:
                 # The first process mostly meets the same. With an exit code of failure Fabric
                 # would kill it before it can say so.
@@ -133,6 +164,13 @@ def _launched(devices: Devices) -> Fabric:
     fabric = make_fabric(devices)
     fabric.launch()
     return fabric
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process as soon as the one that started it is gone, killed perhaps."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)  # the main thread may be waiting for a process that does not answer any more
 
 
 def _next(fabric: Fabric) -> _Order | None:

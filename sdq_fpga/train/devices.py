@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Devices", "check_share", "make_fabric", "mean_over", "share_of"]
 
-# The other processes wait while the first one does what it does alone between two trainings.
-_PATIENCE = timedelta(hours=6)
+# How long processes wait for each other, such as for the first one between two trainings.
+_PATIENCE = timedelta(minutes=30)
 
 
 class Devices(Plain):

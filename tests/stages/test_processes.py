@@ -4,8 +4,13 @@ import json
 import subprocess
 import sys
 
+import pytest
 from terminal import TINY
 from test_bad_input import one_sentence
+from torch.distributed import DistNetworkError
+
+from sdq_fpga.errors import StageError
+from sdq_fpga.stages import team
 
 
 def test_two_processes_search_together(terminal):
@@ -36,3 +41,33 @@ def test_only_what_trains_waits_for_fabric_and_tensorboard():
         "assert not {'lightning_fabric', 'tensorboard'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_process_ends_with_the_one_that_started_it(monkeypatch):
+    class EndedError(Exception):
+        pass
+
+    def end(code):
+        raise EndedError
+
+    parents = iter([7, 7, 1])
+    monkeypatch.setattr(team.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(team.os, "_exit", end)
+    monkeypatch.setattr(team.time, "sleep", lambda _: None)
+    with pytest.raises(EndedError):
+        team._end_with(7)
+    assert next(parents, None) is None
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("[gloo/pair.cc:537] Connection reset"), DistNetworkError("timed out")]
+)
+def test_a_process_that_is_lost_is_told(error):
+    words = r"stage 'train' lost another process .*goes on"
+    with pytest.raises(StageError, match=words), team.connected("train"):
+        raise error
+
+
+def test_other_failures_pass_through():
+    with pytest.raises(RuntimeError, match="shapes"), team.connected("train"):
+        raise RuntimeError("shapes differ")
