@@ -11,8 +11,8 @@ from sdq_fpga.errors import StageError
 
 __all__ = ["solve_exactly"]
 
-_NODES = 20_000  # of the search tree, which takes the same ones on every machine
-_SECONDS = 600.0  # only against a solver that hangs
+_NODES = 2_000  # of the search tree: unlike a time, they are the same on every machine
+_SECONDS = 120.0  # only against a solver that hangs
 _INFEASIBLE = 2  # status of scipy.optimize
 
 

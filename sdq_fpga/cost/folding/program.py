@@ -116,7 +116,7 @@ class Program:
     def cheapest_at(self, interval: int) -> Chosen | None:
         """The choice that keeps an interval with the least sum of shares of the budget.
 
-        The sum is at most 2 % above what is proven to be the least; mostly it is much nearer.
+        The sum is at most 2 % above what is proven to be the least, unless the solver gives up.
 
         Raises:
             StageError: the solver has found neither a choice nor that there is none.
@@ -126,7 +126,8 @@ class Program:
     def quickest_at(self, interval: int) -> Chosen | None:
         """The choice that keeps an interval and fills the pipeline soon and cheaply.
 
-        What that costs together is at most 2 % above what is proven to be the least.
+        What that costs together is at most 2 % above what is proven to be the least, unless the
+        solver gives up.
 
         Raises:
             StageError: as ``cheapest_at``.
@@ -218,27 +219,33 @@ class Program:
             return None
         free = np.zeros(len(RESOURCES))
         dual = best_prices(instance.relaxed, self.limits, free, any_design=False, sure=self._prices)
-        if dual.found is None and self.any_at(interval) is None:
-            return None
+        some = None
+        if dual.found is None:
+            some = self.any_at(interval)
+            if some is None:
+                return None
         best, cost = dual.found, dual.cost
         close = _CLOSE if sum(map(len, instance.kept)) > _FEW else 0.0
+        size = max(abs(dual.bound), _SURE)
         marginals: list[Floats] = []
         for near in _CORES:
-            # Designs of choices that are left out cost more than the last core let in.
-            if cost <= dual.bound + close * abs(dual.bound):
+            if cost <= dual.bound + close * size:
                 break
             marginals = marginals or instance.relaxed.marginals(dual.prices, 1.0)
-            most = dual.bound + near * abs(dual.bound) + float(dual.prices @ self.limits)
+            most = dual.bound + near * size + float(dual.prices @ self.limits)
             kept = [np.flatnonzero(each <= most + _SURE) for each in marginals]
-            found = solve_exactly(instance.relaxed, self.limits, kept, _TIGHT, any_design=False)
+            try:
+                found = solve_exactly(instance.relaxed, self.limits, kept, _TIGHT, any_design=False)
+            except StageError:
+                break  # a larger core would take longer still
             if found is not None:
                 best, cost = min(
                     ((best, cost), (found, instance.relaxed.totals(found)[1])),
                     key=lambda each: each[1],
                 )
-                if cost <= dual.bound + near * abs(dual.bound):
-                    break
-        return None if best is None else Chosen(instance.chosen(best))
+                if cost <= dual.bound + near * size:
+                    break  # what is left out costs more
+        return some if best is None else Chosen(instance.chosen(best))
 
     def _any_of(self, instance: Instance, prices: Floats) -> Chosen | None:
         """Some design within the budget, of the choices that prices leave."""
