@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain, find_yaml, shipped_names
 
 __all__ = ["Board", "Budget", "Clock", "DspGeneration", "Shell", "load_board", "load_boards"]
@@ -61,6 +62,20 @@ class Board(Plain):
     board_part: str | None = Field(
         default=None, description="Vivado's board part, where Vivado or the maker has one"
     )
+
+    def clock_at(self, stated_mhz: float | None) -> float:
+        """The clock that was stated in MHz, or else the board's default.
+
+        Raises:
+            UserError: the board can't do it.
+        """
+        clock_mhz = stated_mhz or self.clock_mhz.default
+        if clock_mhz > self.clock_mhz.maximum:
+            raise UserError(
+                f"{clock_mhz:g} MHz is more than {self.name} can do",
+                f"ask for a clock of at most {self.clock_mhz.maximum:g}",
+            )
+        return clock_mhz
 
 
 def load_board(name_or_path: str) -> Board:

@@ -146,6 +146,31 @@ class RunDirectory:
         self._check_outputs(name, record)
         self._digests[name] = digest(record.outputs)
 
+    def take_over(self, name: str, other: Path) -> None:
+        """Copies a stage of another run, unless this one has it already.
+
+        Whether it is what this run needs, ``stage`` finds by its key, and makes it anew if not.
+
+        Args:
+            name: the stage; one that reads no other stage.
+            other: directory of a run that nobody is writing.
+
+        Raises:
+            StageError: the disk is full, or the other run's manifest can't be read.
+        """
+        record = read_manifest(other).stages.get(name)
+        if record is None or name in self._manifest.stages:
+            return
+        with _full_disk_explained(self.directory, name):
+            hidden = self.directory / f".{name}.tmp"
+            _remove(hidden)
+            shutil.copytree(other / name, hidden)
+            _hash_tree(hidden, sync=True)
+            _remove(self.directory / name)
+            hidden.rename(self.directory / name)
+            _sync_directory(self.directory)
+            self._record(name, record)
+
     def save(self, manifest: Run) -> None:
         """Makes ``manifest`` the manifest of this run."""
         self._manifest = manifest

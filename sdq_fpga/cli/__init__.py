@@ -10,8 +10,22 @@ from sdq_fpga.cli.group import main
 from sdq_fpga.cli.run import run
 from sdq_fpga.cli.show import boards, doctor
 from sdq_fpga.cli.simulate import simulate
+from sdq_fpga.cli.sweep import sweep
 
 __all__ = ["main"]
 
-for _command in (build, search, simulate, verify, synth, reproduce, report, run, boards, doctor):
+_COMMANDS = (
+    build,
+    search,
+    sweep,
+    simulate,
+    verify,
+    synth,
+    reproduce,
+    report,
+    run,
+    boards,
+    doctor,
+)
+for _command in _COMMANDS:
     main.add_command(_command)

@@ -8,7 +8,6 @@ import click
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import parse_shares
-from sdq_fpga.errors import UserError
 from sdq_fpga.flow import MethodName
 
 __all__ = [
@@ -147,10 +146,4 @@ def clock_of(stated: dict[str, Any], board: Board) -> float:
     Raises:
         UserError: the board can't do it.
     """
-    clock_mhz: float = stated.get("clock_mhz") or board.clock_mhz.default
-    if clock_mhz > board.clock_mhz.maximum:
-        raise UserError(
-            f"{clock_mhz:g} MHz is more than {board.name} can do",
-            f"give at most {board.clock_mhz.maximum:g} with --clock-mhz",
-        )
-    return clock_mhz
+    return board.clock_at(stated.get("clock_mhz"))

@@ -11,6 +11,7 @@ from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
 from sdq_fpga.report.summary import Report
 from sdq_fpga.run import Run
+from sdq_fpga.sweep.spec import SweepSpec
 
 __all__ = ["SCHEMAS", "schema_text"]
 
@@ -20,6 +21,7 @@ SCHEMAS: dict[str, type[Plain]] = {
     "policy": Policy,
     "report": Report,
     "run": Run,
+    "sweep": SweepSpec,
 }
 
 

@@ -67,15 +67,9 @@ class Build:
             self._common["own"] = self._own
         run.write(SETTINGS_FILE, settings.to_bytes())
 
-    def search(self) -> Policy:
-        """Runs the stages up to the policy."""
-        flow, policy = self._settings.flow, self._settings.policy
-        goal = self._goal()
-        if policy is None and self._settings.target_bits is None:
-            # What can't be reached is said before minutes of training.
-            spec = {"spec": flow.search.model_dump(mode="json")}
-            network = {"network": flow.network.model_dump(mode="json")}
-            self._stage("reach", goal | spec | network, (), steps.do_reach)
+    def train(self) -> None:
+        """Trains the float network."""
+        flow = self._settings.flow
         self._stage(
             "train",
             {
@@ -86,6 +80,17 @@ class Build:
             (),
             steps.do_train,
         )
+
+    def search(self) -> Policy:
+        """Runs the stages up to the policy."""
+        flow, policy = self._settings.flow, self._settings.policy
+        goal = self._goal()
+        if policy is None and self._settings.target_bits is None:
+            # What can't be reached is said before minutes of training.
+            spec = {"spec": flow.search.model_dump(mode="json")}
+            network = {"network": flow.network.model_dump(mode="json")}
+            self._stage("reach", goal | spec | network, (), steps.do_reach)
+        self.train()
         self._stage(
             "search",
             {"policy": policy.model_dump(mode="json")}
@@ -108,6 +113,23 @@ class Build:
             "shares": dict(settings.shares),
         }
 
+    def finetune(self) -> TrainingFigures:
+        """Runs the stages up to the trained policy."""
+        self.search()
+        self._stage(
+            "finetune",
+            self._settings.flow.finetune.model_dump(mode="json"),
+            ("train", "search"),
+            steps.do_finetune,
+        )
+        return self._training()
+
+    def searched(self) -> TrainingFigures:
+        """Runs the stages up to the policy; its accuracy is that of the network found with it."""
+        self.search()
+        found = steps.accuracy_of_search(self._context)
+        return self._figures(_accuracy(self._context, "train"), found)
+
     def everything(self, vivado: Path | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
 
@@ -122,13 +144,7 @@ class Build:
         installed = find_vivado(vivado)
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
-        self.search()
-        self._stage(
-            "finetune",
-            settings.flow.finetune.model_dump(mode="json"),
-            ("train", "search"),
-            steps.do_finetune,
-        )
+        self.finetune()
         self._stage("export", {}, ("search", "finetune"), steps.do_export)
         accelerator = Accelerator(
             target=target_of(settings),
@@ -167,10 +183,14 @@ class Build:
         )
 
     def _training(self) -> TrainingFigures:
-        context, policy = self._context, self._context.policy()
+        context = self._context
+        return self._figures(_accuracy(context, "train"), _accuracy(context, "finetune"))
+
+    def _figures(self, of_float: float, quantized: float) -> TrainingFigures:
+        policy = self._context.policy()
         return TrainingFigures(
-            float_accuracy=_accuracy(context, "train"),
-            quantized_accuracy=_accuracy(context, "finetune"),
+            float_accuracy=of_float,
+            quantized_accuracy=quantized,
             mean_weight_bits=policy.mean_weight_bits,
             layers=tuple(
                 LayerRow(

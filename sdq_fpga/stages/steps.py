@@ -24,6 +24,7 @@ from sdq_fpga.train.float_net import train_float
 
 __all__ = [
     "Metrics",
+    "accuracy_of_search",
     "do_export",
     "do_finetune",
     "do_search",
@@ -86,6 +87,13 @@ def do_search(context: Context, out: Path) -> None:
     _write(out / "policy.json", policy)
     _write_json(out / "history.json", history)
     save_net(net, out / "net.safetensors")
+
+
+def accuracy_of_search(context: Context) -> float:
+    """Accuracy of the network that a search has found, on all test images, before finetuning."""
+    policy = context.policy()
+    net = to_brevitas(normalised_state(context.net_of("search"), policy), policy)
+    return _metrics(context, net).accuracy
 
 
 def do_finetune(context: Context, out: Path) -> None:

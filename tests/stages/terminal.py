@@ -39,7 +39,9 @@ class Terminal:
         }
 
     def arguments(self, *arguments: str) -> list[str]:
-        cached = ("--cache", str(self.cache)) if arguments[0] in {"build", "search"} else ()
+        cached = (
+            ("--cache", str(self.cache)) if arguments[0] in {"build", "search", "sweep"} else ()
+        )
         return [*COMMAND, *arguments, *cached]
 
     def run(self, *arguments: str, path: str | None = None) -> Done:

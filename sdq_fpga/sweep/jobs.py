@@ -1,0 +1,136 @@
+"""Runs jobs on the workers of a Dask cluster, and survives what happens to workers.
+
+A worker that dies loses its job; Dask gives it to another one, as often as the cluster allows. What
+raises is tried again, too. A job is handed out only when there is a worker to take it: a job that
+waits on a worker that dies would be blamed along with the one that killed it.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dask.utils import format_bytes
+from distributed import Client, Future, wait
+from distributed.scheduler import KilledWorker
+
+from sdq_fpga.errors import SdqFpgaError, StageError
+
+__all__ = ["Job", "run_jobs"]
+
+_LOOK_S = 1.0  # how often somebody looks for workers that have come meanwhile
+_MEMORY_TOPIC = "worker-restart-memory"  # distributed/worker_memory.py, NannyMemoryManager
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        name: a name of its own.
+        call: what a worker calls; it and what it returns are pickled.
+        after: name of a job that must have ended well before.
+    """
+
+    name: str
+    call: Callable[[], object]
+    after: str | None = None
+
+
+@dataclass
+class _Memory:
+    """Workers that were ended for their memory: by address, the bytes that they had."""
+
+    ended: dict[str, int] = field(default_factory=dict)
+
+    def note(self, event: tuple[float, object]) -> None:
+        _, message = event
+        if isinstance(message, dict) and "worker" in message:
+            self.ended[str(message["worker"])] = int(message.get("rss", 0))
+
+
+def run_jobs(
+    client: Client,
+    jobs: Sequence[Job],
+    ended: Callable[[Job, object, str | None], None],
+    retries: int,
+) -> None:
+    """Runs all jobs, as many at a time as there are threads of workers.
+
+    Args:
+        client: of the cluster.
+        jobs: in the order in which they are handed out.
+        ended: called after each with what it returned, and why it failed; one of them is None.
+        retries: how often a job that raises is tried again.
+
+    Raises:
+        StageError: the scheduler was lost.
+    """
+    memory = _Memory()
+    client.subscribe_topic(_MEMORY_TOPIC, memory.note)
+    waiting, running = list(jobs), dict[Future, Job]()
+    failed: dict[str, str] = {}
+    open_names = {job.name for job in jobs}
+    token = uuid.uuid4().hex[:8]  # a scheduler may still know the jobs of an earlier call
+    try:
+        while waiting or running:
+            free = max(1, sum(client.nthreads().values())) - len(running)
+            for job in [each for each in waiting if each.after not in open_names]:
+                if job.after in failed:
+                    waiting.remove(job)
+                    open_names.discard(job.name)
+                    failed[job.name] = failed[job.after]
+                    ended(job, None, failed[job.after])
+                elif free > 0:
+                    free -= 1
+                    waiting.remove(job)
+                    future = client.submit(job.call, key=f"{job.name}-{token}", retries=retries)
+                    running[future] = job
+            if not running:
+                continue
+            with contextlib.suppress(TimeoutError):
+                wait(list(running), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+            for future in [each for each in running if each.done()]:
+                job = running.pop(future)
+                open_names.discard(job.name)
+                reason = _failure(future, memory)
+                if reason is not None:
+                    failed[job.name] = reason
+                ended(job, future.result() if reason is None else None, reason)
+    finally:
+        client.unsubscribe_topic(_MEMORY_TOPIC)
+        # Of a sweep that was broken off, nothing is to go on behind the user's back.
+        with contextlib.suppress(Exception):
+            client.cancel(list(running))
+
+
+def _failure(future: Future, memory: _Memory) -> str | None:
+    """Why a job that is done has failed; None if it has not."""
+    if future.status == "finished":
+        return None
+    if future.status != "error":
+        raise StageError(
+            f"the scheduler was lost, or has dropped a task ({future.status})",
+            "give the same command again: what is finished is kept",
+        )
+    error = future.exception()
+    if not isinstance(error, KilledWorker):
+        return str(error) if isinstance(error, SdqFpgaError) else _said(error)
+    worker = error.last_worker.address
+    times = error.allowed_failures + 1
+    if worker in memory.ended:
+        return (
+            f"out of memory: {times} workers were ended for it, the last with "
+            f"{format_bytes(memory.ended[worker])}; give workers more with --memory, or fewer of "
+            "them with --workers."
+        )
+    return (
+        f"its worker was killed {times} times, the last at {worker}; look whether the machine ran "
+        "out of memory."
+    )
+
+
+def _said(error: BaseException | None) -> str:
+    if isinstance(error, MemoryError):
+        return f"out of memory ({' '.join(str(error).split())})."
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
