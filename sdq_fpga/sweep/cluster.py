@@ -112,7 +112,7 @@ def local(workers: int, memory: str, retries: int) -> Iterator[Client]:
             yield client
 
 
-class _Deaf(WorkerPlugin):
+class _Deaf(WorkerPlugin):  # type: ignore[misc]  # Dask has no types
     """A worker that leaves Ctrl-C, which the terminal sends to it too, to the command."""
 
     def setup(self, worker: Worker) -> None:  # as Dask has it
