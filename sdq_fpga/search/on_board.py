@@ -1,4 +1,4 @@
-"""A frame rate on a board as the goal of a search.
+"""A speed on a board as the goal of a search: a frame rate, a latency, or both.
 
 What is measured is the interval that the board would show, expected under the probabilities of
 bits: that of the best folding at the present bits, and its change by bits at the prices of the
@@ -6,7 +6,8 @@ folding problem,
 
     E[interval] = interval(present) + sum of price_r * (E[resource r] - resource r(present)),
 
-since a unit of a resource that bits set free buys price_r cycles. Interval, prices and tables of
+since a unit of a resource that bits set free buys price_r cycles. A latency is taken to change in
+proportion; whether bits reach it, the timing model decides. Interval, prices and tables of
 resources are those of the present bits, and are made anew as these move. For comparison, a bit may
 also cost what simpler models say (``sdq_fpga.search.counts``).
 """
@@ -34,6 +35,7 @@ from sdq_fpga.cost.policies import (
     variables_of,
     worth,
 )
+from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import CostName
 from sdq_fpga.search.choice import Choice
@@ -48,6 +50,9 @@ __all__ = ["BoardGoal", "OnBoard"]
 C = TypeVar("C", bound=Choice)
 
 _MARGIN = 0.95  # of the budget: the depths of FIFOs are known only when the design is timed
+# Of a latency: the build folds for the whole budget, which may come out somewhat slower.
+_IN_TIME = 0.97
+_FRAMES = 2  # to time a latency
 _TRIES = 24  # bits that are raised where the board has room left
 _ROUNDS = 4  # of foldings that the integer program starts from
 _TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8)  # of the budget, where tables promise too much
@@ -63,21 +68,30 @@ class BoardGoal:
         bits: those.
         board: the board.
         clock_mhz: clock of the accelerator.
-        target_fps: frames per second to reach.
+        target_fps: frames per second to reach; None for any.
         shares: of the board that may be used.
+        target_latency_us: microseconds that a frame may take through the empty pipeline; None for
+            any.
     """
 
     graph: HardwareGraph
     bits: int
     board: Board
     clock_mhz: float
-    target_fps: float
+    target_fps: float | None
     shares: Shares
+    target_latency_us: float | None = None
 
     @property
     def interval(self) -> float:
-        """Cycles between frames at the target."""
-        return self.clock_mhz * 1e6 / self.target_fps
+        """Cycles between frames at the target; infinite where any will do."""
+        return math.inf if self.target_fps is None else self.clock_mhz * 1e6 / self.target_fps
+
+    @property
+    def latency(self) -> float:
+        """Cycles that a frame may take, somewhat less than the target; infinite for any."""
+        within = self.target_latency_us
+        return math.inf if within is None else _IN_TIME * self.clock_mhz * within
 
 
 @dataclass(frozen=True)
@@ -86,17 +100,19 @@ class _Here:
 
     Attributes:
         interval: cycles between frames in the best folding.
+        latency: cycles of a frame in it; 0 where nobody asked.
         worth: cycles, of all that it takes at the prices; or the count of its bits.
         cost: of all bits near these, at that folding and those prices; None where bits are counted.
     """
 
     interval: int
+    latency: int
     worth: float
     cost: HardwareCost | None
 
 
 class OnBoard(Limit[C]):
-    """Bits with which some folding reaches a frame rate.
+    """Bits with which some folding reaches a speed.
 
     Args:
         goal: what is wanted.
@@ -104,8 +120,8 @@ class OnBoard(Limit[C]):
         cost: what a bit costs in the expected interval.
 
     Raises:
-        UserError: no choice among the candidates reaches the target; it says which frame rate the
-            lowest of them reach.
+        UserError: no choice among the candidates reaches the target; it says what the lowest of
+            them reach.
     """
 
     goal = 0.0
@@ -128,8 +144,13 @@ class OnBoard(Limit[C]):
         """Whether some folding within the budget reaches the target."""
         key = tuple(bits)
         if key not in self._known:
-            self._known[key] = self._folded(self.graph(bits), self.wanted.target_fps) is not None
+            self._known[key] = self._reached(self.graph(bits))
         return self._known[key]
+
+    def speed(self, bits: Sequence[int]) -> float:
+        """Frames per second of the fastest folding; 0 if none fits."""
+        found = self._folded(self.graph(bits), None)
+        return 0.0 if found is None else self.wanted.clock_mhz * 1e6 / found.interval
 
     def expected_interval(self) -> Tensor:
         """Cycles between frames under the probabilities; differentiable."""
@@ -151,8 +172,13 @@ class OnBoard(Limit[C]):
         return torch.clamp(here.interval + priced - here.worth, min=1.0)
 
     def measure(self) -> Tensor:
-        """Log of how many times the interval is that of the target."""
-        return torch.log(self.expected_interval() / self.wanted.interval)
+        """Log of how many times interval or latency, the worse of both, is that of the target."""
+        expected, goal = self.expected_interval(), self.wanted
+        most = goal.interval
+        if self._here is not None and self._here.latency:
+            # A latency, as the interval at which it would be reached.
+            most = min(most, self._here.interval * goal.latency / self._here.latency)
+        return torch.log(expected / most)
 
     def look(self) -> None:
         """Takes interval, prices and tables of the present bits."""
@@ -186,7 +212,7 @@ class OnBoard(Limit[C]):
         best = self.lowest
         for _ in range(_ROUNDS):
             graph = self.graph(best)
-            folded = self._folded(graph, self.wanted.target_fps)
+            folded = self._slowest(graph)
             if folded is None:
                 raise ValueError(f"bits {best} were within the goal")
             found = [self._cheapest_by(tables, costs) for tables in self._tables(graph, folded)]
@@ -200,9 +226,10 @@ class OnBoard(Limit[C]):
         """What bits take in a folding as it is, and where each stage keeps its interval anew."""
         goal = self.wanted
         prices = worth(folded, goal.board, _within(goal))
+        interval = folded.interval if goal.target_latency_us else int(goal.interval)
         return (
             fixed_folding(folded.graph, goal.board, self._variables),
-            refolded(graph, folded.graph, goal.board, int(goal.interval), prices, self._variables),
+            refolded(graph, folded.graph, goal.board, interval, prices, self._variables),
         )
 
     def _cheapest_by(self, tables: PolicyTables, costs: Costs) -> tuple[int, ...] | None:
@@ -239,11 +266,44 @@ class OnBoard(Limit[C]):
             return
         best = solve(self.graph(lowest), goal.board, goal.clock_mhz, None, _within(goal))
         fps = goal.clock_mhz * 1e6 / best.interval
+        asked = [] if goal.target_fps is None else [f"{goal.target_fps:g} frames/s"]
+        reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
+        if goal.target_latency_us is not None:
+            asked.append(f"{goal.target_latency_us:g} us")
+            latency_us = math.ceil(_latency(best) / _IN_TIME / goal.clock_mhz * 1000) / 1000
+            reached, fix = [f"{reached[0]} frames/s", f"{latency_us:g} us"], "ask for less"
         raise UserError(
-            f"{goal.target_fps:g} frames/s are out of reach on {goal.board.name} even with the "
-            f"fewest bits of all candidates, which reach {math.floor(fps):,}",
-            "ask for fewer, or give fewer bits as candidates",
+            f"{' with '.join(asked)} are out of reach on {goal.board.name} even with the fewest "
+            f"bits of all candidates, which reach {' and '.join(reached)}",
+            f"{fix}, or give fewer bits as candidates",
         )
+
+    def _reached(self, graph: HardwareGraph) -> bool:
+        """Whether some folding reaches the target."""
+        goal = self.wanted
+        if goal.target_latency_us is not None:
+            # Mostly the fastest is the quickest, too; it is found much sooner.
+            fastest = self._folded(graph, None)
+            if fastest is None:
+                return False
+            if fastest.interval <= goal.interval and _latency(fastest) <= goal.latency:
+                return True
+        return self._slowest(graph) is not None
+
+    def _slowest(self, graph: HardwareGraph) -> Solution | None:
+        """The cheapest folding that reaches the target; None if nothing within the budget does."""
+        goal = self.wanted
+        try:
+            return solve(
+                graph,
+                goal.board,
+                goal.clock_mhz,
+                goal.target_fps,
+                _within(goal),
+                None if goal.target_latency_us is None else _IN_TIME * goal.target_latency_us,
+            )
+        except UserError:
+            return None
 
     def _folded(self, graph: HardwareGraph, target_fps: float | None) -> Solution | None:
         """The network as it is folded; None if nothing within the budget does."""
@@ -264,18 +324,26 @@ class OnBoard(Limit[C]):
     def _looked(self, bits: list[int]) -> _Here:
         while (found := self._folded(self.graph(bits), None)) is None:
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
+        latency = 0 if self.wanted.target_latency_us is None else _latency(found)
         if self._count is not None:
-            return _Here(found.interval, self._counted(torch.tensor(bits).float()).item(), None)
+            counted = self._counted(torch.tensor(bits).float()).item()
+            return _Here(found.interval, latency, counted, None)
         tables = fixed_folding(found.graph, self.wanted.board, self._variables)
         cost = HardwareCost(tables.monotone(found.prices), found.prices)
         at = torch.tensor([bits[owner] for owner in self._owners]) + torch.tensor(self._shifts)
         taken = cost.priced(cost.probabilities(at.float())).item()
-        return _Here(found.interval, taken, cost)
+        return _Here(found.interval, latency, taken, cost)
 
     def _counted(self, bits: Tensor) -> Tensor:
         if self._count is None:
             raise ValueError("this goal has prices")
         return self._count(bits)
+
+
+def _latency(found: Solution) -> int:
+    """Cycles of a frame through the empty pipeline, with FIFOs of any depth."""
+    pipeline = Pipeline(found.graph)
+    return pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES).latency
 
 
 def _count(space: Space[C], cost: CostName) -> Count | None:

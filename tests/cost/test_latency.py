@@ -62,9 +62,12 @@ def test_the_cheapest_is_that_of_brute_force(table, most):
         assert found.cost == min(each.cost for each in within)
 
 
-def test_the_quickest_is_of_the_least_interval_that_fits():
-    table = {1: None, 2: Design(7, 1.0), 3: Design(5, 1.0)}
-    assert quickest([1, 2, 3], lambda interval, for_latency: table[interval]) == table[2]
+def test_the_quickest_is_of_the_least_intervals_that_fit():
+    table = {1: None, 2: Design(7, 1.0), 3: Design(5, 1.0)} | {
+        n: Design(6, 1.0) for n in range(4, 8)
+    }
+    table[8] = Design(4, 1.0)
+    assert quickest(list(table), lambda interval, for_latency: table[interval]) == table[3]
     assert quickest([1], lambda interval, for_latency: table[interval]) is None
 
 
