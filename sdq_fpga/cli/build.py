@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from sdq_fpga.board import load_board
@@ -17,13 +18,16 @@ from sdq_fpga.cli.options import (
     goal_options,
     what_to_build,
 )
-from sdq_fpga.cli.output import loading, stdout, write_file
+from sdq_fpga.cli.output import loading, print_plain, stdout, write_file
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.policy import Policy
 from sdq_fpga.run import open_run
 
 __all__ = ["build", "search"]
+
+_TARGETS = ("target_bits", "target_fps", "target_latency")
+_SEVERAL = ("accuracy_drop", "pareto")  # goals for which several designs are searched
 
 
 @click.command()
@@ -59,14 +63,19 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
       sdq-fpga build --board zcu104 --model resnet8.onnx --target-fps 1000
     """
     if stated["model"] is not None:
-        report = _build_model(stated, cache, vivado)
+        report, tried = _build_model(stated, cache, vivado), None
     else:
-        report = _with_build(stated, cache, lambda build: build.everything(vivado))
+        report, tried = _with_build(
+            stated, cache, lambda build: (build.everything(vivado), build.tried())
+        )
+    from sdq_fpga.report.designs import designs_table  # noqa: PLC0415
     from sdq_fpga.report.table import report_table  # noqa: PLC0415
 
     if as_json:
         click.echo(report.to_bytes().decode(), nl=False)
     else:
+        if tried is not None:
+            stdout().print(designs_table(tried))
         stdout().print(report_table(report))
     if not report.accelerator.simulation.verdict.rtl_exact:
         sys.exit(1)
@@ -77,6 +86,12 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
 @what_to_build
 @goal_options
 @click.option("--out", type=FILE, help="Also write the policy to this file.")
+@click.option(
+    "--pareto",
+    type=click.IntRange(2, 100),
+    metavar="N",
+    help="Search N policies from the slowest to the fastest, into pareto/ of the run directory.",
+)
 def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     r"""Train a network and search its bits; the policy is what build --policy takes.
 
@@ -85,13 +100,23 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
       sdq-fpga search --board zcu104 --target-bits 3 --out policy.json
       sdq-fpga search --board pynq-z2 --target-fps 100000 --out policy.json
       sdq-fpga search --board pynq-z2 --target-fps 100000 --method uniform
+      sdq-fpga search --board pynq-z2 --target-latency 3.5 --budget lut=60%
+      sdq-fpga search --board pynq-z2 --accuracy-drop 1% --out policy.json
+      sdq-fpga search --board pynq-z2 --pareto 4
     """
-    policy = _with_build(stated, cache, lambda build: build.search())
+    if stated["pareto"] is not None:
+        _search_several(stated, cache, out, as_json)
+        return
+    policy, tried = _with_build(stated, cache, lambda build: (build.search(), build.tried()))
+    from sdq_fpga.report.designs import designs_table  # noqa: PLC0415
+
     if out is not None:
         write_file(out, policy.to_bytes())
     if as_json:
         click.echo(policy.to_bytes().decode(), nl=False)
         return
+    if tried is not None:
+        stdout().print(designs_table(tried))
     table = Table(title=f"mean weight bits {policy.mean_weight_bits:.2f}", title_justify="left")
     for heading in ("layer", "weights", "weight bits", "activation bits"):
         table.add_column(heading)
@@ -103,8 +128,26 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     stdout().print(table)
 
 
+def _search_several(stated: dict[str, Any], cache: Path, out: Path | None, as_json: bool) -> None:
+    if out is not None:
+        raise UserError("--pareto finds several policies", "leave --out out")
+    if stated["accuracy_drop"] is not None:
+        raise UserError(
+            "--pareto and --accuracy-drop search different designs", "leave one of them out"
+        )
+    found, where = _with_build(stated, cache, lambda build: (build.pareto(), build.directory))
+    from sdq_fpga.report.designs import designs_table  # noqa: PLC0415
+
+    def show(console: Console) -> None:
+        console.print(designs_table(found))
+        console.print(f"policies are in {where / 'pareto'}, the plot is {where / 'pareto.png'}")
+
+    print_plain(found, as_json, show)
+
+
 def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) -> Any:
     """Checks what was stated, opens the run directory, and lets ``use`` have the build."""
+    _check_goals(stated)
     board = load_board(stated["board_name"])
     flow = load_flow(stated["flow_name"])
     policy_file = stated.get("policy_file")
@@ -130,7 +173,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
 
         target_bits = stated["target_bits"]
-        if target_bits is None and stated.get("target_fps") is None:
+        if not any(stated.get(goal) for goal in (*_TARGETS, *_SEVERAL)):
             target_bits = flow.search.target_bits
         settings = Settings.from_data(
             {
@@ -141,6 +184,8 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
                 "target_bits": target_bits,
                 "target_fps": stated.get("target_fps"),
                 "target_latency_us": stated.get("target_latency"),
+                "accuracy_drop": stated["accuracy_drop"],
+                "pareto": stated.get("pareto"),
                 "policy": policy,
                 "data": None if stated["data"] is None else str(stated["data"].resolve()),
                 "weight_memory": stated.get("weight_memory", "auto"),
@@ -152,10 +197,34 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         return use(Build(settings, run, cache, progress))
 
 
+def _check_goals(stated: dict[str, Any]) -> None:
+    """Makes sure that what several designs are searched for is not stated in another way, too.
+
+    Raises:
+        UserError: it is.
+    """
+    for several in _SEVERAL:
+        for other in (*_TARGETS, "policy_file"):
+            if stated.get(several) and stated.get(other):
+                name = other.removesuffix("_file").replace("_", "-")
+                raise UserError(
+                    f"--{several.replace('_', '-')} finds by itself what --{name} states",
+                    "leave one of them out",
+                )
+
+
 def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> Any:
     """Builds a given model."""
     model: Path = stated["model"]
-    for option in ("policy_file", "data", "target_bits", "method", "own_net", "own_dataset"):
+    for option in (
+        "policy_file",
+        "data",
+        "target_bits",
+        "accuracy_drop",
+        "method",
+        "own_net",
+        "own_dataset",
+    ):
         if stated[option] is not None:
             name = option.removesuffix("_file").removeprefix("own_").replace("_", "-")
             raise UserError(f"--{name} has no meaning with --model", "leave one of them out")

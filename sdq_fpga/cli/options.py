@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -8,6 +9,7 @@ import click
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import parse_shares
+from sdq_fpga.errors import UserError
 from sdq_fpga.flow import MethodName
 
 __all__ = [
@@ -90,6 +92,17 @@ own_options = options(
         help="A function of your own that makes (train, test), instead of the flow's dataset.",
     ),
 )
+
+
+def _percent(_: click.Context, __: click.Parameter, said: str | None) -> float | None:
+    if said is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)%", said.strip())
+    if match is None or not 0 < float(match[1]) < 100:
+        raise UserError(f"'{said}' is no drop in accuracy", "write such as 1% or 0.5%")
+    return float(match[1]) / 100
+
+
 goal_options = options(
     click.option(
         "--target-fps",
@@ -123,13 +136,20 @@ what_to_build = options(
     click.option(
         "--target-bits",
         type=float,
-        help="Mean weight bits that the search ends at [default: what --target-fps takes, or else "
-        "the flow's].",
+        help="Mean weight bits that the search ends at [default: what --target-fps and "
+        "--target-latency take, or else the flow's].",
     ),
     click.option(
         "--method",
         type=click.Choice(get_args(MethodName)),
         help="How bits are searched [default: the flow's, which is sdq unless it says other].",
+    ),
+    click.option(
+        "--accuracy-drop",
+        metavar="PERCENT",
+        callback=_percent,
+        help="Search the fastest design that keeps the float network's accuracy less this, such "
+        "as 1%, on training images that are held back.",
     ),
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
     click.option(

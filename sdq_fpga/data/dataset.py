@@ -30,6 +30,9 @@ class Dataset:
         train_labels: int64 classes [N], from 0.
         test_images: uint8 pixels [M, C, H, W].
         test_labels: int64 classes [M].
+        validation_images: images that are held back from training, to choose by; None where
+            nobody asked.
+        validation_labels: their classes.
     """
 
     name: str
@@ -37,11 +40,21 @@ class Dataset:
     train_labels: Labels
     test_images: Images
     test_labels: Labels
+    validation_images: Images | None = None
+    validation_labels: Labels | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the types, shapes and bytes of all arrays; the name has no part."""
         digest = hashlib.sha256()
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+        arrays: list[Images | Labels] = [
+            self.train_images,
+            self.train_labels,
+            self.test_images,
+            self.test_labels,
+        ]
+        if self.validation_images is not None and self.validation_labels is not None:
+            arrays += [self.validation_images, self.validation_labels]
+        for array in arrays:
             # The byte order is pinned, so that a fingerprint means the same on every machine.
             kind = array.dtype.newbyteorder("<")
             digest.update(f"{kind.str}{array.shape}".encode())

@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 from sdq_fpga.search.choice import Learned
 from sdq_fpga.search.limit import spent
-from sdq_fpga.search.space import Make, Space
+from sdq_fpga.search.space import Make
 from sdq_fpga.search.steering import Steered
 from sdq_fpga.search.task import SearchResult, Task, limits_of
 from sdq_fpga.search.training import SearchTraining, search_steps
@@ -45,7 +45,9 @@ def relaxed_search(task: Task, make: Make[RelaxedChoice]) -> SearchResult:
         UserError: a fixed layer does not exist, or the goal is out of reach.
         StageError: training diverged, or the integer program was not solved in its time.
     """
-    spec = task.flow.search
-    space: Space[RelaxedChoice] = Space.of(spec, task.net_float, make)
-    steered = [Relaxed(limit, search_steps(task)) for limit in limits_of(spec, space, task.goal)]
+    space = task.space(make)
+    steered = [
+        Relaxed(limit, search_steps(task))
+        for limit in limits_of(task.flow.search, space, task.goal)
+    ]
     return SearchTraining(task, space, steered).run()

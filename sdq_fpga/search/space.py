@@ -10,7 +10,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.flow import SearchSpec
 from sdq_fpga.nets import QuantLayer, as_network
 from sdq_fpga.nets.network import Structure
-from sdq_fpga.policy import LayerBits
+from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.search.choice import Choice
 
 __all__ = ["Make", "Space", "activation_choices", "unique", "weight_choices"]
@@ -36,17 +36,30 @@ class Space(Generic[C]):
     activations: Mapping[str, C]
 
     @classmethod
-    def of(cls, spec: SearchSpec, net: nn.Module, make: Make[C]) -> "Space[C]":
+    def of(
+        cls, spec: SearchSpec, net: nn.Module, make: Make[C], most: Policy | None = None
+    ) -> "Space[C]":
         """The choices with the candidates that a flow states.
+
+        Args:
+            spec: of the flow.
+            net: the network.
+            make: makes a choice.
+            most: bits that no layer is to exceed, each of them a candidate; None for any.
 
         Raises:
             UserError: a fixed layer does not exist, or the network is a single layer.
         """
         structure = as_network(net).structure
+        weights, activations = make, make
+        if most is not None:
+            of_layer = {layer.shape.name: layer for layer in most.layers}
+            weights = _at_most(make, lambda name: of_layer[name].weight_bits)
+            activations = _at_most(make, lambda name: of_layer[name].activation_bits)
         return cls(
             structure,
-            weight_choices(spec, structure.layers, make),
-            activation_choices(spec, structure.layers, net, make),
+            weight_choices(spec, structure.layers, weights),
+            activation_choices(spec, structure.layers, net, activations),
         )
 
     @property
@@ -66,6 +79,13 @@ class Space(Generic[C]):
             )
             for layer in self.structure.layers
         )
+
+
+def _at_most(make: Make[C], most: Callable[[str], int | None]) -> Make[C]:
+    def limited(name: str, candidates: Sequence[int], size: int) -> C:
+        return make(name, [bits for bits in candidates if bits <= (most(name) or bits)], size)
+
+    return limited
 
 
 def weight_choices(spec: SearchSpec, layers: tuple[QuantLayer, ...], make: Make[C]) -> dict[str, C]:

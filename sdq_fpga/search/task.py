@@ -14,14 +14,14 @@ from sdq_fpga.search.limit import Limit
 from sdq_fpga.search.mean_bits import MeanBits
 from sdq_fpga.search.on_board import BoardGoal, OnBoard
 from sdq_fpga.search.ranges import unit_ranges
-from sdq_fpga.search.space import Space, unique
+from sdq_fpga.search.space import Make, Space, unique
 
 __all__ = ["EpochRecord", "Goal", "SearchResult", "Task", "limits_of", "untrained_result"]
 
 C = TypeVar("C", bound=Choice)
 
 Goal = float | BoardGoal
-"""Mean bits of a weight, or a frame rate on a board."""
+"""Mean bits of a weight, or a speed on a board."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,11 @@ class Task:
         flow: says which candidates, and how to search.
         net_float: the trained network; it is not to be changed.
         dataset: its training images are used.
-        goal: mean bits of a weight, or a frame rate.
+        goal: mean bits of a weight, or a speed on a board.
         seed: of everything that is drawn.
         progress: is told of every step.
+        after: another search, of an easier goal, that this one goes on from: it begins with the
+            network and the bits of that one, and no layer gets more bits.
     """
 
     flow: Flow
@@ -43,11 +45,27 @@ class Task:
     goal: Goal
     seed: int
     progress: Progress
+    after: "SearchResult | None" = None
 
     def unit_net(self) -> nn.Module:
-        """A copy of the network whose activations fill their ranges, for the most bits of all."""
+        """A copy of the network whose activations fill their ranges, for the most bits of all.
+
+        After another search, it has the weights that the other one ended with.
+        """
         widest = self.flow.search.activation_bits[-1]
-        return unit_ranges(self.net_float, self.dataset.train_images, widest)
+        net = unit_ranges(self.net_float, self.dataset.train_images, widest)
+        if self.after is not None:
+            net.load_state_dict(self.after.state)
+        return net
+
+    def space(self, make: Make[C]) -> Space[C]:
+        """The choices of the network.
+
+        Raises:
+            UserError: a fixed layer does not exist, or the network is a single layer.
+        """
+        most = None if self.after is None else self.after.policy
+        return Space.of(self.flow.search, self.net_float, make, most)
 
 
 @dataclass(frozen=True)
@@ -92,7 +110,7 @@ class SearchResult:
 
 
 def limits_of(spec: SearchSpec, space: Space[C], goal: Goal) -> tuple[Limit[C], ...]:
-    """What a goal allows: a frame rate, or mean bits of weights and of activations.
+    """What a goal allows: a speed on a board, or mean bits of weights and of activations.
 
     Of mean bits, one number is meant for both, as near as the candidates of activations get.
 

@@ -1,6 +1,6 @@
 """A build: the stages in order, each skipped if nothing that goes into it has changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from sdq_fpga.nets.layers import check_policy
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
+from sdq_fpga.report.designs import Designs, drawn_designs
 from sdq_fpga.report.summary import BitstreamStatus, LayerRow, Report, TrainingFigures
 from sdq_fpga.run import RunDirectory
 from sdq_fpga.search import check_search
@@ -27,6 +28,7 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
+from sdq_fpga.stages.several import do_fastest, do_pareto
 from sdq_fpga.stages.target import Target
 from sdq_fpga.synth.vivado import find_vivado
 
@@ -67,6 +69,11 @@ class Build:
             self._common["own"] = self._own
         run.write(SETTINGS_FILE, settings.to_bytes())
 
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self._run.directory
+
     def train(self) -> None:
         """Trains the float network."""
         flow = self._settings.flow
@@ -86,20 +93,46 @@ class Build:
         flow, policy = self._settings.flow, self._settings.policy
         goal = self._goal()
         if policy is None and self._settings.target_bits is None:
-            # What can't be reached is said before minutes of training.
-            spec = {"spec": flow.search.model_dump(mode="json")}
-            network = {"network": flow.network.model_dump(mode="json")}
-            self._stage("reach", goal | spec | network, (), steps.do_reach)
+            self._reach(goal)
         self.train()
-        self._stage(
-            "search",
-            {"policy": policy.model_dump(mode="json")}
-            if policy is not None
-            else {"spec": flow.search.model_dump(mode="json")} | goal,
-            ("train",),
-            steps.do_search,
-        )
+        spec = {"spec": flow.search.model_dump(mode="json")}
+        if policy is not None:
+            self._stage(
+                "search", {"policy": policy.model_dump(mode="json")}, ("train",), steps.do_search
+            )
+        elif self._settings.accuracy_drop is not None:
+            drop = {
+                "accuracy_drop": self._settings.accuracy_drop,
+                "finetune": flow.finetune.model_dump(mode="json"),
+            }
+            self._stage("search", goal | spec | drop, ("train",), do_fastest)
+        else:
+            self._stage("search", goal | spec, ("train",), steps.do_search)
         return self._context.policy()
+
+    def pareto(self) -> Designs:
+        """Searches several policies, from the slowest to the fastest, and draws them."""
+        flow, goal = self._settings.flow, self._goal()
+        self._reach(goal)
+        self.train()
+        inputs = {"spec": flow.search.model_dump(mode="json"), "count": self._settings.pareto}
+        made = self._stage("pareto", goal | inputs, ("train",), do_pareto)
+        found = read_plain(Designs, made / "designs.json")
+        self._run.write("pareto.png", drawn_designs(found, flow.name, self._settings.board.name))
+        return found
+
+    def tried(self) -> Designs | None:
+        """What was tried to keep an accuracy; None where none was asked for."""
+        if self._settings.accuracy_drop is None:
+            return None
+        return read_plain(Designs, self._context.output("search", "designs.json"))
+
+    def _reach(self, goal: Mapping[str, Any]) -> None:
+        """Says what can't be reached before minutes of training."""
+        flow = self._settings.flow
+        spec = {"spec": flow.search.model_dump(mode="json")}
+        network = {"network": flow.network.model_dump(mode="json")}
+        self._stage("reach", dict(goal) | spec | network, (), steps.do_reach)
 
     def _goal(self) -> dict[str, Any]:
         """Everything that decides what the search ends at."""
@@ -110,6 +143,7 @@ class Build:
             "board": settings.board.model_dump(mode="json"),
             "clock_mhz": settings.clock_mhz,
             "target_fps": settings.target_fps,
+            "target_latency_us": settings.target_latency_us,
             "shares": dict(settings.shares),
         }
 

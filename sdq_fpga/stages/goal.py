@@ -8,7 +8,7 @@ __all__ = ["goal_of"]
 
 
 def goal_of(settings: Settings) -> float | BoardGoal:
-    """Mean weight bits, or a frame rate on the board.
+    """Mean weight bits, or a speed on the board; any speed where several are searched.
 
     Raises:
         UserError: the network has what hardware lacks.
@@ -16,7 +16,8 @@ def goal_of(settings: Settings) -> float | BoardGoal:
     """
     if settings.target_bits is not None:
         return settings.target_bits
-    if settings.target_fps is None:
+    any_speed = settings.target_fps is None and settings.target_latency_us is None
+    if any_speed and not settings.many:
         raise ValueError("a search needs a goal")
     bits = settings.flow.search.activation_bits[-1]
     policy = uniform_policy(settings.flow, bits)
@@ -27,4 +28,5 @@ def goal_of(settings: Settings) -> float | BoardGoal:
         clock_mhz=settings.clock_mhz,
         target_fps=settings.target_fps,
         shares=settings.shares,
+        target_latency_us=settings.target_latency_us,
     )

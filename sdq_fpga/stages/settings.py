@@ -9,6 +9,7 @@ from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import Shares
 from sdq_fpga.data import load_dataset
 from sdq_fpga.data.dataset import Dataset, check_fits
+from sdq_fpga.data.split import hold_out
 from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.flow import Flow
 from sdq_fpga.lower.weights import WeightMemory
@@ -29,9 +30,13 @@ class Settings(Plain):
 
     Attributes:
         clock_mhz: clock of the accelerator.
-        target_bits: mean weight bits that the search ends at; None to end at ``target_fps``.
+        target_bits: mean weight bits that the search ends at; None to end at ``target_fps`` and
+            ``target_latency_us``.
         target_fps: frames per second of the folding; None for the fastest that fits.
         target_latency_us: microseconds that a frame may take; None for any.
+        accuracy_drop: of the float network's accuracy, from 0 to 1, that the fastest design is
+            searched for within; None to end at the targets.
+        pareto: how many policies are searched from the slowest to the fastest; None for one.
         policy: bits to use instead of searching.
         data: directory of the dataset, where the flow needs one.
         weight_memory: what weights are kept in.
@@ -46,15 +51,22 @@ class Settings(Plain):
     target_bits: float | None
     target_fps: float | None = Field(default=None, gt=0)
     target_latency_us: float | None = Field(default=None, gt=0)
+    accuracy_drop: float | None = Field(default=None, gt=0, lt=1)
+    pareto: int | None = Field(default=None, ge=2, le=100)
     policy: Policy | None = None
     data: str | None = None
     weight_memory: WeightMemory = WeightMemory.AUTO
     writable_weights: bool = False
     shares: Shares = Field(default_factory=dict)
 
+    @property
+    def many(self) -> bool:
+        """Whether several designs are searched, to choose among by images that are held back."""
+        return self.accuracy_drop is not None or self.pareto is not None
+
 
 def dataset_of(settings: Settings) -> Dataset:
-    """Reads the dataset of a build.
+    """Reads the dataset of a build, some of its training images held back if it needs them.
 
     Raises:
         UserError: it can't be read, or does not fit the network.
@@ -64,7 +76,7 @@ def dataset_of(settings: Settings) -> Dataset:
     spec = settings.flow.dataset
     dataset = load_dataset(spec, directory, frame_shape(net), class_count(net))
     check_fits(dataset, frame_shape(net), class_count(net))
-    return dataset
+    return hold_out(dataset) if settings.many else dataset
 
 
 def check_images(dataset: Dataset, images: int) -> None:

@@ -56,30 +56,33 @@ def search(
     goal: Goal,
     seed: int,
     progress: Progress,
+    after: SearchResult | None = None,
 ) -> SearchResult:
     """Searches weight and activation bits, starting from a trained float network.
 
     With a number as the goal, mean weight bits (over all weights) end at or below it, and no layer
     could have its next higher candidate within it, unless the bits are uniform. Mean activation
     bits (over all activation values of a frame) end at the same number, or the nearest that their
-    candidates reach. With a frame rate, weights and activations end at bits with which some folding
-    reaches it.
+    candidates reach. With a speed on a board, weights and activations end at bits with which some
+    folding reaches it.
 
     Args:
         flow: says which method and which candidates, and how to search.
         net_float: the trained network; it is not changed.
         dataset: its training images are used.
-        goal: mean bits of a weight, or a frame rate.
+        goal: mean bits of a weight, or a speed on a board.
         seed: of everything that is drawn.
         progress: is told of every step.
+        after: another search, of an easier goal, that this one goes on from.
 
     Raises:
         UserError: a fixed layer does not exist, or the goal is out of reach.
         StageError: training diverged, or a solver found nothing in its time.
     """
     check_fits(dataset, frame_shape(net_float), class_count(net_float))
+    task = Task(flow, net_float, dataset, goal, seed, progress, after)
     with seeded(seed):
-        return METHODS[flow.search.method](Task(flow, net_float, dataset, goal, seed, progress))
+        return METHODS[flow.search.method](task)
 
 
 def check_search(flow: Flow, goal: Goal) -> None:
@@ -89,7 +92,7 @@ def check_search(flow: Flow, goal: Goal) -> None:
 
     Args:
         flow: says which network and which candidates.
-        goal: mean bits of a weight, or a frame rate.
+        goal: mean bits of a weight, or a speed on a board.
 
     Raises:
         UserError: a fixed layer does not exist, or the goal is out of reach.

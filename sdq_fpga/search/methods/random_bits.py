@@ -4,7 +4,6 @@ import torch
 
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.limit import Costs, Limit, settle_all, spent
-from sdq_fpga.search.space import Space
 from sdq_fpga.search.task import SearchResult, Task, limits_of, untrained_result
 
 __all__ = ["random_bits"]
@@ -21,7 +20,7 @@ def random_bits(task: Task) -> SearchResult:
         UserError: a fixed layer does not exist, or the goal is out of reach.
     """
     spec = task.flow.search
-    space = Space.of(spec, task.net_float, Choice)
+    space = task.space(Choice)
     for limit in limits_of(spec, space, task.goal):
         settle_all(limit, _drawn(limit))
     return untrained_result(task, space)

@@ -11,7 +11,6 @@ from sdq_fpga.search.dropping import Dropping
 from sdq_fpga.search.frame_rate import FrameRate
 from sdq_fpga.search.limit import Limit
 from sdq_fpga.search.mean_bits import MeanBits
-from sdq_fpga.search.space import Space
 from sdq_fpga.search.target import Target
 from sdq_fpga.search.task import SearchResult, Task, limits_of
 from sdq_fpga.search.training import SearchTraining, search_steps
@@ -27,7 +26,7 @@ def sdq(task: Task) -> SearchResult:
         StageError: training diverged.
     """
     spec = task.flow.search
-    space = Space.of(spec, task.net_float, Dbp)
+    space = task.space(Dbp)
 
     def steered(limit: Limit[Dbp]) -> Dropping:
         threshold, steps = spec.drop_threshold, search_steps(task)

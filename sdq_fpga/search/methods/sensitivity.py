@@ -35,7 +35,7 @@ def sensitivity(task: Task) -> SearchResult:
         StageError: the integer program was not solved in its time.
     """
     spec = task.flow.search
-    space = Space.of(spec, task.net_float, Choice)
+    space = task.space(Choice)
     limits = limits_of(spec, space, task.goal)
     found = sensitivities(task, space)
     for limit in limits:

@@ -2,7 +2,6 @@
 
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.limit import settle_all
-from sdq_fpga.search.space import Space
 from sdq_fpga.search.task import SearchResult, Task, limits_of, untrained_result
 
 __all__ = ["uniform"]
@@ -17,7 +16,7 @@ def uniform(task: Task) -> SearchResult:
         UserError: a fixed layer does not exist, or the goal is out of reach.
     """
     spec = task.flow.search
-    space = Space.of(spec, task.net_float, Choice)
+    space = task.space(Choice)
     limits = limits_of(spec, space, task.goal)
     for width in sorted({*spec.weight_bits, *spec.activation_bits}, reverse=True):
         bits = [[_at_most(choice, width) for choice in limit.choices] for limit in limits]
