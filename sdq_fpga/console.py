@@ -68,7 +68,7 @@ class _PlainCounter:
         if now - self.said >= _PLAIN_EVERY_S and 0 < self.done < self.total:
             self.said = now
             left = (now - self.start) * (self.total - self.done) / self.done
-            self._print(f"{self.label}: {self.done} of {self.total}, {left:.0f} s left")
+            self._print(f"{self.label}: {self.done} of {self.total}, {_duration(left)} left")
 
     def finish(self) -> None:
         elapsed = time.monotonic() - self.start
@@ -76,3 +76,11 @@ class _PlainCounter:
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a user thinks of them."""
+    if seconds < 180:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

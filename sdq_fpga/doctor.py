@@ -8,7 +8,7 @@ from sdq_fpga.errors import SdqFpgaError
 from sdq_fpga.plain import Plain
 from sdq_fpga.provenance import TOOLS
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
-from sdq_fpga.synth.vivado import find_vivado
+from sdq_fpga.synth.vivado import Vivado
 
 __all__ = ["Finding", "examine"]
 
@@ -77,7 +77,7 @@ def examine(vivado: Path | None) -> tuple[Finding, ...]:
         ),
         _program(
             "vivado",
-            lambda: _place(find_vivado(vivado)),
+            lambda: _place(vivado),
             "the bitstream (everything before it works without)",
             "install AMD Vivado 2022.2 or later, and give its directory with --vivado",
             required=False,
@@ -103,5 +103,10 @@ def _program(
     return Finding(name=name, found=found, enables=enables, how=how, required=required)
 
 
-def _place(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _place(directory: Path | None) -> str | None:
+    """Where Vivado is, and what is missing beside it."""
+    vivado = Vivado.find(directory)
+    if vivado is None:
+        return None
+    missing = vivado.lacks()
+    return str(vivado.directory) if missing is None else f"{vivado.directory}, but {missing}"

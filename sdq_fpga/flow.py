@@ -7,12 +7,14 @@ from pydantic import Field, model_validator
 from sdq_fpga.plain import Plain, find_yaml
 
 __all__ = [
+    "Augment",
     "CostName",
     "DatasetSpec",
     "FinetuneSpec",
     "Flow",
     "MethodName",
     "NetworkSpec",
+    "Recipe",
     "SearchSpec",
     "SimulateSpec",
     "TrainSpec",
@@ -50,16 +52,67 @@ class NetworkSpec(Plain):
     input_shape: tuple[Annotated[int, Field(gt=0)], ...] | None = None
 
 
-class TrainSpec(Plain):
-    """Training of the float network (Adam, cosine schedule)."""
+class Augment(Plain):
+    """Random changes of training images [C, H, W], drawn anew each time that one is used.
+
+    Attributes:
+        padding: pixels of zeros put on every side, before a part of the image's size is cut out.
+        flip: whether every other image, at random, is mirrored left to right.
+    """
+
+    padding: int = Field(default=0, ge=0)
+    flip: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is changed."""
+        return self.flip or self.padding > 0
+
+
+class Recipe(Plain):
+    """How a network is trained, at any stage.
+
+    Attributes:
+        batch_size: frames of one step, over all processes together.
+        learning_rate: the highest; it falls to zero along half a cosine, unless it is constant.
+        optimizer: "adam" adds weight decay to the gradient, "adamw" to the step.
+        momentum: of "sgd".
+        weight_decay: of all weights.
+        warmup_epochs: in which the learning rate rises from (nearly) zero, in a straight line.
+        label_smoothing: share of the cross-entropy's target that is spread over all classes.
+        ema_decay: of the exponential moving average, step by step, of all weights, which then are
+            what training ends with; 0 for the weights themselves.
+        augment: random changes of the images.
+    """
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=1)
     learning_rate: float = Field(gt=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    momentum: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_epochs: int = Field(default=0, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    augment: Augment = Augment()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum {self.momentum:g} is of sgd, not of {self.optimizer}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"{self.warmup_epochs} warmup_epochs must be fewer than the {self.epochs} epochs"
+            )
+        return self
 
 
-class SearchSpec(Plain):
+class TrainSpec(Recipe):
+    """Training of the float network."""
+
+
+class SearchSpec(Recipe):
     """The search of the bits of every layer.
 
     Attributes:
@@ -77,9 +130,6 @@ class SearchSpec(Plain):
             resources; for comparison, "bits" counts them, "macs" multiplications times bits.
     """
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=1)
-    learning_rate: float = Field(gt=0)
     dbp_learning_rate: float = Field(gt=0)
     weight_bits: tuple[Bits, ...] = Field(min_length=1)
     activation_bits: tuple[Bits, ...] = Field(min_length=1)
@@ -102,7 +152,7 @@ class SearchSpec(Plain):
         return self
 
 
-class FinetuneSpec(Plain):
+class FinetuneSpec(Recipe):
     """Training of the found policy, with knowledge distillation from the float network.
 
     Attributes:
@@ -111,9 +161,6 @@ class FinetuneSpec(Plain):
         ebr_weight: of entropy-aware bin regularization in the loss.
     """
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=1)
-    learning_rate: float = Field(gt=0)
     kd_temperature: float = Field(default=4.0, gt=0)
     kd_weight: Fraction = 0.5
     ebr_weight: float = Field(default=0.0, ge=0)

@@ -23,9 +23,21 @@ from pydantic import Field, ValidationError
 from sdq_fpga.errors import SdqFpgaError, StageError, UserError
 from sdq_fpga.plain import Plain
 
-__all__ = ["Run", "RunDirectory", "StageRecord", "digest", "open_run", "write_atomically"]
+__all__ = [
+    "MANIFEST",
+    "Run",
+    "RunDirectory",
+    "StageRecord",
+    "digest",
+    "hash_tree",
+    "open_run",
+    "read_manifest",
+    "write_atomically",
+]
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+"""The file in a run that has the hash of everything in it."""
+
 _FORMAT = 1
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LEFTOVERS = (".*.tmp", ".scratch-*")  # what a build that was killed may leave
@@ -117,7 +129,7 @@ class RunDirectory:
             StageError: the disk is full, or files of this stage have changed since they were made.
         """
         read = {each: self._digests[each] for each in after}
-        key = digest({"stage": name, "inputs": inputs, "after": read})
+        key = self.key(name, inputs, after)
         final = self.directory / name
         record = self._manifest.stages.get(name)
         if record is not None and record.key == key and final.exists():
@@ -127,6 +139,11 @@ class RunDirectory:
             self.ran.append(name)
         self._digests[name] = digest(record.outputs)
         return final
+
+    def key(self, name: str, inputs: Mapping[str, Any], after: tuple[str, ...]) -> str:
+        """SHA-256 of everything that goes into a stage; those it reads have been taken or run."""
+        read = {each: self._digests[each] for each in after}
+        return digest({"stage": name, "inputs": inputs, "after": read})
 
     def require(self, name: str) -> None:
         """Makes sure that a stage is finished and its files are what it wrote.
@@ -165,7 +182,7 @@ class RunDirectory:
             hidden = self.directory / f".{name}.tmp"
             _remove(hidden)
             shutil.copytree(other / name, hidden)
-            _hash_tree(hidden, sync=True)
+            hash_tree(hidden, sync=True)
             _remove(self.directory / name)
             hidden.rename(self.directory / name)
             _sync_directory(self.directory)
@@ -174,7 +191,7 @@ class RunDirectory:
     def save(self, manifest: Run) -> None:
         """Makes ``manifest`` the manifest of this run."""
         self._manifest = manifest
-        self.write(_MANIFEST, manifest.to_bytes())
+        self.write(MANIFEST, manifest.to_bytes())
 
     def write(self, name: str, data: bytes) -> Path:
         """Writes a file at the top of the run directory, atomically."""
@@ -196,7 +213,7 @@ class RunDirectory:
             _remove(hidden)
             hidden.mkdir()
             make(hidden)
-            record = StageRecord(key=key, outputs=_hash_tree(hidden, sync=True), after=read)
+            record = StageRecord(key=key, outputs=hash_tree(hidden, sync=True), after=read)
             # The order matters: a stage that the manifest knows is complete under its name.
             if name in self._manifest.stages:
                 self._record(name, None)
@@ -214,7 +231,7 @@ class RunDirectory:
 
     def _check_outputs(self, name: str, record: StageRecord) -> None:
         final = self.directory / name
-        found = _hash_tree(final, sync=False) if final.is_dir() else {}
+        found = hash_tree(final, sync=False) if final.is_dir() else {}
         for path in sorted(found.keys() | record.outputs.keys()):
             if found.get(path) != record.outputs.get(path):
                 raise StageError(
@@ -269,7 +286,7 @@ def read_manifest(directory: Path) -> Run:
     Raises:
         StageError: it is not a manifest.
     """
-    path = directory / _MANIFEST
+    path = directory / MANIFEST
     if not path.exists():
         return Run()
     try:
@@ -283,14 +300,20 @@ def read_manifest(directory: Path) -> Run:
 
 def _strangers(directory: Path) -> str | None:
     """Names a file in a directory that has no manifest, and so never was a run of ours."""
-    if (directory / _MANIFEST).exists():
+    if (directory / MANIFEST).exists():
         return None
     return next(
         (each.name for each in sorted(directory.iterdir()) if not each.name.startswith(".")), None
     )
 
 
-def _hash_tree(directory: Path, *, sync: bool) -> dict[str, str]:
+def hash_tree(directory: Path, *, sync: bool) -> dict[str, str]:
+    """SHA-256 of every file below a directory, by its path in it.
+
+    Args:
+        directory: which must exist.
+        sync: whether each file is also written to the disk for good.
+    """
     hashes = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file():

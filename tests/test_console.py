@@ -100,6 +100,17 @@ def test_long_steps_are_told_one_by_one(clock):
     ]
 
 
+@pytest.mark.parametrize(
+    ("step", "left"), [(179, "179 s"), (180, "3 min"), (3540, "59 min"), (8100, "2 h 15 min")]
+)
+def test_a_long_time_is_told_as_one_thinks_of_it(clock, step, left):
+    progress, out = plain()
+    with progress.task("train", 2) as advance:
+        clock.now += step
+        advance(1)
+        assert out.getvalue() == f"train: 1 of 2, {left} left\n"
+
+
 def test_steps_may_be_taken_several_at_once(clock):
     progress, out = plain()
     with progress.task("train", 10) as advance:

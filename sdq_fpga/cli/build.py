@@ -9,18 +9,20 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from sdq_fpga.board import load_board
+from sdq_fpga.board import Board, load_board
+from sdq_fpga.cli.follow import follow_unless_first
 from sdq_fpga.cli.options import (
     DIRECTORY,
     FILE,
     clock_of,
     debug_option,
     goal_options,
+    training_options,
     what_to_build,
 )
 from sdq_fpga.cli.output import loading, print_plain, stdout, write_file
 from sdq_fpga.errors import UserError
-from sdq_fpga.flow import load_flow
+from sdq_fpga.flow import Flow, load_flow
 from sdq_fpga.policy import Policy
 from sdq_fpga.run import open_run
 
@@ -50,8 +52,20 @@ _SEVERAL = ("accuracy_drop", "pareto")  # goals for which several designs are se
 @click.option(
     "--writable-weights", is_flag=True, help="Let weights be changed at run time, by AXI-Lite."
 )
-@click.option("--vivado", type=DIRECTORY, help="Directory that holds bin/vivado.")
-def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> None:
+@training_options
+@click.option("--vivado", "vivado_directory", type=DIRECTORY, help="Directory with bin/vivado.")
+@click.option(
+    "--finn-deps",
+    type=DIRECTORY,
+    help="What finn deps update has fetched, for Vivado [default: where it puts that].",
+)
+def build(
+    as_json: bool,
+    vivado_directory: Path | None,
+    finn_deps: Path | None,
+    cache: Path,
+    **stated: Any,
+) -> None:
     r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
 
     \b
@@ -62,6 +76,11 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
       sdq-fpga build --board zcu104 --net my_pkg.nets:make_net --dataset my_pkg.data:make_datasets
       sdq-fpga build --board zcu104 --model resnet8.onnx --target-fps 1000
     """
+    from sdq_fpga.synth.vivado import Vivado  # noqa: PLC0415
+
+    vivado = Vivado.find(vivado_directory, finn_deps)
+    if vivado is not None and vivado_directory is not None:
+        vivado.check()
     if stated["model"] is not None:
         report, tried = _build_model(stated, cache, vivado), None
     else:
@@ -85,6 +104,7 @@ def build(as_json: bool, vivado: Path | None, cache: Path, **stated: Any) -> Non
 @debug_option
 @what_to_build
 @goal_options
+@training_options
 @click.option("--out", type=FILE, help="Also write the policy to this file.")
 @click.option(
     "--pareto",
@@ -167,34 +187,51 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
 
         flow = own_flow(flow, own_net, own_dataset, None if data is None else data.resolve())
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
-    with open_run(directory) as run:
+    progress = None
+    if (stated["devices"] or 1) * (stated["nodes"] or 1) > 1:
         progress = loading(cache)
-        from sdq_fpga.stages.build import Build  # noqa: PLC0415
-        from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
+        settings = _settings(stated, flow, board, policy, clock_mhz)
+        follow_unless_first(settings, directory)
+    with open_run(directory) as run:
+        progress = progress or loading(cache)
+        from sdq_fpga.stages.build import CHECKPOINT_EVERY_S, Build  # noqa: PLC0415
 
-        target_bits = stated["target_bits"]
-        if not any(stated.get(goal) for goal in (*_TARGETS, *_SEVERAL)):
-            target_bits = flow.search.target_bits
-        settings = Settings.from_data(
-            {
-                "flow": flow,
-                "board": board,
-                "clock_mhz": clock_mhz,
-                "seed": stated["seed"],
-                "target_bits": target_bits,
-                "target_fps": stated.get("target_fps"),
-                "target_latency_us": stated.get("target_latency"),
-                "accuracy_drop": stated["accuracy_drop"],
-                "pareto": stated.get("pareto"),
-                "policy": policy,
-                "data": None if stated["data"] is None else str(stated["data"].resolve()),
-                "weight_memory": stated.get("weight_memory", "auto"),
-                "writable_weights": stated.get("writable_weights", False),
-                "shares": stated.get("shares", {}),
-            },
-            "what the options state",
-        )
-        return use(Build(settings, run, cache, progress))
+        every_s = stated["checkpoint_every"]
+        every_s = CHECKPOINT_EVERY_S if every_s is None else every_s
+        settings = _settings(stated, flow, board, policy, clock_mhz)
+        return use(Build(settings, run, cache, progress, every_s))
+
+
+def _settings(
+    stated: dict[str, Any], flow: Flow, board: Board, policy: Policy | None, clock_mhz: float
+) -> Any:
+    """What the options state about the build of a flow."""
+    from sdq_fpga.stages.settings import Settings  # noqa: PLC0415
+
+    target_bits = stated["target_bits"]
+    if not any(stated.get(goal) for goal in (*_TARGETS, *_SEVERAL)):
+        target_bits = flow.search.target_bits
+    devices = ("accelerator", "devices", "nodes", "precision")
+    return Settings.from_data(
+        {
+            "flow": flow,
+            "board": board,
+            "clock_mhz": clock_mhz,
+            "seed": stated["seed"],
+            "target_bits": target_bits,
+            "target_fps": stated.get("target_fps"),
+            "target_latency_us": stated.get("target_latency"),
+            "accuracy_drop": stated["accuracy_drop"],
+            "pareto": stated.get("pareto"),
+            "policy": policy,
+            "data": None if stated["data"] is None else str(stated["data"].resolve()),
+            "weight_memory": stated.get("weight_memory", "auto"),
+            "writable_weights": stated.get("writable_weights", False),
+            "shares": stated.get("shares", {}),
+            "devices": {name: stated[name] for name in devices if stated[name] is not None},
+        },
+        "what the options state",
+    )
 
 
 def _check_goals(stated: dict[str, Any]) -> None:
@@ -213,9 +250,10 @@ def _check_goals(stated: dict[str, Any]) -> None:
                 )
 
 
-def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> Any:
+def _build_model(stated: dict[str, Any], cache: Path, vivado: Any) -> Any:
     """Builds a given model."""
     model: Path = stated["model"]
+    training = ("accelerator", "devices", "nodes", "precision", "checkpoint_every")
     for option in (
         "policy_file",
         "data",
@@ -224,6 +262,7 @@ def _build_model(stated: dict[str, Any], cache: Path, vivado: Path | None) -> An
         "method",
         "own_net",
         "own_dataset",
+        *training,
     ):
         if stated[option] is not None:
             name = option.removesuffix("_file").removeprefix("own_").replace("_", "-")

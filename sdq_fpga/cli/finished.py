@@ -6,8 +6,12 @@ from typing import Any
 
 import click
 
+from sdq_fpga.cli.follow import follow_unless_first
 from sdq_fpga.cli.options import CACHE, DIRECTORY, FILE, cache_option, debug_option, json_option
 from sdq_fpga.cli.output import loading, print_plain, stdout
+from sdq_fpga.errors import UserError
+from sdq_fpga.integrity import check_integrity
+from sdq_fpga.report.integrity import print_integrity
 
 __all__ = ["report", "reproduce", "synth", "verify"]
 
@@ -15,22 +19,42 @@ __all__ = ["report", "reproduce", "synth", "verify"]
 @click.command()
 @debug_option
 @click.argument("run_directory", metavar="RUN", type=DIRECTORY)
-@click.option("--images", type=click.IntRange(4), default=100, show_default=True)
-@click.option("--stall", type=click.FloatRange(0, 0.99), default=0.3, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--simulate", is_flag=True, help="Also simulate the RTL again, with other frames.")
+@click.option("--images", type=click.IntRange(4), help="Frames to simulate [100].")
+@click.option("--stall", type=click.FloatRange(0, 0.99), help="Share of stalls [0.3].")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of frames and stalls [0].")
 @cache_option
 @json_option
-def verify(run_directory: Path, as_json: bool, cache: Path, **stated: Any) -> None:
-    r"""Simulate the RTL of a finished build again, with other images, stalls or seed.
+def verify(run_directory: Path, as_json: bool, cache: Path, simulate: bool, **stated: Any) -> None:
+    r"""Check every file of a run against the hashes in its manifest and its lock, offline.
+
+    With --simulate, then simulate the RTL of the finished build again, with other frames, stalls
+    or seed.
 
     \b
-    Example: sdq-fpga verify runs/digits-cnn-zcu104 --images 300 --stall 0.5 --seed 7
+    Examples:
+      sdq-fpga verify runs/digits-cnn-zcu104
+      sdq-fpga verify runs/digits-cnn-zcu104 --simulate --images 300 --stall 0.5 --seed 7
     """
+    given = {name: value for name, value in stated.items() if value is not None}
+    if given and not simulate:
+        raise UserError(
+            f"--{next(iter(given))} is about a simulation", "add --simulate, or leave it out"
+        )
+    found = check_integrity(run_directory)
+    if found.faults or not simulate:
+        print_plain(found, as_json, lambda console: print_integrity(found, console))
+        if found.faults:
+            sys.exit(1)
+        return
     progress = loading(cache)
     from sdq_fpga.report.table import simulation_table  # noqa: PLC0415
     from sdq_fpga.stages.again import simulate_again  # noqa: PLC0415
 
-    figures = simulate_again(run_directory, **stated, cache=cache, progress=progress)
+    if not as_json:
+        print_integrity(found, stdout())
+    options = {"images": 100, "stall": 0.3, "seed": 0} | given
+    figures = simulate_again(run_directory, **options, cache=cache, progress=progress)
     if as_json:
         click.echo(figures.to_bytes().decode(), nl=False)
     else:
@@ -87,7 +111,11 @@ def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any
     from sdq_fpga.stages.lock import read_lock  # noqa: PLC0415
     from sdq_fpga.stages.reproduce import reproduce as make_again  # noqa: PLC0415
 
-    found = make_again(read_lock(lock_file), run_directory, progress=progress, **stated)
+    lock = read_lock(lock_file)
+    if lock.settings is not None:
+        data = None if stated["data"] is None else str(stated["data"].resolve())
+        follow_unless_first(lock.settings.model_copy(update={"data": data}), run_directory)
+    found = make_again(lock, run_directory, progress=progress, **stated)
     print_plain(found, as_json, lambda console: print_reproduction(found, console))
     if found.differences:
         sys.exit(1)

@@ -24,6 +24,7 @@ __all__ = [
     "json_option",
     "options",
     "own_options",
+    "training_options",
     "what_to_build",
 ]
 
@@ -127,6 +128,32 @@ goal_options = options(
         metavar="SHARES",
         callback=lambda _, __, said: {} if said is None else parse_shares(said),
         help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
+    ),
+)
+training_options = options(
+    click.option(
+        "--accelerator",
+        type=click.Choice(["cpu", "cuda"]),
+        help="What networks are trained on [default: cpu].",
+    ),
+    click.option(
+        "--devices", type=click.IntRange(1), help="CPU processes or GPUs, on each node [1]."
+    ),
+    click.option(
+        "--nodes",
+        type=click.IntRange(1),
+        help="Machines; each starts this command and sees the run directory [1].",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["32-true", "bf16-mixed"]),
+        help="Numbers of the training [default: 32-true].",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=click.FloatRange(0),
+        metavar="SECONDS",
+        help="Time between two checkpoints, which are made at the end of an epoch [60].",
     ),
 )
 what_to_build = options(

@@ -63,6 +63,10 @@ def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
         figures = run_on_board(
             BoardRun(**asked), Way(**way), cache=cache, progress=progress, tell=tell
         )
+    if not (stated["emulate"] or stated["local"]):  # a board itself has no torch
+        from sdq_fpga.stages.finished import write_page  # noqa: PLC0415
+
+        write_page(stated["run_directory"])
     print_plain(figures, as_json, lambda console: console.print(*board_tables(figures)))
     if figures.match is not None and figures.match.differing:
         sys.exit(1)

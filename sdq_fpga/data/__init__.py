@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sdq_fpga.data.arrays import load_arrays
 from sdq_fpga.data.cifar import load_cifar10
-from sdq_fpga.data.dataset import Dataset, check_fits
+from sdq_fpga.data.dataset import Dataset, check_classes, check_fits
 from sdq_fpga.data.digits import load_digits
 from sdq_fpga.data.folder import load_folder
 from sdq_fpga.data.idx import load_idx
@@ -13,7 +13,7 @@ from sdq_fpga.data.own import load_own
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import DatasetSpec
 
-__all__ = ["Dataset", "check_fits", "load_dataset"]
+__all__ = ["Dataset", "check_classes", "check_fits", "load_dataset"]
 
 _READERS: dict[str, Callable[[Path, tuple[int, ...], int], Dataset]] = {
     "cifar10": lambda directory, _, classes: load_cifar10(directory, classes),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdq_fpga.errors import UserError
 
-__all__ = ["Dataset", "Images", "Labels", "check_fits", "dataset_of_arrays"]
+__all__ = ["Dataset", "Images", "Labels", "check_classes", "check_fits", "dataset_of_arrays"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -158,3 +158,24 @@ def check_fits(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> 
                 f"{labels[outside[0]]}, but the network has classes 0 to {classes - 1}",
                 "correct the network's classes in the flow, or use another dataset",
             )
+
+
+def check_classes(dataset: Dataset, classes: int) -> None:
+    """Makes sure that a network can learn every class.
+
+    Args:
+        dataset: one that fits the network.
+        classes: number of scores of the network.
+
+    Raises:
+        UserError: a class has no training image.
+    """
+    found = np.bincount(dataset.train_labels, minlength=classes)
+    empty = np.flatnonzero(found == 0)
+    if empty.size:
+        more = f" (and {empty.size - 1} more)" if empty.size > 1 else ""
+        raise UserError(
+            f"class {empty[0]}{more} of the network's {classes} has no training image in dataset "
+            f"'{dataset.name}'",
+            "add some, or correct the network's classes in the flow",
+        )

@@ -1,8 +1,6 @@
 """scikit-learn's handwritten digits: 1797 images of 8x8, shipped with scikit-learn itself."""
 
 import numpy as np
-from sklearn.datasets import load_digits as load_sklearn_digits
-from sklearn.model_selection import train_test_split
 
 from sdq_fpga.data.dataset import Dataset
 
@@ -19,10 +17,13 @@ def load_digits() -> Dataset:
     The split is stratified and always the same: it must not change with the seed of a run, or
     accuracies of two runs could not be compared.
     """
-    digits = load_sklearn_digits()
+    # scikit-learn takes as long to import as torch, and other datasets don't need it.
+    from sklearn import datasets, model_selection  # noqa: PLC0415
+
+    digits = datasets.load_digits()
     images = (digits.images * _PIXEL_STEP).astype(np.uint8)[:, np.newaxis]
     labels = digits.target.astype(np.int64)
-    train_images, test_images, train_labels, test_labels = train_test_split(
+    train_images, test_images, train_labels, test_labels = model_selection.train_test_split(
         images, labels, test_size=0.2, stratify=labels, random_state=_SPLIT_SEED
     )
     return Dataset("digits", train_images, train_labels, test_images, test_labels)

@@ -4,7 +4,21 @@ from pydantic import Field
 
 from sdq_fpga.plain import Plain
 
-__all__ = ["BoardFigures", "Cycles", "Match", "ThroughputRow"]
+__all__ = [
+    "MEASURED",
+    "OUTPUTS",
+    "BoardFigures",
+    "Cycles",
+    "Match",
+    "Measured",
+    "ThroughputRow",
+]
+
+OUTPUTS = "board"
+"""The directory in a run that gets what a board has made of it."""
+
+MEASURED = "measured.json"
+"""The file beside a board's outputs that has the figures of the last run on a real board."""
 
 
 class Cycles(Plain):
@@ -88,3 +102,15 @@ class BoardFigures(Plain):
     cycles: Cycles | None = None
     match: Match | None = None
     throughput: tuple[ThroughputRow, ...] = Field(default=())
+
+
+class Measured(Plain):
+    """What a real board showed, of which bitstream.
+
+    Attributes:
+        bitstream: SHA-256 of it.
+        figures: of the run.
+    """
+
+    bitstream: str = Field(pattern="^[0-9a-f]{64}$")
+    figures: BoardFigures

@@ -73,9 +73,10 @@ def _equal_rows(values: npt.NDArray[np.float32]) -> bool:
 
 def _distinct_bits(values: npt.NDArray[np.float32], bits: int) -> int:
     """Bits of a table that are neither constant nor the copy of another one."""
-    codes = np.rint(values).astype(np.int64).reshape(-1, 1)
-    columns = np.unique((codes >> np.arange(bits)) & 1, axis=1)
-    return int((columns != columns[:1]).any(axis=0).sum())
+    codes = np.rint(values).astype(np.int64).reshape(-1)
+    columns = {np.packbits((codes >> bit) & 1 != 0).tobytes() for bit in range(bits)}
+    ends = np.zeros(codes.size, bool), np.ones(codes.size, bool)
+    return len(columns - {np.packbits(each).tobytes() for each in ends})
 
 
 def _plain(value: object) -> Value | None:

@@ -15,13 +15,16 @@ __all__ = ["explained", "finn_session"]
 
 
 @contextlib.contextmanager
-def finn_session(directory: Path, log: Path, rtl_library: Path | None = None) -> Iterator[None]:
-    """Lets FINN work inside ``directory``, and restores its settings afterwards.
+def finn_session(
+    directory: Path, log: Path, rtl_library: Path | None = None, dependencies: Path | None = None
+) -> Iterator[FINNSettings]:
+    """Lets FINN work inside ``directory`` with the settings yielded, and restores its own then.
 
     Args:
         directory: where FINN puts what it generates; must exist.
         log: file that takes everything that FINN prints and logs.
         rtl_library: FINN's RTL library to use instead of the installed one.
+        dependencies: what ``finn deps update`` has fetched, if not where FINN looks by itself.
     """
     # Not FINNSettings.init(): that reads the environment and files in ~/.finn, and makes ~/.finn.
     settings = FINNSettings()
@@ -31,6 +34,8 @@ def finn_session(directory: Path, log: Path, rtl_library: Path | None = None) ->
     settings.finn_build_dir = str(directory)
     if rtl_library is not None:
         settings.finn_rtllib = str(rtl_library)
+    if dependencies is not None:
+        settings.finn_deps = str(dependencies)
     previous = finn.util.settings._SETTINGS
     logger = logging.getLogger("finn_logger")
     propagate = logger.propagate
@@ -43,7 +48,7 @@ def finn_session(directory: Path, log: Path, rtl_library: Path | None = None) ->
             logger.addHandler(handler)
             try:
                 with contextlib.redirect_stdout(file):
-                    yield
+                    yield settings
             finally:
                 logger.removeHandler(handler)
     finally:

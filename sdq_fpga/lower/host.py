@@ -25,7 +25,7 @@ class HostInput(Plain):
         stream_shape: shape of that tensor.
         channels_first: whether images are reordered from (C, H, W) to (H, W, C).
         quantized: whether the host quantizes (the model's input is in floating point).
-        bipolar: whether it does so to -1 (below 0) and +1.
+        bipolar: whether the codes are -1 (what is below 0) and +1 only.
         rounded: whether the quantizer stands in the input's annotation only (a fixed-point type),
             so that the model itself takes any number.
     """
@@ -49,7 +49,7 @@ class HostInput(Plain):
         """Integers for the accelerator, [N, *shape of the stream].
 
         Raises:
-            UserError: the shape is another, or an integer input has values out of range.
+            UserError: the shape is another, or an integer input has values that it can't take.
         """
         if values.shape[1:] != self.shape:
             raise UserError(
@@ -70,6 +70,11 @@ class HostInput(Plain):
                     f"input '{self.name}' takes integers {self.low}..{self.high}, and was given "
                     f"{codes.min()}..{codes.max()}",
                     "scale the data to that range",
+                )
+            if self.bipolar and not codes.all():
+                raise UserError(
+                    f"input '{self.name}' takes -1 and +1 only, and was given 0",
+                    "make -1 of what is 0",
                 )
         return self._ordered(codes)
 

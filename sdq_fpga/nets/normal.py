@@ -19,7 +19,7 @@ from sdq_fpga.nets.supported import SUPPORTED, Activation, Norm, Weighted
 from sdq_fpga.nets.trace import Traced, trace, unused
 from sdq_fpga.policy import LayerShape
 
-__all__ = ["as_network"]
+__all__ = ["as_network", "value_shapes"]
 
 _AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 
@@ -49,7 +49,7 @@ def as_network(net: nn.Module, input_shape: tuple[int, ...] | None = None) -> Ne
     steps = Structure(type(net).__name__, tuple(maker.steps), maker.rename(traced.output))
     made = Network(shape, maker.modules, steps)
     made.train(net.training)
-    made.structure = maker.structure(steps, _shapes(made))
+    made.structure = maker.structure(steps, value_shapes(made))
     return made
 
 
@@ -278,8 +278,12 @@ def _size(shape: tuple[int, ...]) -> int:
     return torch.Size(shape).numel()
 
 
-def _shapes(net: Network) -> dict[str, tuple[int, ...]]:
-    """Shapes of all values of one frame, without a batch."""
+def value_shapes(net: Network) -> dict[str, tuple[int, ...]]:
+    """Shapes of all values of one frame, without a batch.
+
+    Raises:
+        UserError: frames do not fit.
+    """
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:

@@ -3,6 +3,7 @@
 from sdq_fpga.cost.folding import Resources
 from sdq_fpga.plain import Plain
 from sdq_fpga.sim.figures import SimulationFigures
+from sdq_fpga.synth.vivado_reports import AchievedFigures
 
 __all__ = [
     "RESOURCE_TITLES",
@@ -34,10 +35,16 @@ class ResourceRow(Plain):
 
 
 class BitstreamStatus(Plain):
-    """Whether there is a bitstream, and if not, what is missing."""
+    """Whether there is a bitstream, and if not, what is missing.
+
+    Attributes:
+        message: where it is, or why there is none.
+        achieved: resources and timing as placed and routed; None where there is no bitstream.
+    """
 
     made: bool
     message: str
+    achieved: AchievedFigures | None = None
 
 
 class AcceleratorFigures(Plain):

@@ -5,6 +5,7 @@ from rich.table import Table
 from sdq_fpga.report.summary import RESOURCE_TITLES, AcceleratorFigures, Report, TrainingFigures
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.synth.figures import SynthesisFigures
+from sdq_fpga.synth.vivado_reports import AchievedFigures
 
 __all__ = ["report_table", "simulation_table", "synthesis_table", "verdict"]
 
@@ -53,8 +54,21 @@ def report_table(report: Report) -> Table:
         )
     table.add_section()
     table.add_row("bitstream", report.bitstream.message)
+    if report.bitstream.achieved is not None:
+        _add_achieved(table, report.bitstream.achieved)
     table.add_row("verdict", verdict(figures.simulation))
     return table
+
+
+def _add_achieved(table: Table, achieved: AchievedFigures) -> None:
+    timing, resources = achieved.timing, achieved.resources
+    clock = "" if timing.clock_mhz is None else f"; the clock is {timing.clock_mhz:g} MHz"
+    table.add_row(
+        "timing (Vivado)",
+        f"worst slack {timing.slack_ns:+.3f} ns, would reach {timing.fastest_mhz:g} MHz{clock}",
+    )
+    for name, title in RESOURCE_TITLES.items():
+        table.add_row(f"{title} (Vivado, with the shell)", f"{getattr(resources, name):,}")
 
 
 def _add_bits(table: Table, training: TrainingFigures) -> None:

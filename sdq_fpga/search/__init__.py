@@ -1,5 +1,6 @@
 """Search: finds the bits of every layer, and brings the network onto the normalised grid."""
 
+from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.methods import METHODS, check_search, search
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.on_board import BoardGoal
@@ -13,7 +14,7 @@ from sdq_fpga.search.quantizers import (
     weight_unit,
 )
 from sdq_fpga.search.ranges import activation_ranges, rescale_activations, unit_ranges
-from sdq_fpga.search.task import EpochRecord, SearchResult, Task
+from sdq_fpga.search.task import SearchResult, Task
 
 __all__ = [
     "METHODS",

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,6 +88,22 @@ class Learned(Choice, ABC):
         super().__init__(name, candidates, size)
         self.logit = logit
         self.temperature = 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search."""
+        return {
+            "logit": self.logit,
+            "temperature": self.temperature,
+            "position": self._position,
+            "settled": self._settled,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        with torch.no_grad():
+            self.logit.copy_(state["logit"])
+        self.temperature = state["temperature"]
+        self._position, self._settled = state["position"], state["settled"]
 
     @abstractmethod
     def bound(self) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -56,6 +56,14 @@ class Limit(ABC, Generic[C]):
     @abstractmethod
     def look(self) -> None:
         """Has ``measure`` start anew from the bits that the choices are at, where it depends."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search, but for the choices themselves."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave, the choices being where they were then."""
+        del state
 
     @property
     def highest(self) -> tuple[int, ...]:

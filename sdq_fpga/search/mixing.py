@@ -49,7 +49,7 @@ class MixingQuantizer(nn.Module):
         several = [self.quantize(values, bits) for bits in options]
         if self.measured:
             errors = torch.stack([relative_error(values, each) for each in several])
-            self.error = expected_error(self.choice.probabilities(), errors)
+            self.error = expected_error(self.choice.probabilities().to(errors.device), errors)
         mixed = torch.zeros(())
         for share, each in zip(self.choice.shares(), several, strict=True):
             mixed = mixed + share * each

@@ -15,7 +15,7 @@ also cost what simpler models say (``sdq_fpga.search.counts``).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -137,7 +137,7 @@ class OnBoard(Limit[C]):
         self._count = _count(space, cost)
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
-        self._here: _Here | None = None
+        self._here: tuple[int, ...] | None = None
         self._check()
 
     def allows(self, bits: Sequence[int]) -> bool:
@@ -154,7 +154,8 @@ class OnBoard(Limit[C]):
 
     def expected_interval(self) -> Tensor:
         """Cycles between frames under the probabilities; differentiable."""
-        self._here = here = self._here or self._seen()
+        self._here = self._here or self._nearest()
+        here = self._seen(self._here)
         options = [each.options() for each in self.choices]
         most = max(map(len, options))
         bits = torch.tensor([[*o, *(o[-1:] * (most - len(o)))] for o in options])
@@ -175,14 +176,23 @@ class OnBoard(Limit[C]):
         """Log of how many times interval or latency, the worse of both, is that of the target."""
         expected, goal = self.expected_interval(), self.wanted
         most = goal.interval
-        if self._here is not None and self._here.latency:
+        here = self._seen(self._here or self._nearest())
+        if here.latency:
             # A latency, as the interval at which it would be reached.
-            most = min(most, self._here.interval * goal.latency / self._here.latency)
+            most = min(most, here.interval * goal.latency / here.latency)
         return torch.log(expected / most)
 
     def look(self) -> None:
         """Takes interval, prices and tables of the present bits."""
-        self._here = self._seen()
+        self._here = self._nearest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The bits that interval, prices and tables are of."""
+        return {"here": self._here}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        self._here = None if state["here"] is None else tuple(state["here"])
 
     def graph(self, bits: Sequence[int]) -> HardwareGraph:
         """The network with bits of the choices, in their order."""
@@ -313,13 +323,14 @@ class OnBoard(Limit[C]):
         except UserError:
             return None
 
-    def _seen(self) -> _Here:
-        """The hardware at the present bits or, where these do not fit the board, at fewer."""
-        bits = [each.nearest for each in self.choices]
-        key = tuple(bits)
-        if key not in self._looks:
-            self._looks[key] = self._looked(bits)
-        return self._looks[key]
+    def _nearest(self) -> tuple[int, ...]:
+        return tuple(each.nearest for each in self.choices)
+
+    def _seen(self, bits: tuple[int, ...]) -> _Here:
+        """The hardware at these bits or, where they do not fit the board, at fewer."""
+        if bits not in self._looks:
+            self._looks[bits] = self._looked(list(bits))
+        return self._looks[bits]
 
     def _looked(self, bits: list[int]) -> _Here:
         while (found := self._folded(self.graph(bits), None)) is None:

@@ -8,7 +8,7 @@ the goal needs, and the layers that lose least by a drop pay first.
 """
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -74,6 +74,14 @@ class Steering:
     def over(self, done: int) -> bool:
         """Whether the search must settle."""
         return done >= _HARD_END * self._steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search."""
+        return {"multiplier": self.multiplier, "reference": self._reference}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        self.multiplier, self._reference = state["multiplier"], state["reference"]
 
     def _lag(self, measure: Tensor) -> Tensor:
         return (measure - self._reference) / self._span
@@ -147,3 +155,19 @@ class Steered(ABC, Generic[L]):
             self.settle()
             return []
         return self.dropped()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes in a search, but for the choices themselves."""
+        return {
+            "settled": self.settled,
+            "greedy_drops": [self.choices.index(each) for each in self.greedy_drops],
+            "steering": self.steering.state_dict(),
+            "limit": self.limit.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave, the choices being where they were then."""
+        self.settled = state["settled"]
+        self.greedy_drops = [self.choices[index] for index in state["greedy_drops"]]
+        self.steering.load_state_dict(state["steering"])
+        self.limit.load_state_dict(state["limit"])

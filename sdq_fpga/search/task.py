@@ -1,22 +1,24 @@
 """What a search is given, and what it finds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from torch import Tensor, nn
 
 from sdq_fpga.data import Dataset
 from sdq_fpga.flow import Flow, SearchSpec
-from sdq_fpga.policy import LayerBits, Policy
+from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.search.choice import Choice
+from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.limit import Limit
 from sdq_fpga.search.mean_bits import MeanBits
 from sdq_fpga.search.on_board import BoardGoal, OnBoard
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.space import Make, Space, unique
+from sdq_fpga.train import Rig
 
-__all__ = ["EpochRecord", "Goal", "SearchResult", "Task", "limits_of", "untrained_result"]
+__all__ = ["Goal", "SearchResult", "Task", "limits_of", "untrained_result"]
 
 C = TypeVar("C", bound=Choice)
 
@@ -35,6 +37,7 @@ class Task:
         goal: mean bits of a weight, or a speed on a board.
         seed: of everything that is drawn.
         progress: is told of every step.
+        rig: devices, checkpoints and curves of a search that trains.
         after: another search, of an easier goal, that this one goes on from: it begins with the
             network and the bits of that one, and no layer gets more bits.
     """
@@ -45,6 +48,7 @@ class Task:
     goal: Goal
     seed: int
     progress: Progress
+    rig: Rig = field(default_factory=Rig)
     after: "SearchResult | None" = None
 
     def unit_net(self) -> nn.Module:
@@ -66,28 +70,6 @@ class Task:
         """
         most = None if self.after is None else self.after.policy
         return Space.of(self.flow.search, self.net_float, make, most)
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """Where a search was at the end of one epoch.
-
-    Attributes:
-        epoch: from 0.
-        loss: mean over the epoch's steps, all terms together.
-        expected_weight_bits: mean over all weights, under the probabilities of candidates.
-        expected_activation_bits: mean over all activation values, likewise.
-        expected_interval: cycles between frames on the board, likewise; None where the goal is mean
-            bits.
-        layer_bits: bits that each layer is at.
-    """
-
-    epoch: int
-    loss: float
-    expected_weight_bits: float
-    expected_activation_bits: float
-    expected_interval: float | None
-    layer_bits: tuple[LayerBits, ...]
 
 
 @dataclass(frozen=True)

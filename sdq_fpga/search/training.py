@@ -1,20 +1,28 @@
 """Trains a network together with the choices of its bits: what all methods with gradients share."""
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sdq_fpga.policy import Policy
 from sdq_fpga.search.choice import Learned, expected_bits
+from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.mixing import insert_quantizers, remove_quantizers
 from sdq_fpga.search.on_board import OnBoard
 from sdq_fpga.search.space import Space, unique
 from sdq_fpga.search.steering import Steered
-from sdq_fpga.search.task import EpochRecord, SearchResult, Task
-from sdq_fpga.train import fit, steps_per_epoch
+from sdq_fpga.search.task import SearchResult, Task
+from sdq_fpga.train import (
+    Devices,
+    classification_loss,
+    fit,
+    make_fabric,
+    mean_over,
+    steps_per_epoch,
+)
 
 __all__ = ["SearchTraining", "search_steps"]
 
@@ -38,6 +46,7 @@ class SearchTraining(Generic[L]):
 
     def __init__(self, task: Task, space: Space[L], steered: Sequence[Steered[L]]) -> None:
         self.task = task
+        self.fabric = task.rig.fabric or make_fabric(Devices())
         self.space = space
         self.steered = tuple(steered)
         self.choices = space.choices
@@ -62,18 +71,18 @@ class SearchTraining(Generic[L]):
         Raises:
             StageError: training diverged.
         """
-        task, spec = self.task, self.task.flow.search
+        task = self.task
         self._anneal(0)
         fit(
             self.net,
             task.dataset,
-            epochs=spec.epochs,
-            batch_size=spec.batch_size,
-            optimizer=torch.optim.Adam(self.net.parameters(), lr=spec.learning_rate),
+            recipe=task.flow.search,
             loss=self._loss,
             seed=task.seed,
             label="search",
             progress=task.progress,
+            rig=replace(task.rig, fabric=self.fabric),
+            companion=self,
             after_step=self._after_step,
             after_epoch=self._after_epoch,
         )
@@ -93,9 +102,27 @@ class SearchTraining(Generic[L]):
             state={key: value.detach().clone() for key, value in self.net.state_dict().items()},
         )
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def state_dict(self) -> dict[str, Any]:
+        """All that a search changes, but for the network."""
+        return {
+            "choices": [each.state_dict() for each in self.choices],
+            "optimizer": self.optimizer.state_dict(),
+            "steered": [each.state_dict() for each in self.steered],
+            "history": [record.plain() for record in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state_dict`` gave."""
+        for choice, its in zip(self.choices, state["choices"], strict=True):
+            choice.load_state_dict(its)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for each, its in zip(self.steered, state["steered"], strict=True):
+            each.load_state_dict(its)
+        self.history = [EpochRecord.from_plain(each) for each in state["history"]]
+
+    def _loss(self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Task + lambda_Q * QER + the terms of what steers."""
-        task = functional.cross_entropy(self.net(images), labels)
+        task = classification_loss(self.task.flow.search, forward(images), labels)
         terms = torch.stack([each.term() for each in self.steered]).sum()
         weight = self.task.flow.search.qer_weight
         if not weight:
@@ -103,6 +130,7 @@ class SearchTraining(Generic[L]):
         return task + weight * torch.stack([each.error for each in self.quantizers]).sum() + terms
 
     def _after_step(self, done: int) -> None:
+        self._share_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad()
         for choice in self.choices:
@@ -113,23 +141,32 @@ class SearchTraining(Generic[L]):
                 self.optimizer.state.pop(choice.logit, None)
         self._anneal(done)
 
+    def _share_gradients(self) -> None:
+        """Takes the mean of the choices' gradients over all processes, as DDP does for weights."""
+        found = [each.logit.grad for each in self.choices if each.logit.grad is not None]
+        if found:
+            means = mean_over(self.fabric, torch.cat([each.flatten() for each in found]))
+            shares = torch.split(means, [each.numel() for each in found])
+            for gradient, value in zip(found, shares, strict=True):
+                gradient.copy_(value.view_as(gradient))
+
     def _anneal(self, done: int) -> None:
         """The temperature falls in proportion to itself, from the first value to the last."""
         first, last = self.task.flow.search.temperature
         for choice in self.choices:
             choice.temperature = first * (last / first) ** (done / self.steps)
 
-    def _after_epoch(self, epoch: int, loss: float) -> None:
+    def _after_epoch(self, epoch: int, loss: float) -> Mapping[str, float]:
         limit = self.steered[0].limit
-        self.history.append(
-            EpochRecord(
-                epoch=epoch,
-                loss=loss,
-                expected_weight_bits=expected_bits(unique(self.space.weights)).item(),
-                expected_activation_bits=expected_bits(unique(self.space.activations)).item(),
-                expected_interval=(
-                    limit.expected_interval().item() if isinstance(limit, OnBoard) else None
-                ),
-                layer_bits=self.space.layer_bits(),
-            )
+        record = EpochRecord(
+            epoch=epoch,
+            loss=loss,
+            expected_weight_bits=expected_bits(unique(self.space.weights)).item(),
+            expected_activation_bits=expected_bits(unique(self.space.activations)).item(),
+            expected_interval=(
+                limit.expected_interval().item() if isinstance(limit, OnBoard) else None
+            ),
+            layer_bits=self.space.layer_bits(),
         )
+        self.history.append(record)
+        return record.figures()

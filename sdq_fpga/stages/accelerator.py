@@ -30,11 +30,16 @@ from sdq_fpga.stages.fifo_room import size_within
 from sdq_fpga.stages.notes import notes_on
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.stages.target import Target
-from sdq_fpga.synth.vivado import make_bitstream, why_no_bitstream
+from sdq_fpga.synth.bitstream import ACHIEVED, BitstreamJob, make_bitstream
+from sdq_fpga.synth.vivado import Vivado, why_no_bitstream
+from sdq_fpga.synth.vivado_reports import AchievedFigures
 
-__all__ = ["Accelerator", "read_model", "verify_run"]
+__all__ = ["VIVADO_WORK", "Accelerator", "read_model", "verify_run"]
 
 Step = Callable[[Path], None]
+
+VIVADO_WORK = "vivado"
+"""The directory in a run that keeps what Vivado has done, until there is a bitstream."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Accelerator:
             resources=resource_rows(folding.resources, target.board.budget.model_dump()),
         )
 
-    def bitstream(self, vivado: Path | None) -> BitstreamStatus:
+    def bitstream(self, vivado: Vivado | None) -> BitstreamStatus:
         """Makes a bitstream where Vivado is installed, and else says what is missing.
 
         Raises:
@@ -132,11 +137,16 @@ class Accelerator:
 
         def step(out: Path) -> None:
             graph = self.work.output("size", "folded.onnx")
-            make_bitstream(graph, board, clock_mhz, vivado, out, self.work.progress)
+            job = BitstreamJob(graph, board, clock_mhz, vivado, self.common["code"])
+            make_bitstream(job, self.work.directory / VIVADO_WORK, out, self.work.progress)
 
-        inputs = {"vivado": str(vivado), "clock_mhz": clock_mhz, "board": board.name}
+        inputs = {"vivado": str(vivado.directory), "clock_mhz": clock_mhz, "board": board.name}
         made = self._stage("bitstream", inputs, ("size", "simulate"), step)
-        return BitstreamStatus(made=True, message=f"{made.name}/accelerator.bit")
+        return BitstreamStatus(
+            made=True,
+            message=f"{made.name}/accelerator.bit",
+            achieved=read_plain(AchievedFigures, made / ACHIEVED),
+        )
 
     # ---- the stages -------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 """A build: the stages in order, each skipped if nothing that goes into it has changed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdq_fpga.data.dataset import Dataset
+from sdq_fpga.data.dataset import Dataset, check_classes
 from sdq_fpga.nets import make_net
-from sdq_fpga.nets.layers import check_policy
+from sdq_fpga.nets.layers import check_policy, class_count
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
@@ -30,9 +31,19 @@ from sdq_fpga.stages.settings import (
 )
 from sdq_fpga.stages.several import do_fastest, do_pareto
 from sdq_fpga.stages.target import Target
-from sdq_fpga.synth.vivado import find_vivado
+from sdq_fpga.stages.team import Team
+from sdq_fpga.stages.unfinished import Unfinished, long_stage
+from sdq_fpga.synth.vivado import Vivado
+from sdq_fpga.train.curves import tensorboard_curves
+from sdq_fpga.train.loop import check_recipe
+from sdq_fpga.train.resume import Checkpoints
+from sdq_fpga.train.rig import Rig
 
-__all__ = ["Build", "image_vectors", "target_of"]
+__all__ = ["CHECKPOINT_EVERY_S", "CURVES", "Build", "image_vectors", "target_of"]
+
+CHECKPOINT_EVERY_S = 60.0
+CURVES = "tensorboard"
+"""Directory, in that of the run, of TensorBoard's logs; no part of what is hashed."""
 
 
 class Build:
@@ -43,14 +54,20 @@ class Build:
         run: the open run directory.
         cache: directory of compiled simulations; None to compile always.
         progress: told how far it is.
+        checkpoint_every_s: seconds between two checkpoints of a training, at least.
 
     Raises:
-        UserError: the dataset can't be read or does not fit the network, the policy is for another
-            network, or the target is out of reach.
+        UserError: the dataset can't be read or does not fit the network or how it is trained, the
+            policy is for another network, or the target is out of reach.
     """
 
     def __init__(
-        self, settings: Settings, run: RunDirectory, cache: Path | None, progress: Progress
+        self,
+        settings: Settings,
+        run: RunDirectory,
+        cache: Path | None,
+        progress: Progress,
+        checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     ) -> None:
         if settings.policy is not None:
             net = make_net(settings.flow.network)
@@ -58,8 +75,13 @@ class Build:
         elif settings.target_bits is not None:
             check_search(settings.flow, settings.target_bits)
         dataset = dataset_of(settings)
+        check_classes(dataset, class_count(make_net(settings.flow.network)))
         check_images(dataset, settings.flow.simulate.images)
+        for recipe in (settings.flow.train, settings.flow.search, settings.flow.finetune):
+            check_recipe(recipe, dataset, settings.devices.processes)
         self._run = run
+        self._team = Team(settings)
+        self._every_s = checkpoint_every_s
         self._settings = settings
         self._context = Context(run.directory, cache, progress, settings, dataset)
         self._fingerprint = dataset.fingerprint()
@@ -75,40 +97,27 @@ class Build:
         return self._run.directory
 
     def train(self) -> None:
-        """Trains the float network."""
-        flow = self._settings.flow
-        self._stage(
-            "train",
-            {
-                "data": self._fingerprint,
-                "network": flow.network.model_dump(mode="json"),
-                "spec": flow.train.model_dump(mode="json"),
-            },
-            (),
-            steps.do_train,
-        )
+        """Trains the float network, and ends with it."""
+        self._trained()
+        self._team.dismiss()
 
     def search(self) -> Policy:
-        """Runs the stages up to the policy."""
-        flow, policy = self._settings.flow, self._settings.policy
-        goal = self._goal()
-        if policy is None and self._settings.target_bits is None:
-            self._reach(goal)
-        self.train()
-        spec = {"spec": flow.search.model_dump(mode="json")}
-        if policy is not None:
-            self._stage(
-                "search", {"policy": policy.model_dump(mode="json")}, ("train",), steps.do_search
-            )
-        elif self._settings.accuracy_drop is not None:
-            drop = {
-                "accuracy_drop": self._settings.accuracy_drop,
-                "finetune": flow.finetune.model_dump(mode="json"),
-            }
-            self._stage("search", goal | spec | drop, ("train",), do_fastest)
-        else:
-            self._stage("search", goal | spec, ("train",), steps.do_search)
-        return self._context.policy()
+        """Runs the stages up to the policy, and ends with it."""
+        policy = self._searched()
+        self._team.dismiss()
+        return policy
+
+    def finetune(self) -> TrainingFigures:
+        """Runs the stages up to the trained policy, and ends with it."""
+        self._finetuned()
+        self._team.dismiss()
+        return self._training()
+
+    def searched(self) -> TrainingFigures:
+        """As ``search``; accuracy is that of the network that was found with the policy."""
+        self.search()
+        found = steps.accuracy_of_search(self._context)
+        return self._figures(_accuracy(self._context, "train"), found)
 
     def pareto(self) -> Designs:
         """Searches several policies, from the slowest to the fastest, and draws them."""
@@ -134,6 +143,46 @@ class Build:
         network = {"network": flow.network.model_dump(mode="json")}
         self._stage("reach", dict(goal) | spec | network, (), steps.do_reach)
 
+    def _trained(self) -> None:
+        flow = self._settings.flow
+        self._train(
+            "train",
+            {
+                "data": self._fingerprint,
+                "network": flow.network.model_dump(mode="json"),
+                "spec": flow.train.model_dump(mode="json"),
+            },
+            (),
+        )
+
+    def _searched(self) -> Policy:
+        flow, policy = self._settings.flow, self._settings.policy
+        goal = self._goal()
+        if policy is None and self._settings.target_bits is None:
+            self._reach(goal)
+        self._trained()
+        spec = {"spec": flow.search.model_dump(mode="json")}
+        if policy is not None:
+            given = {"policy": policy.model_dump(mode="json")}
+            self._stage("search", given, ("train",), steps.do_search)
+        elif self._settings.accuracy_drop is not None:
+            drop = {
+                "accuracy_drop": self._settings.accuracy_drop,
+                "finetune": flow.finetune.model_dump(mode="json"),
+            }
+            self._stage("search", goal | spec | drop, ("train",), do_fastest)
+        else:
+            self._train("search", spec | goal, ("train",))
+        return self._context.policy()
+
+    def _finetuned(self) -> None:
+        self._searched()
+        self._train(
+            "finetune",
+            {"spec": self._settings.flow.finetune.model_dump(mode="json")},
+            ("train", "search"),
+        )
+
     def _goal(self) -> dict[str, Any]:
         """Everything that decides what the search ends at."""
         settings = self._settings
@@ -147,38 +196,21 @@ class Build:
             "shares": dict(settings.shares),
         }
 
-    def finetune(self) -> TrainingFigures:
-        """Runs the stages up to the trained policy."""
-        self.search()
-        self._stage(
-            "finetune",
-            self._settings.flow.finetune.model_dump(mode="json"),
-            ("train", "search"),
-            steps.do_finetune,
-        )
-        return self._training()
-
-    def searched(self) -> TrainingFigures:
-        """Runs the stages up to the policy; its accuracy is that of the network found with it."""
-        self.search()
-        found = steps.accuracy_of_search(self._context)
-        return self._figures(_accuracy(self._context, "train"), found)
-
-    def everything(self, vivado: Path | None) -> Report:
+    def everything(self, vivado: Vivado | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
 
         Args:
-            vivado: where the user says that Vivado is; None to look on PATH.
+            vivado: the installation for the bitstream; None for none.
 
         Raises:
-            UserError: there is no Vivado where the user says, or a target can't be reached.
+            UserError: a target can't be reached.
             StageError: a tool is missing, or a stage failed.
         """
         settings = self._settings
-        installed = find_vivado(vivado)
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
-        self.finetune()
+        self._finetuned()
+        self._team.dismiss()
         self._stage("export", {}, ("search", "finetune"), steps.do_export)
         accelerator = Accelerator(
             target=target_of(settings),
@@ -200,7 +232,7 @@ class Build:
 
         # Before Vivado is called, so that its failure leaves everything else done.
         report(BitstreamStatus(made=False, message="not made yet"))
-        return report(accelerator.bitstream(installed))
+        return report(accelerator.bitstream(vivado))
 
     def _stage(
         self,
@@ -215,6 +247,28 @@ class Build:
             after,
             lambda out: step(self._context, out),
         )
+
+    def _train(self, name: str, inputs: dict[str, Any], after: tuple[str, ...]) -> None:
+        """Runs a stage that trains, with all processes, and goes on where it was cut."""
+
+        def make(out: Path, unfinished: Unfinished) -> None:
+            for other in unfinished.others:
+                self._context.progress.note(
+                    f"{name}: {other} is of other settings, data or code and is not used; it is "
+                    "kept until this stage is finished"
+                )
+            log = self._run.directory / CURVES / f"{name}-{unfinished.key[:8]}"
+            with tensorboard_curves(log) as curves:
+                rig = Rig(
+                    fabric=self._team.begin(name, unfinished),
+                    checkpoints=Checkpoints(unfinished.directory, unfinished.key, self._every_s),
+                    curves=curves,
+                )
+                steps.TRAINING[name](replace(self._context, rig=rig), out)
+
+        devices = self._settings.devices.model_dump(mode="json")
+        stated = self._common | {"settings": inputs, "devices": devices}
+        long_stage(self._run, name, stated, after, make)
 
     def _training(self) -> TrainingFigures:
         context = self._context

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -14,6 +14,7 @@ from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
 from sdq_fpga.stages.settings import Settings
 from sdq_fpga.train.checkpoint import load_net
+from sdq_fpga.train.rig import Rig
 
 __all__ = ["Context", "Workspace"]
 
@@ -50,10 +51,17 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Context(Workspace):
-    """The surroundings of a stage that trains."""
+    """The surroundings of a stage that trains.
+
+    Attributes:
+        settings: what the user states.
+        dataset: the images.
+        rig: devices, checkpoints and curves.
+    """
 
     settings: Settings
     dataset: Dataset
+    rig: Rig = field(default_factory=Rig)
 
     def net(self) -> nn.Module:
         """The flow's float network, untrained."""

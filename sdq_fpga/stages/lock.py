@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from sdq_fpga.errors import UserError
+from sdq_fpga.integrity import LOCK, TOP
 from sdq_fpga.plain import Plain
 from sdq_fpga.run import Run, read_manifest
 from sdq_fpga.stages.page import SYNTHESIS
@@ -15,10 +16,6 @@ from sdq_fpga.stages.settings import Settings
 from sdq_fpga.stages.target import ModelSettings
 
 __all__ = ["LOCK", "TOP", "BuildLock", "lock_of", "outputs_of", "read_lock"]
-
-LOCK = "build.lock.json"
-TOP = "."
-"""What stands for the run directory itself, where stages have their names."""
 
 _FORMAT = 1
 _REPORT = "report.json"

@@ -18,7 +18,7 @@ from sdq_fpga.stages.accelerator import Accelerator
 from sdq_fpga.stages.context import Workspace
 from sdq_fpga.stages.reports import write_reports
 from sdq_fpga.stages.target import MODEL_SETTINGS_FILE, ModelSettings
-from sdq_fpga.synth.vivado import find_vivado
+from sdq_fpga.synth.vivado import Vivado
 
 __all__ = ["ModelBuild", "random_vectors", "read_vectors"]
 
@@ -54,17 +54,16 @@ class ModelBuild:
         self._work = Workspace(run.directory, cache, progress)
         run.write(MODEL_SETTINGS_FILE, settings.to_bytes())
 
-    def everything(self, vivado: Path | None) -> Report:
+    def everything(self, vivado: Vivado | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
 
         Args:
-            vivado: where the user says that Vivado is; None to look on PATH.
+            vivado: the installation for the bitstream; None for none.
 
         Raises:
-            UserError: there is no Vivado where the user says, or a target can't be reached.
+            UserError: a target can't be reached.
             StageError: a tool is missing, or a stage failed.
         """
-        installed = find_vivado(vivado)
         find_verilator()
         find_compiler()
         target = self._settings.target
@@ -96,7 +95,7 @@ class ModelBuild:
             return write_reports(self._run, made, self._settings, inputs, common)
 
         report(BitstreamStatus(made=False, message="not made yet"))
-        return report(accelerator.bitstream(installed))
+        return report(accelerator.bitstream(vivado))
 
     def _vectors(self, model: Model) -> Vectors:
         settings = self._settings

@@ -19,7 +19,7 @@ from sdq_fpga.deploy.bundle import BITSTREAM, HANDOFF, make_bundle
 from sdq_fpga.deploy.emulate.bitstream import emulated_bitstream
 from sdq_fpga.deploy.emulate.environment import make_environment
 from sdq_fpga.deploy.emulate.server import EmulatedBoard
-from sdq_fpga.deploy.figures import BoardFigures, Match
+from sdq_fpga.deploy.figures import OUTPUTS, BoardFigures, Match
 from sdq_fpga.deploy.frames import codes_bytes, read_inputs
 from sdq_fpga.deploy.job import Event, Job, Outcome, run_job
 from sdq_fpga.deploy.ssh import Login, Ssh
@@ -32,6 +32,7 @@ from sdq_fpga.report.summary import AcceleratorFigures, Report
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.run import open_run, write_atomically
 from sdq_fpga.sim.simulate import build_simulation
+from sdq_fpga.stages.measured import keep_measured
 from sdq_fpga.synth.vivado import SHELLS
 
 __all__ = ["BoardRun", "Way", "run_on_board"]
@@ -117,6 +118,8 @@ def run_on_board(
 ) -> BoardFigures:
     """Copies a build to a board, runs it there, and brings the outputs back.
 
+    What a real board shows is kept, for the page of the run.
+
     Args:
         asked: what to run.
         way: how to get to the board.
@@ -130,6 +133,21 @@ def run_on_board(
         StageError: the board can't be reached or is in use, its disk is full, or the driver fails.
     """
     build = _read_build(asked.directory)
+    figures = _ran(asked, build, way, cache, progress, tell)
+    if not way.emulate:
+        keep_measured(asked.directory, figures)
+    return figures
+
+
+def _ran(
+    asked: BoardRun,
+    build: _Build,
+    way: Way,
+    cache: Path,
+    progress: Progress,
+    tell: Callable[[Event], None],
+) -> BoardFigures:
+    """Runs what was asked for, and saves the outputs."""
     if asked.throughput:
         job = Job("throughput", (), sizes=_sizes(asked.batch), timeout_s=asked.timeout_s)
         cycles = 2 * asked.batch * build.interval
@@ -151,7 +169,7 @@ def run_on_board(
             build.host.outputs, build.design.outputs, outcome.outputs, strict=True
         )
     }
-    _save(asked.output or asked.directory / "board", build.host, found)
+    _save(asked.output or asked.directory / OUTPUTS, build.host, found)
     figures = _figures(build, way, where, outcome)
     if given.expected is None:
         return figures

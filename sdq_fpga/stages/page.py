@@ -1,5 +1,6 @@
 """The page of a run, from the files of its stages."""
 
+import json
 from pathlib import Path
 
 from sdq_fpga.cost.folding import Folding
@@ -8,12 +9,16 @@ from sdq_fpga.report.page.facts import PageFacts, layers_of, resources_of
 from sdq_fpga.report.page.page import render_page
 from sdq_fpga.report.summary import Report
 from sdq_fpga.run import read_manifest
+from sdq_fpga.stages.measured import measured_of
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.synth.figures import SynthesisFigures
 
-__all__ = ["PAGE", "SYNTHESIS", "page_of"]
+__all__ = ["MODULES", "PAGE", "SYNTHESIS", "page_of"]
 
 PAGE = "report.html"
+MODULES = "modules.json"
+"""In the export of a flow: for nodes of the model, the module that they come from."""
+
 SYNTHESIS = "synthesise"
 """The stage that counts what the RTL takes, where it was run."""
 
@@ -32,12 +37,20 @@ def page_of(directory: Path) -> bytes:
     synthesis = None
     if manifest.is_current(SYNTHESIS):
         synthesis = read_plain(SynthesisFigures, directory / SYNTHESIS / "figures.json")
+    modules = directory / "export" / MODULES
+    names = json.loads(modules.read_bytes()) if modules.is_file() else {}
+    achieved = report.bitstream.achieved
     facts = PageFacts(
         report=report,
         fifos=read_plain(FifoSizes, directory / "size" / "fifos.json"),
         synthesis=synthesis,
+        measured=measured_of(directory, manifest),
         manifest=manifest,
-        layers=layers_of(folding, report.accelerator.simulation.interval, synthesis),
-        resources=resources_of(report.accelerator.resources, synthesis),
+        layers=layers_of(folding, report.accelerator.simulation.interval, synthesis, names),
+        resources=resources_of(
+            report.accelerator.resources,
+            synthesis,
+            None if achieved is None else achieved.resources,
+        ),
     )
     return render_page(facts).encode()

@@ -12,6 +12,7 @@ from sdq_fpga.run import Run, open_run, read_manifest
 from sdq_fpga.stages.build import Build
 from sdq_fpga.stages.lock import BuildLock, outputs_of
 from sdq_fpga.stages.model_build import ModelBuild
+from sdq_fpga.synth.vivado import Vivado
 
 __all__ = ["reproduce"]
 
@@ -55,12 +56,12 @@ def reproduce(
             stated = lock.settings.model_copy(
                 update={"data": None if data is None else str(data.resolve())}
             )
-            Build(stated, run, cache, progress).everything(None)
+            Build(stated, run, cache, progress).everything(Vivado.find(None))
         elif lock.model is not None and model is not None:
             asked = lock.model.model_copy(
                 update={"vectors": None if vectors is None else str(vectors.resolve())}
             )
-            ModelBuild(asked, model, run, cache, progress).everything(None)
+            ModelBuild(asked, model, run, cache, progress).everything(Vivado.find(None))
         if pinned is not None and set(run.ran) & set(_TRAINED):
             raise UserError(
                 f"{pinned} was made by other code or tools, so its network was trained again",

@@ -17,6 +17,7 @@ from sdq_fpga.nets import make_net
 from sdq_fpga.nets.layers import class_count, frame_shape
 from sdq_fpga.plain import Plain
 from sdq_fpga.policy import Policy
+from sdq_fpga.train.devices import Devices
 
 __all__ = ["SETTINGS_FILE", "Settings", "check_images", "dataset_of", "read_plain"]
 
@@ -42,6 +43,7 @@ class Settings(Plain):
         weight_memory: what weights are kept in.
         writable_weights: whether an AXI-Lite port changes them.
         shares: of the board that may be used.
+        devices: what training runs on.
     """
 
     flow: Flow
@@ -58,6 +60,7 @@ class Settings(Plain):
     weight_memory: WeightMemory = WeightMemory.AUTO
     writable_weights: bool = False
     shares: Shares = Field(default_factory=dict)
+    devices: Devices = Devices()
 
     @property
     def many(self) -> bool:

@@ -7,7 +7,6 @@ images have no part in it.
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -122,10 +121,7 @@ def do_fastest(context: Context, out: Path) -> None:
         )
     (out / "policy.json").write_bytes(best.result.policy.to_bytes())
     save_net(searched.net(best), out / "net.safetensors")
-    history = [
-        asdict(record) | {"layer_bits": [bits.model_dump() for bits in record.layer_bits]}
-        for record in best.result.history
-    ]
+    history = [record.plain() for record in best.result.history]
     text = json.dumps(history, indent=1, sort_keys=True)
     (out / "history.json").write_text(f"{text}\n", encoding="utf-8")
     _write(out, searched, tried, wanted=wanted, finetuned=True)

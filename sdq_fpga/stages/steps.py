@@ -1,6 +1,7 @@
 """One function for each stage: reads what earlier stages wrote, and writes into ``out``."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.goal import goal_of
+from sdq_fpga.stages.page import MODULES
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
 from sdq_fpga.train.float_net import train_float
 
 __all__ = [
+    "TRAINING",
     "Metrics",
     "accuracy_of_search",
     "do_export",
@@ -41,7 +44,7 @@ class Metrics(Plain):
 def do_train(context: Context, out: Path) -> None:
     """Trains the float network: net.safetensors, metrics.json."""
     settings = context.settings
-    net = train_float(settings.flow, context.dataset, settings.seed, context.progress)
+    net = train_float(settings.flow, context.dataset, settings.seed, context.progress, context.rig)
     save_net(net, out / "net.safetensors")
     _write(out / "metrics.json", _metrics(context, net))
 
@@ -72,6 +75,7 @@ def do_search(context: Context, out: Path) -> None:
             goal_of(settings),
             settings.seed,
             context.progress,
+            context.rig,
         )
         policy = result.policy
         net.load_state_dict(result.state)
@@ -80,10 +84,7 @@ def do_search(context: Context, out: Path) -> None:
                 "the search did not reach its goal by itself; these layers were made to drop: "
                 + ", ".join(result.greedy_drops)
             )
-        history = [
-            asdict(record) | {"layer_bits": [bits.model_dump() for bits in record.layer_bits]}
-            for record in result.history
-        ]
+        history = [record.plain() for record in result.history]
     else:
         policy = settings.policy
         widest = max(bits.activation_bits or 0 for bits in policy.layers)
@@ -112,6 +113,7 @@ def do_finetune(context: Context, out: Path) -> None:
         context.dataset,
         settings.seed,
         context.progress,
+        context.rig,
     )
     net = context.net()
     trained = student.state_dict()
@@ -122,17 +124,30 @@ def do_finetune(context: Context, out: Path) -> None:
     _write_json(out / "settled.json", [asdict(each) for each in settled])
 
 
+TRAINING: Mapping[str, Callable[[Context, Path], None]] = {
+    "train": do_train,
+    "search": do_search,
+    "finetune": do_finetune,
+}
+"""Stages that train, in which several processes may take part."""
+
+
 def do_export(context: Context, out: Path) -> None:
-    """Exports QONNX: model.onnx."""
+    """Exports QONNX: model.onnx; modules.json says which of its nodes are of which module."""
     with context.progress.task("export QONNX", 1) as advance:
         net = to_brevitas(context.net_of("finetune"), context.policy())
-        write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
+        modules = write_qonnx(net, frame_shape(context.net()), out / "model.onnx")
         advance(1)
+    _write_json(out / MODULES, modules)
 
 
 def _metrics(context: Context, net: nn.Module) -> Metrics:
-    data = context.dataset
-    return Metrics(accuracy=accuracy(net, data.test_images, data.test_labels))
+    data, fabric = context.dataset, context.rig.fabric
+    if fabric is not None:
+        fabric.to_device(net)
+    found = accuracy(net, data.test_images, data.test_labels)
+    net.to("cpu")
+    return Metrics(accuracy=found)
 
 
 def _write(path: Path, value: Plain) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from qonnx.core.modelwrapper import ModelWrapper
 from torch import nn
 
 from sdq_fpga.board import Board
@@ -14,11 +15,12 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.describe import describe
+from sdq_fpga.lower.direct import direct_qonnx
 from sdq_fpga.lower.export import write_qonnx
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
-from sdq_fpga.nets import make_net
+from sdq_fpga.nets import Network, make_net
 from sdq_fpga.nets.layers import check_policy, frame_shape, quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 
@@ -42,7 +44,11 @@ def hardware_of_model(path: Path, input_type: str | None, board: Board) -> Hardw
     Raises:
         UserError: the model can't be read, or has an operator that hardware lacks.
     """
-    network, _ = read_qonnx(load_qonnx(path, input_type))
+    return _hardware(load_qonnx(path, input_type), board)
+
+
+def _hardware(model: ModelWrapper, board: Board) -> HardwareGraph:
+    network, _ = read_qonnx(model)
     with TemporaryDirectory() as scratch, finn_session(Path(scratch), Path(scratch) / "finn.log"):
         return describe(to_hardware(network, board.dsp))
 
@@ -109,10 +115,9 @@ def hardware_of_flow(flow: Flow, policy: Policy, board: Board) -> HardwareGraph:
     Raises:
         UserError: the policy is for another network, or the hardware lacks its bits.
     """
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.onnx"
-        names = untrained_model(flow, policy, path)
-        graph = hardware_of_model(path, None, board)
+    net = _drawn(flow, policy)
+    model, names = direct_qonnx(net, policy)
+    graph = _hardware(model, board)
     nodes = tuple(replace(node, layer=names.get(node.layer, node.layer)) for node in graph.nodes)
     return replace(graph, nodes=nodes)
 
@@ -134,10 +139,16 @@ def untrained_model(flow: Flow, policy: Policy, path: Path) -> dict[str, str]:
     Raises:
         UserError: the policy is for another network, or the hardware lacks its bits.
     """
+    net = _drawn(flow, policy)
+    return write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
+
+
+def _drawn(flow: Flow, policy: Policy) -> Network:
+    """The network with random weights, made sure that the policy is for it."""
     net = make_net(flow.network)
     check_policy(policy, flow.name, net)
-    _fill(net, [layer.weight for layer in quant_layers(net)])
-    return write_qonnx(to_brevitas(net, policy), frame_shape(net), path)
+    _fill(net, [layer.weight for layer in net.structure.layers])
+    return net
 
 
 def _fill(net: nn.Module, weights: list[str]) -> None:

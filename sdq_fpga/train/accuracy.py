@@ -26,13 +26,17 @@ def to_input(pixels: Tensor) -> Tensor:
 def predict(net: nn.Module, images: Images) -> Labels:
     """Classes [N] of uint8 images [N, ...]: the first of the highest scores.
 
-    The network is used in evaluation mode and left in the mode it was in.
+    The network is used where it is, in evaluation mode, and left in the mode it was in.
     """
     training = net.training
     net.eval()
+    device = next((each.device for each in net.parameters()), torch.device("cpu"))
     batch = min(_BATCH, max(1, _PIXELS // images[0].size))
     with torch.no_grad():
-        scores = [net(to_input(part)) for part in torch.split(torch.from_numpy(images), batch)]
+        scores = [
+            net(to_input(part.to(device))).cpu()
+            for part in torch.split(torch.from_numpy(images), batch)
+        ]
     net.train(training)
     classes: Labels = np.argmax(torch.cat(scores).numpy(), axis=1).astype(np.int64)
     return classes

@@ -1,14 +1,15 @@
 """Stores the weights of a network as safetensors: tensors by name, and no code to execute."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from sdq_fpga.errors import UserError
 
-__all__ = ["load_net", "save_net"]
+__all__ = ["check_tensors", "load_net", "save_net"]
 
 
 def save_net(net: nn.Module, path: Path) -> None:
@@ -36,6 +37,22 @@ def load_net(net: nn.Module, path: Path) -> None:
         raise UserError(f"checkpoint {path} can't be read ({error})", fix) from error
     except SafetensorError as error:
         raise UserError(f"checkpoint {path} is damaged ({error})", fix) from error
+    check_tensors(net, tensors, path, fix)
+    net.load_state_dict(tensors)
+
+
+def check_tensors(net: nn.Module, tensors: Mapping[str, Tensor], path: Path, fix: str) -> None:
+    """Makes sure that tensors are those of a network.
+
+    Args:
+        net: the network.
+        tensors: by name.
+        path: of the checkpoint that they are from.
+        fix: what the user can do if not.
+
+    Raises:
+        UserError: they are of another network, naming the first key that differs.
+    """
     state = net.state_dict()
     for key, value in state.items():
         if key not in tensors:
@@ -50,4 +67,3 @@ def load_net(net: nn.Module, path: Path) -> None:
     for key in tensors:
         if key not in state:
             raise UserError(f"checkpoint {path} has '{key}', which the network lacks", fix)
-    net.load_state_dict(tensors)

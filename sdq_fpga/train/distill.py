@@ -1,6 +1,8 @@
 """Finetunes a quantized network with the float network as its teacher."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,9 @@ from sdq_fpga.flow import FinetuneSpec
 from sdq_fpga.progress import Progress
 from sdq_fpga.train.accuracy import to_input
 from sdq_fpga.train.bins import network_bins
+from sdq_fpga.train.devices import Devices, make_fabric
 from sdq_fpga.train.loop import fit
+from sdq_fpga.train.rig import Rig
 
 __all__ = ["distillation_loss", "finetune"]
 
@@ -22,6 +26,7 @@ def distillation_loss(
     labels: Tensor,
     temperature: float,
     weight: float,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Knowledge distillation: weight * T^2 * KL(teacher || student) + (1 - weight) * CE.
 
@@ -34,6 +39,7 @@ def distillation_loss(
         labels: classes [B].
         temperature: T of both softmaxes, above 0.
         weight: share of the teacher, from 0 to 1; the rest is cross-entropy with the labels.
+        label_smoothing: share of the labels' target that is spread over all classes.
 
     Returns:
         The scalar mean over the batch.
@@ -44,7 +50,7 @@ def distillation_loss(
         reduction="batchmean",
         log_target=True,
     )
-    hard = functional.cross_entropy(student_logits, labels)
+    hard = functional.cross_entropy(student_logits, labels, label_smoothing=label_smoothing)
     return weight * temperature**2 * divergence + (1 - weight) * hard
 
 
@@ -55,6 +61,7 @@ def finetune(
     dataset: Dataset,
     seed: int,
     progress: Progress,
+    rig: Rig | None = None,
 ) -> None:
     """Trains ``student`` in place by distillation and EBR, and leaves it in evaluation mode.
 
@@ -70,31 +77,49 @@ def finetune(
         dataset: its training images are used.
         seed: of the order of images.
         progress: is told of every step.
+        rig: devices, checkpoints and curves; None for the CPU, without either.
 
     Raises:
         StageError: training diverged.
     """
     teacher.eval()
-    log_factor = nn.Parameter(torch.tensor(_log_spread_ratio(student, teacher, dataset)))
+    rig = rig or Rig()
+    fabric = rig.fabric or make_fabric(Devices())
+    scaled = _Scaled(student, _log_spread_ratio(student, teacher, dataset))
+    fabric.to_device(teacher)
 
-    def loss(images: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            taught = teacher(images)
-        scores = student(images) * log_factor.exp()
-        task = distillation_loss(scores, taught, labels, spec.kd_temperature, spec.kd_weight)
+    def loss(forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad(), fabric.autocast():
+            taught = teacher(images).float()
+        scores = forward(images)
+        temperature, weight = spec.kd_temperature, spec.kd_weight
+        task = distillation_loss(scores, taught, labels, temperature, weight, spec.label_smoothing)
         return task + spec.ebr_weight * network_bins(student) if spec.ebr_weight else task
 
     fit(
-        student,
+        scaled,
         dataset,
-        epochs=spec.epochs,
-        batch_size=spec.batch_size,
-        optimizer=torch.optim.Adam([*student.parameters(), log_factor], lr=spec.learning_rate),
+        recipe=spec,
         loss=loss,
         seed=seed,
         label="finetune",
         progress=progress,
+        rig=replace(rig, fabric=fabric),
     )
+    teacher.to("cpu")
+
+
+class _Scaled(nn.Module):
+    """A student whose scores are multiplied by a factor that is trained along."""
+
+    def __init__(self, student: nn.Module, log_factor: float) -> None:
+        super().__init__()
+        self.student = student
+        self.log_factor = nn.Parameter(torch.tensor(log_factor))
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.student(images) * self.log_factor.exp()
+        return scores
 
 
 def _log_spread_ratio(student: nn.Module, teacher: nn.Module, dataset: Dataset) -> float:

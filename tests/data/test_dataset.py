@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdq_fpga.data import Dataset, check_fits, load_dataset
+from sdq_fpga.data import Dataset, check_classes, check_fits, load_dataset
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import DatasetSpec
 
@@ -68,6 +68,16 @@ def test_check_fits_names_a_label_outside():
     data.train_labels[1] = -1
     with pytest.raises(UserError, match=r"training image 1 .* label -1"):
         check_fits(data, (1, 4, 4), 3)
+
+
+def test_a_class_without_images_is_named():
+    check_classes(small(), 3)
+    with pytest.raises(UserError, match=r"class 3 of the network's 4 has no training image"):
+        check_classes(small(), 4)
+    data = small()
+    data.train_labels[data.train_labels == 1] = 2
+    with pytest.raises(UserError, match=r"class 1 \(and 2 more\) .* 5 .* 'small'"):
+        check_classes(data, 5)
 
 
 def test_digits_are_those_of_scikit_learn():

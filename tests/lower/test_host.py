@@ -61,6 +61,13 @@ def test_integers_out_of_range(value):
         host_input().codes(frames)
 
 
+def test_a_bipolar_input_has_no_zero():
+    each = host_input(shape=(3,), stream_shape=(3,), low=-1, high=1, bipolar=True)
+    assert each.codes(np.array([[1.0, -1.0, 1.0]])).tolist() == [[1, -1, 1]]
+    with pytest.raises(UserError, match=r"'image' takes -1 and \+1 only, and was given 0"):
+        each.codes(np.array([[1, 0, -1]]))
+
+
 def test_frames_of_another_shape():
     with pytest.raises(UserError, match=r"shape \(2, 3, 4\), not \(3, 4, 2\)") as caught:
         host_input().codes(np.zeros((1, 3, 4, 2)))

@@ -54,6 +54,13 @@ def conv_of_bipolar_weights_by_channel():
 
 
 @case
+def input_of_signs_only():
+    g = Graph((1, 6), "BIPOLAR")
+    half = g.node("Div", g.node("Add", g.x, g.const(1.0)), g.const(2.0))
+    return g.model(g.node("MatMul", half, g.weights(6, 4)))
+
+
+@case
 def conv_with_a_constant_bias():
     g = Graph()
     return g.model(g.node("Conv", g.x, g.weights(2, 3, 1, 1), g.const([0.5, -1.25])))
@@ -443,6 +450,11 @@ def test_equals_qonnx(name):
     vectors = random_vectors(model, 6, 3)
     assert differing_at_random(model, 6, 3) == 0
     assert any(np.ptp(each) > 0 for each in integers(model, vectors).values())
+
+
+def test_frames_for_an_input_of_signs_have_no_zero():
+    (frames,) = random_vectors(read(input_of_signs_only()), 6, 3).frames.values()
+    assert set(np.unique(frames)) == {-1, 1}
 
 
 @pytest.mark.parametrize("seed", RANDOM)

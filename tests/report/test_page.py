@@ -13,6 +13,7 @@ from matplotlib.image import imread
 
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
 from sdq_fpga.cost.timing.sizing import FifoSizes
+from sdq_fpga.deploy.figures import BoardFigures
 from sdq_fpga.report.page.facts import PageFacts, layers_of, resources_of
 from sdq_fpga.report.page.page import render_page
 from sdq_fpga.report.summary import (
@@ -27,6 +28,7 @@ from sdq_fpga.run import Run, StageRecord
 from sdq_fpga.sim.figures import SimulationFigures, Verdict
 from sdq_fpga.synth.figures import Resources as Synthesised
 from sdq_fpga.synth.figures import SynthesisFigures
+from sdq_fpga.synth.vivado_reports import Achieved, AchievedFigures, Timing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LAYERS = 24
@@ -119,6 +121,7 @@ def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False
             trials=3,
         ),
         synthesis=synthesis,
+        measured=None,
         manifest=Run(
             stages={"export": StageRecord(key="0" * 64, outputs={"model.onnx": "a" * 64})}
         ),
@@ -141,7 +144,7 @@ def test_it_says_every_figure():
     for text in (
         "resnet <20> on zcu104", "97.77%", "float 98.34%", "3.00", "180,664", "11.08 µs", "1,024",
         "2,009", "2,050", "-2.0%", "target 200,000: missed", "46.7 kbit", "Conv_23", "777", "9,000",
-        "8,800", "+2.3%", "3.8%", "raw", "a" * 64,
+        "8,800", "+2.3%", "3.8%", "raw", "a" * 64, "not measured", "not run", "power, W",
     ):  # fmt: skip
         assert text in found, text
     assert any(text.startswith("bit-exact: all 160 scores") for text in found)
@@ -166,11 +169,66 @@ def test_without_synthesis_and_training_it_says_so():
         resources=resources_of(rows, None),
     )
     found = cells(render_page(bare))
-    assert found.count("not run") == len([row for row in rows if row.available or row.used])
-    assert not any("Yosys" in text for text in found)
+    counted = len([row for row in rows if row.available or row.used])
+    assert found.count("not run") == 2 * counted + 3  # by Yosys and by Vivado; of the design
+    assert found.count("not measured") == 3
+    assert not any("by Yosys" in text for text in found)
     assert "97.77%" not in found
     assert "112.2%" in found  # of the block RAMs
     assert 'class="bar over"' in render_page(bare)
+
+
+def built_and_run(*, watts: float | None = 4.2) -> PageFacts:
+    """A page of a run with a bitstream, which a board has run."""
+    facts = example()
+    achieved = AchievedFigures(
+        resources=Achieved(lut=10_100, ff=11_100, dsp=50, bram18=77, uram=0),
+        timing=Timing(slack_ns=0.125, clock_mhz=184.5, fastest_mhz=188.9),
+    )
+    status = BitstreamStatus(made=True, message="bitstream/accelerator.bit", achieved=achieved)
+    report = facts.report.model_copy(update={"bitstream": status})
+    same = {"seconds": 1.0, "pack_s": 0.0, "unpack_s": 0.0, "watts": watts}
+    rates = {1: 900.0, 64: 170_001.0}
+    rows = [{**same, "batch": batch, "frames_per_second": rates[batch]} for batch in rates]
+    board = BoardFigures.from_data(
+        {"board": "zcu104", "where": "host", "emulated": False, "latency_s": 31.5e-6,
+         "throughput": tuple(rows)}, "a board",
+    )  # fmt: skip
+    return replace(
+        facts,
+        report=report,
+        measured=board,
+        resources=resources_of(report.accelerator.resources, facts.synthesis, achieved.resources),
+    )
+
+
+def test_what_vivado_and_a_board_found_is_beside_what_was_predicted():
+    found = cells(render_page(built_and_run()))
+    row = found.index("frames/s", found.index("error"))
+    assert found[row : row + 6] == [
+        "frames/s", "180,664", "180,664", "none", "180,176", "170,001",
+    ]  # fmt: skip
+    row = found.index("latency, µs")
+    assert found[row + 4 : row + 6] == ["11.11", "31.50"]
+    assert found[found.index("power, W") + 1] == "4.20"
+    assert found[found.index("fastest clock, MHz") + 1] == "188.9"
+    assert "10,100" in found
+    assert "not measured" not in found
+    assert any("worst slack of +0.125 ns" in text for text in found)
+
+
+def test_a_board_without_rails_has_no_power():
+    found = cells(render_page(built_and_run(watts=None)))
+    assert found[found.index("power, W") + 1] == "not measured"
+
+
+def test_layers_have_the_names_of_the_networks_modules():
+    names = {"Conv_0": "stem.conv", "Conv_1": "block1.conv", "Quant_9": "other"}
+    layers = layers_of(folding(), 1024, None, names)
+    assert [layer.name for layer in layers[:3]] == ["stem.conv", "block1.conv", "Conv_2"]
+    # Nodes of one module are one layer.
+    both = layers_of(folding(), 1024, None, {"Conv_0": "act", "Conv_1": "act"})
+    assert (len(both), both[0].estimated.lut) == (LAYERS - 1, 201)
 
 
 def test_what_is_wrong_is_red():

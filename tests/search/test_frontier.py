@@ -83,7 +83,7 @@ def test_what_comes_after_begins_with_the_network_and_the_bits_of_the_other(
     frontier, short, net, digits
 ):
     before = frontier[1][1].result
-    task = Task(short, net, digits, 3.0, 0, SilentProgress(), before)
+    task = Task(short, net, digits, 3.0, 0, SilentProgress(), after=before)
     for name, value in task.unit_net().state_dict().items():
         assert torch.equal(value, before.state[name])
     space = task.space(Choice)

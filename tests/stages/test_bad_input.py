@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -40,16 +41,16 @@ def policy(bits: int = 4, name: str = "block1.conv", activation: int = 4) -> dic
 
 
 def test_unknown_board(terminal):
-    one_sentence(terminal.run("build", "--board", "zcu14"), 2, "'zcu14'", "zcu104")
+    one_sentence(terminal.call("build", "--board", "zcu14"), 2, "'zcu14'", "zcu104")
 
 
 def test_unknown_flow(terminal):
-    done = terminal.run("build", "--board", "zcu104", "--flow", "digit-cnn")
+    done = terminal.call("build", "--board", "zcu104", "--flow", "digit-cnn")
     one_sentence(done, 2, "'digit-cnn'", "digits-cnn")
 
 
 def test_option_that_does_not_exist(terminal):
-    done = terminal.run("build", "--bord", "zcu104")
+    done = terminal.call("build", "--bord", "zcu104")
     assert done.code == 2
     assert "--bord" in done.err
     assert "Traceback" not in done.err
@@ -59,24 +60,24 @@ def test_policy_for_another_network(terminal):
     other = policy()
     other["layers"][1]["shape"]["weights"] = 99
     (terminal.root / "work" / "p.json").write_text(json.dumps(other))
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
     one_sentence(done, 2, "'block2.conv'", "tiny")
 
 
 def test_policy_with_bits_that_the_hardware_lacks(terminal):
     (terminal.root / "work" / "p.json").write_text(json.dumps(policy(bits=1)))
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
     one_sentence(done, 2, "1-bit weights", "'block1.conv'", "2 to 8")
 
 
 def test_policy_file_that_is_cut_off(terminal):
     (terminal.root / "work" / "p.json").write_text(json.dumps(policy())[:100])
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--policy", "p.json")
     one_sentence(done, 2, "p.json", "not JSON")
 
 
 def test_target_bits_out_of_reach(terminal):
-    done = terminal.run("search", "--board", "zcu104", "--flow", str(TINY), "--target-bits", "1.5")
+    done = terminal.call("search", "--board", "zcu104", "--flow", str(TINY), "--target-bits", "1.5")
     one_sentence(done, 2, "1.5", "2")
 
 
@@ -95,17 +96,17 @@ def test_a_method_beside_bits_that_are_given(terminal):
 def test_target_that_no_folding_reaches(tiny_build, make_terminal):
     terminal = make_terminal()
     shutil.copytree(tiny_build[0].root / "work" / "runs", terminal.root / "work" / "runs")
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "1e9")
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "1e9")
     one_sentence(done, 2, "1e+09 frames/s", "frames/s")
 
 
 def test_target_that_is_no_number(terminal):
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "nan")
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "nan")
     one_sentence(done, 2, "target_fps")
 
 
 def test_clock_above_the_board(terminal):
-    done = terminal.run("build", "--board", "pynq-z2", "--clock-mhz", "900")
+    done = terminal.call("build", "--board", "pynq-z2", "--clock-mhz", "900")
     one_sentence(done, 2, "900 MHz", "pynq-z2")
 
 
@@ -121,13 +122,13 @@ def test_network_too_large_for_the_board(tiny_build, make_terminal):
     }
     terminal = make_terminal()
     (terminal.root / "work" / "small.yaml").write_text(yaml.safe_dump(small))
-    done = terminal.run("build", "--board", "small.yaml", "--flow", str(TINY))
+    done = terminal.call("build", "--board", "small.yaml", "--flow", str(TINY))
     one_sentence(done, 2, "does not fit small", "lut (", "of 800 usable)")
 
 
 def test_dataset_directory_missing(terminal):
-    one_sentence(terminal.run("build", "--board", "zcu104", "--flow", "mnist-mlp"), 2, "--data")
-    done = terminal.run("build", "--board", "zcu104", "--flow", "mnist-mlp", "--data", ".")
+    one_sentence(terminal.call("build", "--board", "zcu104", "--flow", "mnist-mlp"), 2, "--data")
+    done = terminal.call("build", "--board", "zcu104", "--flow", "mnist-mlp", "--data", ".")
     one_sentence(done, 2, "train-images-idx3-ubyte")
 
 
@@ -135,7 +136,7 @@ def test_layer_that_the_hardware_lacks(terminal):
     flow = yaml.safe_load(TINY.read_text())
     flow["network"] = {"kind": "transformer"}
     (terminal.root / "work" / "f.yaml").write_text(yaml.safe_dump(flow))
-    done = terminal.run("build", "--board", "zcu104", "--flow", "f.yaml")
+    done = terminal.call("build", "--board", "zcu104", "--flow", "f.yaml")
     one_sentence(done, 2, "'transformer'", "cnn")
 
 
@@ -143,7 +144,7 @@ def test_more_images_than_there_are(terminal):
     flow = yaml.safe_load(TINY.read_text())
     flow["simulate"]["images"] = 5000
     (terminal.root / "work" / "f.yaml").write_text(yaml.safe_dump(flow))
-    done = terminal.run("build", "--board", "zcu104", "--flow", "f.yaml")
+    done = terminal.call("build", "--board", "zcu104", "--flow", "f.yaml")
     one_sentence(done, 2, "5000 images", "digits", "360")
 
 
@@ -164,22 +165,22 @@ def test_run_directory_that_was_tampered_with(tiny_build, make_terminal):
     weights = run / "finetune" / "net.safetensors"
     original = weights.read_bytes()
     weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
-    one_sentence(terminal.run(*command), 1, "corrupted", "finetune/net.safetensors", "delete")
+    one_sentence(terminal.call(*command), 1, "corrupted", "finetune/net.safetensors", "delete")
     weights.write_bytes(original)
 
     (run / "manifest.json").write_text("{ not json")
-    one_sentence(terminal.run(*command), 1, "corrupted", "manifest.json", "delete")
+    one_sentence(terminal.call(*command), 1, "corrupted", "manifest.json", "delete")
 
 
 def test_run_directory_of_something_else(terminal):
     (terminal.root / "work" / "thesis").mkdir()
     (terminal.root / "work" / "thesis" / "chapter1.tex").write_text("...")
-    done = terminal.run("build", "--board", "zcu104", "--run", "thesis")
+    done = terminal.call("build", "--board", "zcu104", "--run", "thesis")
     one_sentence(done, 2, "thesis", "chapter1.tex")
 
 
 def test_simulate_of_no_build(terminal):
-    one_sentence(terminal.run("verify", "nowhere"), 2, "nowhere", "not the directory of a build")
+    one_sentence(terminal.call("verify", "nowhere"), 2, "nowhere", "not the directory of a build")
 
 
 def test_full_disk_then_room(terminal):
@@ -197,10 +198,10 @@ def test_full_disk_then_room(terminal):
     try:
         run = disk / "run"
         command = ("build", "--board", "zcu104", "--flow", str(TINY), "--run", str(run))
-        one_sentence(terminal.run(*command), 1, "disk", "full", "--run")
+        one_sentence(terminal.call(*command), 1, "disk", "full", "--run")
         assert not list(run.glob("*/*.tmp"))
         subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
-        done = terminal.run(*command)
+        done = terminal.call(*command)
         assert done.code == 0, done.err
         report = json.loads((run / "report.json").read_text())
         assert report["accelerator"]["simulation"]["verdict"]["differing"] == 0
@@ -222,7 +223,7 @@ def test_debug_shows_the_traceback(terminal):
 
 
 def test_vivado_where_there_is_none(terminal):
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", ".")
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", ".")
     one_sentence(done, 2, "no Vivado in")
 
 
@@ -233,39 +234,65 @@ def test_doctor_without_a_compiler(terminal):
     assert findings["C++ compiler"]["found"] is None
     assert "apt-get" in findings["C++ compiler"]["how"]
     assert findings["torch"]["found"]
-    assert terminal.run("doctor").code == 0
+    assert terminal.call("doctor").code == 0
 
 
 @pytest.mark.parametrize("command", ["build", "search", "simulate", "verify", "boards", "doctor"])
 def test_help_shows_an_example(terminal, command):
-    done = terminal.run(command, "--help")
+    done = terminal.call(command, "--help")
     assert done.code == 0
     assert f"sdq-fpga {command}" in done.out.replace("\n", " ")
     assert "Example" in done.out
 
 
 def test_boards_lists_all(terminal):
-    listed = json.loads(terminal.run("boards", "--json").out)
+    listed = json.loads(terminal.call("boards", "--json").out)
     names = {"pynq-z1", "pynq-z2", "zcu104", "zcu102", "ultra96-v2", "kv260", "u50"}
     assert {board["name"] for board in listed} == names
-    table = terminal.run("boards").out
+    table = terminal.call("boards").out
     assert all(name in table for name in names)
+
+
+def vivado_of(folder: Path, *programs: str) -> Path:
+    """Programs that do nothing but fail, as an installation."""
+    (folder / "bin").mkdir(parents=True)
+    for name in programs:
+        (folder / "bin" / name).write_text("#!/bin/sh\necho stand-in $0 $*\nexit 1\n")
+        (folder / "bin" / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("version", "programs", "words"),
+    [
+        ("2021.1", ("vivado",), "Vivado 2021.1 is too old; install 2022.2 or later"),
+        ("newest", ("vivado",), "has no version in its path"),
+        ("2022.2", ("vivado",), "vitis_hls, which makes the shell's DMAs, is not on PATH"),
+        ("2025.1", ("vivado", "vitis_hls"), "vitis-run, which makes the shell's DMAs"),
+        ("2022.2", ("vivado", "vitis_hls"), "there is no finn-hlslib in"),
+    ],
+)
+def test_what_vivado_lacks_is_said_at_once(terminal, version, programs, words):
+    vivado = vivado_of(terminal.root / version, *programs)
+    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(vivado))
+    one_sentence(done, 2, words)
+    assert not (terminal.root / "work" / "runs").exists()
 
 
 def test_vivado_that_fails(tiny_build, make_terminal):
     """A stand-in for Vivado: FINN's Zynq build is really started, up to its first call."""
     terminal = make_terminal()
     shutil.copytree(tiny_build[0].root / "work" / "runs", terminal.root / "work" / "runs")
-    programs = terminal.root / "Vivado" / "2022.2" / "bin"
-    programs.mkdir(parents=True)
-    for name in ("vivado", "vitis_hls"):
-        (programs / name).write_text("#!/bin/sh\necho stand-in $0 $*\nexit 1\n")
-        (programs / name).chmod(0o755)
+    vivado = vivado_of(terminal.root / "2022.2", "vivado", "vitis_hls")
+    header = terminal.root / "deps" / "finn-hlslib" / "dma.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
     done = terminal.run(
-        "build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(programs.parent)
-    )
-    one_sentence(done, 1, "Vivado did not make the bitstream", "vivado-failed")
+        "build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(vivado),
+        "--finn-deps", str(terminal.root / "deps"),
+    )  # fmt: skip
     run = terminal.root / "work" / "runs" / "tiny-zcu104"
-    log = (run / "vivado-failed" / "vivado.log").read_text()
+    one_sentence(done, 1, "Vivado did not make the bitstream", str(run / "vivado"))
+    log = (run / "vivado" / "finn.log").read_text()
     assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
     assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False

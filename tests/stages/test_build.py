@@ -113,7 +113,7 @@ def test_second_call_does_nothing_and_says_the_same(tiny_build):
     before = {
         path: path.stat().st_mtime_ns for stage in STAGES for path in (run / stage).rglob("*")
     }
-    again = terminal.run("build", "--board", "zcu104", "--flow", str(TINY))
+    again = terminal.call("build", "--board", "zcu104", "--flow", str(TINY))
     assert (again.code, again.out) == (0, done.out)
     assert "train:" not in again.err
     after = {path: path.stat().st_mtime_ns for stage in STAGES for path in (run / stage).rglob("*")}
@@ -140,7 +140,7 @@ def test_killed_in_every_long_stage_it_ends_in_the_same_bytes(tiny_build, make_t
 
 def test_other_target_runs_only_what_depends_on_it(tiny_build, make_terminal):
     terminal, _ = tiny_build
-    done = terminal.run(
+    done = terminal.call(
         "build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "200000", "--json"
     )
     assert done.code == 0, done.err
@@ -152,7 +152,7 @@ def test_other_target_runs_only_what_depends_on_it(tiny_build, make_terminal):
     assert accelerator["frames_per_second"] >= 200000
     assert accelerator["simulation"]["verdict"]["differing"] == 0
     # and back, for the tests that compare with the first build
-    assert terminal.run("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
+    assert terminal.call("build", "--board", "zcu104", "--flow", str(TINY)).code == 0
 
 
 def test_other_dsp_generation_is_bit_exact_too(make_terminal):
@@ -161,7 +161,7 @@ def test_other_dsp_generation_is_bit_exact_too(make_terminal):
     for board in ("pynq-z2", "zcu104"):
         terminal = make_terminal()
         (terminal.root / "work" / "policy.json").write_text(json.dumps(policy(6, activation=6)))
-        done = terminal.run(
+        done = terminal.call(
             "build", "--board", board, "--flow", str(TINY), "--policy", "policy.json", "--json"
         )
         assert done.code == 0, done.err
@@ -184,8 +184,8 @@ def test_other_dsp_generation_is_bit_exact_too(make_terminal):
 def test_simulate_again_with_other_stalls(tiny_build):
     terminal, _ = tiny_build
     run = "runs/tiny-zcu104"
-    done = terminal.run(
-        "verify", run, "--images", "20", "--stall", "0.7", "--seed", "3", "--json",
+    done = terminal.call(
+        "verify", run, "--simulate", "--images", "20", "--stall", "0.7", "--seed", "3", "--json",
         "--cache", str(terminal.cache),
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -203,7 +203,7 @@ def test_simulate_again_with_other_stalls(tiny_build):
 
 def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
     terminal, _ = tiny_build
-    done = terminal.run(
+    done = terminal.call(
         "search", "--board", "zcu104", "--flow", str(TINY), "--out", "found.json", "--json"
     )
     assert done.code == 0, done.err
@@ -212,7 +212,7 @@ def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
     policy["layers"][0]["weight_bits"] = 5
     other = make_terminal()
     (other.root / "work" / "mine.json").write_text(json.dumps(policy))
-    built = other.run(
+    built = other.call(
         "build", "--board", "pynq-z2", "--flow", str(TINY), "--policy", "mine.json",
         "--target-fps", "20000", "--json",
     )  # fmt: skip
@@ -226,7 +226,7 @@ def test_it_is_made_again_with_the_trained_network_taken_over(tiny_build):
     terminal, _ = tiny_build
     run = "runs/tiny-zcu104"
     options = ("--run", "again", "--pinned", run, "--cache", str(terminal.cache), "--json")
-    done = terminal.run("reproduce", f"{run}/build.lock.json", *options)
+    done = terminal.call("reproduce", f"{run}/build.lock.json", *options)
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["pinned"]
@@ -238,16 +238,16 @@ def test_a_search_ends_at_a_frame_rate(make_terminal):
     terminal = make_terminal()
     shares = ("--board", "pynq-z2", "--budget", "lut=4%,dsp=1%", "--json")
     search = ("search", "--flow", str(TINY), *shares, "--run", "run", "--out", "policy.json")
-    out_of_reach = terminal.run(*search, "--target-fps", "2e6")
+    out_of_reach = terminal.call(*search, "--target-fps", "2e6")
     one_sentence(out_of_reach, 2, "2e+06 frames/s are out of reach on pynq-z2", "reach 1,000,000")
     assert "train:" not in out_of_reach.err
-    done = terminal.run(*search, "--target-fps", "600000")
+    done = terminal.call(*search, "--target-fps", "600000")
     assert done.code == 0, done.err
     layers = json.loads(done.out)["layers"]
     bits = {(layer["weight_bits"], layer["activation_bits"]) for layer in layers}
     assert bits != {(6, 4), (6, None)}  # with which 347,222 are reached
     simulate = ("simulate", "--flow", str(TINY), *shares, "--policy", "policy.json")
-    found = json.loads(terminal.run(*simulate).out)
+    found = json.loads(terminal.call(*simulate).out)
     assert found["as_it_is"]["frames_per_second"] >= 600_000
 
 

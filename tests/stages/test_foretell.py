@@ -10,7 +10,7 @@ from sdq_fpga import zoo
 
 
 def foretold(terminal, *arguments):
-    done = terminal.run("simulate", "--board", "zcu104", "--json", *arguments)
+    done = terminal.call("simulate", "--board", "zcu104", "--json", *arguments)
     assert done.code == 0, done.err
     return json.loads(done.out)
 
@@ -51,7 +51,7 @@ def test_a_sweep_with_its_plot(terminal):
 def test_a_model(terminal):
     path = terminal.root / "work" / "net.onnx"
     path.write_bytes(zoo.tfc((2, 2)).SerializeToString())
-    done = terminal.run("simulate", "--board", "pynq-z2", "--model", "net.onnx")
+    done = terminal.call("simulate", "--board", "pynq-z2", "--model", "net.onnx")
     assert done.code == 0, done.err
     for word in ("interval", "frames/s", "roofline", "BRAM18"):
         assert word in done.out
@@ -71,5 +71,5 @@ def test_a_model(terminal):
     ],
 )
 def test_what_can_not_be(terminal, arguments, words):
-    done = terminal.run("simulate", "--board", "zcu104", "--flow", TINY, *arguments)
+    done = terminal.call("simulate", "--board", "zcu104", "--flow", TINY, *arguments)
     one_sentence(done, 2, *words)

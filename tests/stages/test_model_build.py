@@ -96,7 +96,7 @@ def test_killed_it_ends_in_the_same_bytes(built, make_terminal):
 
 def test_second_call_does_nothing_and_says_the_same(built):
     terminal, done = built
-    again = terminal.run(*COMMAND)
+    again = terminal.call(*COMMAND)
     assert (again.code, again.out) == (0, done.out)
     assert "simulate RTL" not in again.err
 
@@ -104,8 +104,8 @@ def test_second_call_does_nothing_and_says_the_same(built):
 def test_simulate_again(built):
     terminal, _ = built
     before = tree(terminal.root / "work" / RUN)
-    done = terminal.run(
-        "verify", RUN, "--images", "12", "--stall", "0.6", "--seed", "5", "--json",
+    done = terminal.call(
+        "verify", RUN, "--simulate", "--images", "12", "--stall", "0.6", "--seed", "5", "--json",
         "--cache", str(terminal.cache),
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -121,7 +121,7 @@ def test_own_frames_with_labels(built):
     terminal, _ = built
     frames = frames_for(mlp((12, 8, 5), (2, 3), seed=1), 9, 3)
     np.savez(terminal.root / "work" / "v.npz", global_in=frames, labels=np.arange(9) % 5)
-    done = terminal.run(*COMMAND, "--run", "own", "--vectors", "v.npz", "--json")
+    done = terminal.call(*COMMAND, "--run", "own", "--vectors", "v.npz", "--json")
     assert done.code == 0, done.err
     simulation = json.loads(done.out)["accelerator"]["simulation"]
     assert simulation["verdict"]["differing"] == 0
@@ -136,7 +136,7 @@ def test_own_frames_with_labels(built):
 def test_frames_of_the_wrong_shape(built):
     terminal, _ = built
     np.savez(terminal.root / "work" / "w.npz", global_in=np.zeros((8, 11)))
-    done = terminal.run(*COMMAND, "--run", "other", "--vectors", "w.npz")
+    done = terminal.call(*COMMAND, "--run", "other", "--vectors", "w.npz")
     one_sentence(done, 2, "input 'global_in' takes frames of shape (12,), not (11,)")
 
 
@@ -164,7 +164,7 @@ def test_frames_that_do_not_fit(tmp_path):
 
 def test_file_that_is_no_model(terminal):
     (terminal.root / "work" / "text.onnx").write_text("no protobuf")
-    done = terminal.run("build", "--board", "zcu104", "--model", "text.onnx")
+    done = terminal.call("build", "--board", "zcu104", "--model", "text.onnx")
     one_sentence(done, 2, "text.onnx is no ONNX model")
 
 
@@ -182,13 +182,13 @@ def one_node(terminal: Terminal, op: str, datatype: str | None) -> None:
 
 def test_operator_that_there_is_not(terminal):
     one_node(terminal, "Softsign", "UINT8")
-    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx")
+    done = terminal.call("build", "--board", "zcu104", "--model", "m.onnx")
     one_sentence(done, 2, "no operator for", "Softsign")
 
 
 def test_input_that_is_not_quantized(terminal):
     one_node(terminal, "Relu", None)
-    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx")
+    done = terminal.call("build", "--board", "zcu104", "--model", "m.onnx")
     one_sentence(done, 2, "in floating point", "Quant")
 
 
@@ -196,7 +196,7 @@ def test_input_that_is_not_quantized(terminal):
     "option", [("--policy", "p.json"), ("--data", "."), ("--target-bits", "3")]
 )
 def test_options_of_a_flow(terminal, option):
-    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx", *option)
+    done = terminal.call("build", "--board", "zcu104", "--model", "m.onnx", *option)
     one_sentence(done, 2, f"{option[0]} has no meaning with --model")
 
 
@@ -205,7 +205,7 @@ def test_synthesis_of_a_finished_build_and_its_page(built):
     page = terminal.root / "work" / RUN / "report.html"
     assert "No synthesis was run" in page.read_text()
     synth = ("synth", RUN, "--open", "--cache", str(Path.home() / ".cache" / "sdq-fpga"))
-    done = terminal.run(*synth, "--json")
+    done = terminal.call(*synth, "--json")
     assert done.code == 0, done.err
     figures = json.loads(done.out)
     report = json.loads((terminal.root / "work" / RUN / "report.json").read_text())
@@ -214,8 +214,8 @@ def test_synthesis_of_a_finished_build_and_its_page(built):
     assert 0.7 < estimated["lut"] / figures["lut"] < 1.4
     assert f"{figures['lut']:,}" in page.read_text()
     before = tree(terminal.root / "work" / RUN)
-    assert terminal.run("report", RUN).out.strip() == str(page)
-    assert terminal.run(*synth).code == 0  # nothing is synthesised again
+    assert terminal.call("report", RUN).out.strip() == str(page)
+    assert terminal.call(*synth).code == 0  # nothing is synthesised again
     assert tree(terminal.root / "work" / RUN) == before
 
 
@@ -230,7 +230,7 @@ def test_it_is_made_again_from_its_lock(built):
     lock = f"{RUN}/build.lock.json"
     text = (terminal.root / "work" / lock).read_text()
     assert str(terminal.root) not in text
-    done = terminal.run(
+    done = terminal.call(
         "reproduce", lock, "--run", "again", "--model", "mlp.onnx", "--cache", str(terminal.cache)
     )
     assert done.code == 0, done.err
@@ -247,7 +247,7 @@ def test_it_is_made_again_from_its_lock(built):
     damaged["tools"]["torch"] = "0.1"
     (terminal.root / "work" / "damaged.json").write_text(json.dumps(damaged))
     again = ("--run", "again", "--model", "mlp.onnx", "--cache", str(terminal.cache), "--json")
-    done = terminal.run("reproduce", "damaged.json", *again)
+    done = terminal.call("reproduce", "damaged.json", *again)
     assert done.code == 1
     found = json.loads(done.out)
     assert found["differences"] == [{"stage": "generate", "file": source, "what": "differs"}]

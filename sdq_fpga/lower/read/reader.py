@@ -214,7 +214,7 @@ class Reader:
                 low=low,
                 high=high,
                 quantized=quantized,
-                bipolar=bipolar and quantized,
+                bipolar=bipolar,
                 rounded=rounded,
                 gain=function.gain,
                 offset=function.offset,

@@ -2,7 +2,7 @@
 
 import jinja2
 
-from sdq_fpga.report.page.facts import PageFacts
+from sdq_fpga.report.page.facts import PageFacts, compared
 from sdq_fpga.report.table import verdict
 
 __all__ = ["render_page"]
@@ -21,10 +21,11 @@ def render_page(facts: PageFacts) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.globals.update(number=_number, percent=_percent, error=_error)
+    environment.globals.update(number=_number, percent=_percent, error=_error, given=_given)
     depths = sorted(facts.fifos.depths.items(), key=lambda each: (-each[1], each[0]))
     return environment.get_template("page.html.jinja").render(
         facts=facts,
+        compared=compared(facts.report, facts.measured),
         deepest=depths[:_DEEPEST],
         verdict=verdict(facts.report.accelerator.simulation),
     )
@@ -34,6 +35,10 @@ def _number(value: float, digits: int = 0) -> str:
     return f"{value:,.{digits}f}"
 
 
+def _given(value: float | None, digits: int, otherwise: str = "") -> str:
+    return otherwise if value is None else _number(value, digits)
+
+
 def _percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
 
@@ -41,4 +46,5 @@ def _percent(share: float, digits: int = 1) -> str:
 def _error(foretold: float, found: float) -> str:
     if not found:
         return "none" if not foretold else "all of it"
-    return f"{foretold / found - 1:+.1%}" if foretold != found else "none"
+    text = f"{foretold / found - 1:+.1%}"
+    return "none" if text.strip("+-") == "0.0%" else text

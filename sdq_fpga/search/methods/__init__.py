@@ -18,7 +18,7 @@ from sdq_fpga.search.methods.sensitivity import sensitivity
 from sdq_fpga.search.methods.uniform import uniform
 from sdq_fpga.search.space import Space
 from sdq_fpga.search.task import Goal, SearchResult, Task, limits_of
-from sdq_fpga.train import seeded
+from sdq_fpga.train import Rig, seeded
 
 __all__ = ["METHODS", "TRAINING", "Method", "check_search", "search"]
 
@@ -56,6 +56,7 @@ def search(
     goal: Goal,
     seed: int,
     progress: Progress,
+    rig: Rig | None = None,
     after: SearchResult | None = None,
 ) -> SearchResult:
     """Searches weight and activation bits, starting from a trained float network.
@@ -73,6 +74,7 @@ def search(
         goal: mean bits of a weight, or a speed on a board.
         seed: of everything that is drawn.
         progress: is told of every step.
+        rig: devices, checkpoints and curves; None for the CPU, without either.
         after: another search, of an easier goal, that this one goes on from.
 
     Raises:
@@ -80,8 +82,8 @@ def search(
         StageError: training diverged, or a solver found nothing in its time.
     """
     check_fits(dataset, frame_shape(net_float), class_count(net_float))
-    task = Task(flow, net_float, dataset, goal, seed, progress, after)
     with seeded(seed):
+        task = Task(flow, net_float, dataset, goal, seed, progress, rig or Rig(), after)
         return METHODS[flow.search.method](task)
 
 

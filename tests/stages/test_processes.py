@@ -1,0 +1,38 @@
+"""Several processes that train one build: the command starts the others, and one writes."""
+
+import json
+import subprocess
+import sys
+
+from terminal import TINY
+from test_bad_input import one_sentence
+
+
+def test_two_processes_search_together(terminal):
+    done = terminal.run(
+        "search", "--board", "zcu104", "--flow", str(TINY), "--run", "run", "--json",
+        "--devices", "2",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["network"] == "tiny"
+    run = terminal.root / "work" / "run"
+    assert json.loads((run / "train" / "metrics.json").read_text())["accuracy"] > 0.8
+    assert json.loads((run / "settings.json").read_text())["devices"]["devices"] == 2
+    assert not list(run.glob(".scratch-*"))
+    assert done.err.count("train: 132 of 132") == 1
+
+
+def test_a_model_is_not_trained(terminal):
+    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx", "--devices", "2")
+    one_sentence(done, 2, "--devices has no meaning with --model")
+
+
+def test_only_what_trains_waits_for_fabric_and_tensorboard():
+    code = (
+        "import sys, sdq_fpga.cli\n"
+        "assert 'torch' not in sys.modules\n"
+        "import sdq_fpga.stages.foretell, sdq_fpga.stages.build\n"
+        "assert 'torch' in sys.modules\n"
+        "assert not {'lightning_fabric', 'tensorboard'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

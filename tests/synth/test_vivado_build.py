@@ -1,0 +1,65 @@
+"""A build that goes on to the bitstream, with the stand-in for Vivado."""
+
+from pathlib import Path
+
+import pytest
+
+from sdq_fpga.board import load_board
+from sdq_fpga.integrity import check_integrity
+from sdq_fpga.progress import SilentProgress
+from sdq_fpga.report.summary import Report
+from sdq_fpga.run import open_run
+from sdq_fpga.stages.model_build import ModelBuild
+from sdq_fpga.stages.target import ModelSettings
+from sdq_fpga.synth.vivado import Vivado
+from sdq_fpga.zoo import mlp
+
+pytest.importorskip("tkinter", reason="Python has no Tcl: apt-get install python3-tk")
+
+from standin_install import install
+
+
+def build(directory: Path, model: Path, vivado: Vivado) -> Report:
+    target = {
+        "board": load_board("pynq-z2"),
+        "clock_mhz": 100.0,
+        "target_fps": 20_000.0,
+        "target_latency_us": None,
+        "seed": 0,
+        "simulate": {"images": 8},
+        "weight_memory": "auto",
+        "writable_weights": False,
+        "shares": {},
+    }
+    settings = ModelSettings.from_data(
+        {"name": model.name, "target": target, "vectors": None, "input_type": None}, "the test"
+    )
+    with open_run(directory) as run:
+        return ModelBuild(settings, model, run, None, SilentProgress()).everything(vivado)
+
+
+def test_a_build_goes_on_to_the_bitstream(tmp_path):
+    vivado = install(tmp_path)
+    model = tmp_path / "mlp.onnx"
+    model.write_bytes(mlp((12, 8, 5), (2, 3), seed=1).SerializeToString())
+    run = tmp_path / "run"
+    report = build(run, model, vivado)
+    assert report.bitstream.made
+    achieved = report.bitstream.achieved
+    assert achieved is not None
+    assert achieved.resources.lut == 7123
+    assert achieved.timing.fastest_mhz == pytest.approx(1e3 / (10 - 0.037), abs=1e-3)
+    assert Report.model_validate_json((run / "report.json").read_bytes()) == report
+    page = (run / "report.html").read_text()
+    assert "7,123" in page
+    assert "worst slack of +0.037 ns" in page
+    assert {path.name for path in (run / "bitstream").iterdir()} == {
+        "accelerator.bit",
+        "accelerator.hwh",
+        "achieved.json",
+    }
+    assert check_integrity(run).faults == ()
+    assert not (run / "vivado").exists()
+    # What is made already is not made again.
+    (vivado.directory / "bin" / "vivado").write_text("#!/bin/sh\nexit 1\n")
+    assert build(run, model, vivado) == report
