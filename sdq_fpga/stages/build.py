@@ -98,46 +98,26 @@ class Build:
 
     def train(self) -> None:
         """Trains the float network, and ends with it."""
-        self._float()
+        self._trained()
         self._team.dismiss()
-
-    def _float(self) -> None:
-        flow = self._settings.flow
-        self._train(
-            "train",
-            {
-                "data": self._fingerprint,
-                "network": flow.network.model_dump(mode="json"),
-                "spec": flow.train.model_dump(mode="json"),
-            },
-            (),
-        )
 
     def search(self) -> Policy:
         """Runs the stages up to the policy, and ends with it."""
-        policy = self._policy()
+        policy = self._searched()
         self._team.dismiss()
         return policy
 
-    def _policy(self) -> Policy:
-        flow, policy = self._settings.flow, self._settings.policy
-        goal = self._goal()
-        if policy is None and self._settings.target_bits is None:
-            self._reach(goal)
-        self._float()
-        spec = {"spec": flow.search.model_dump(mode="json")}
-        if policy is not None:
-            given = {"policy": policy.model_dump(mode="json")}
-            self._stage("search", given, ("train",), steps.do_search)
-        elif self._settings.accuracy_drop is not None:
-            drop = {
-                "accuracy_drop": self._settings.accuracy_drop,
-                "finetune": flow.finetune.model_dump(mode="json"),
-            }
-            self._stage("search", goal | spec | drop, ("train",), do_fastest)
-        else:
-            self._train("search", goal | spec, ("train",))
-        return self._context.policy()
+    def finetune(self) -> TrainingFigures:
+        """Runs the stages up to the trained policy, and ends with it."""
+        self._finetuned()
+        self._team.dismiss()
+        return self._training()
+
+    def searched(self) -> TrainingFigures:
+        """As ``search``; accuracy is that of the network that was found with the policy."""
+        self.search()
+        found = steps.accuracy_of_search(self._context)
+        return self._figures(_accuracy(self._context, "train"), found)
 
     def pareto(self) -> Designs:
         """Searches several policies, from the slowest to the fastest, and draws them."""
@@ -162,6 +142,46 @@ class Build:
         spec = {"spec": flow.search.model_dump(mode="json")}
         network = {"network": flow.network.model_dump(mode="json")}
         self._stage("reach", dict(goal) | spec | network, (), steps.do_reach)
+
+    def _trained(self) -> None:
+        flow = self._settings.flow
+        self._train(
+            "train",
+            {
+                "data": self._fingerprint,
+                "network": flow.network.model_dump(mode="json"),
+                "spec": flow.train.model_dump(mode="json"),
+            },
+            (),
+        )
+
+    def _searched(self) -> Policy:
+        flow, policy = self._settings.flow, self._settings.policy
+        goal = self._goal()
+        if policy is None and self._settings.target_bits is None:
+            self._reach(goal)
+        self._trained()
+        spec = {"spec": flow.search.model_dump(mode="json")}
+        if policy is not None:
+            given = {"policy": policy.model_dump(mode="json")}
+            self._stage("search", given, ("train",), steps.do_search)
+        elif self._settings.accuracy_drop is not None:
+            drop = {
+                "accuracy_drop": self._settings.accuracy_drop,
+                "finetune": flow.finetune.model_dump(mode="json"),
+            }
+            self._stage("search", goal | spec | drop, ("train",), do_fastest)
+        else:
+            self._train("search", spec | goal, ("train",))
+        return self._context.policy()
+
+    def _finetuned(self) -> None:
+        self._searched()
+        self._train(
+            "finetune",
+            {"spec": self._settings.flow.finetune.model_dump(mode="json")},
+            ("train", "search"),
+        )
 
     def _goal(self) -> dict[str, Any]:
         """Everything that decides what the search ends at."""
@@ -206,7 +226,8 @@ class Build:
         settings = self._settings
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
-        self.finetune()
+        self._finetuned()
+        self._team.dismiss()
         self._stage("export", {}, ("search", "finetune"), steps.do_export)
         accelerator = Accelerator(
             target=target_of(settings),

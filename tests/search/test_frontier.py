@@ -35,55 +35,60 @@ def goal(short):
     )
 
 
-def pairs(policy):
-    return [(layer.weight_bits, layer.activation_bits or 0) for layer in policy.layers]
-
-
-def test_bits_fall_from_design_to_design_and_rates_are_reached(short, goal, net, digits):
-    frontier = Frontier(short, net, digits, goal, 0, SilentProgress())
+@pytest.fixture(scope="module")
+def frontier(short, goal, digits, _trained):
+    """With the slowest design, the fastest, and then one in between."""
+    frontier = Frontier(short, _trained, digits, goal, 0, SilentProgress())
     assert frontier.fastest > 1.5 * frontier.slowest
-    designs = [frontier.at(target) for target in frontier.targets(3)]
-    assert designs[0].target_fps == pytest.approx(frontier.slowest)
-    assert designs[-1].target_fps == frontier.fastest
-    highest = [(8, 4), (8, 4), (8, 0)]
-    assert pairs(designs[0].result.policy) == highest
-    for slower, faster in itertools.pairwise(designs):
-        assert faster.target_fps > slower.target_fps
-        both = zip(pairs(slower.result.policy), pairs(faster.result.policy), strict=True)
+    slow, middle, fast = frontier.targets(3)
+    return frontier, [frontier.at(target) for target in (slow, fast, middle)]
+
+
+def pairs(design):
+    return [(each.weight_bits, each.activation_bits or 0) for each in design.result.policy.layers]
+
+
+def test_targets_are_from_the_slowest_to_the_fastest_by_one_factor(frontier):
+    found, _ = frontier
+    targets = found.targets(4)
+    assert (targets[0], targets[-1]) == (found.slowest, found.fastest)
+    factors = [after / before for before, after in itertools.pairwise(targets)]
+    assert factors == pytest.approx([factors[0]] * 3)
+
+
+def test_bits_are_no_more_than_those_of_the_next_slower_design(frontier):
+    slow, fast, middle = frontier[1]
+    assert pairs(slow) == [(8, 4), (8, 4), (8, 0)]
+    assert middle.target_fps < fast.target_fps
+    for faster in (middle, fast):
+        both = zip(pairs(slow), pairs(faster), strict=True)
         assert all(more[0] >= less[0] and more[1] >= less[1] for more, less in both)
-    for design in designs:
-        bits = [
-            each.candidates[-1]
-            for each in Space.of(short.search, net, Choice, design.result.policy).choices
-        ]
-        graph = OnBoard(goal, Space.of(short.search, net, Choice), "prices").graph(bits)
+    # What was searched last began at the slow one: from the fast one no bits would have come back.
+    assert sum(bits for bits, _ in pairs(middle)) > sum(bits for bits, _ in pairs(fast))
+
+
+def test_a_folding_reaches_each_rate(frontier, short, goal, net):
+    def space(most):
+        return Space.of(short.search, net, Choice, most)
+
+    limit = OnBoard(goal, space(None), "prices")
+    for design in frontier[1]:
+        bits = [each.candidates[-1] for each in space(design.result.policy).choices]
         target = 0.9999 * design.target_fps
-        assert 1e8 / solve(graph, BOARD, 100.0, target, SHARES).interval >= target
+        assert 1e8 / solve(limit.graph(bits), BOARD, 100.0, target, SHARES).interval >= target
         assert design.frames_per_second >= target
 
 
-def test_a_search_in_between_begins_at_the_next_slower_one(short, goal, net, digits):
-    frontier = Frontier(short, net, digits, goal, 0, SilentProgress())
-    slow = frontier.at(frontier.slowest)
-    fast = frontier.at(frontier.fastest)
-    middle = frontier.at((frontier.slowest * frontier.fastest) ** 0.5)
-    assert middle.target_fps < fast.target_fps
-    weights = [sum(w for w, _ in pairs(each.result.policy)) for each in (slow, middle, fast)]
-    # From the fast one it could not have come back up.
-    assert weights[0] >= weights[1] > weights[2]
-
-
 def test_what_comes_after_begins_with_the_network_and_the_bits_of_the_other(
-    short, goal, net, digits
+    frontier, short, net, digits
 ):
-    frontier = Frontier(short, net, digits, goal, 0, SilentProgress())
-    before = frontier.at(frontier.fastest).result
+    before = frontier[1][1].result
     task = Task(short, net, digits, 3.0, 0, SilentProgress(), after=before)
     for name, value in task.unit_net().state_dict().items():
         assert torch.equal(value, before.state[name])
     space = task.space(Choice)
     assert space.layer_bits() == before.policy.layers
-    candidates = short.search.weight_bits
     for name, choice in space.weights.items():
         (layer,) = (each for each in before.policy.layers if each.shape.name == name)
-        assert choice.candidates == tuple(b for b in candidates if b <= layer.weight_bits)
+        allowed = [bits for bits in short.search.weight_bits if bits <= layer.weight_bits]
+        assert choice.candidates == tuple(allowed)

@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from sdq_fpga.cli import main
+from sdq_fpga.stages.steps import TRAINING
 from sdq_fpga.sweep.drive import Sweep, locked
 from sdq_fpga.sweep.plan import plan
 from sdq_fpga.sweep.rows import row_file, write_row
@@ -49,7 +50,7 @@ def test_a_training_is_taken_over(tmp_path, sweep_file, monkeypatch):
     trained = training_directory(tmp_path, task.training)
     run_training(task.settings, trained)
     with monkeypatch.context() as patched:
-        patched.setattr("sdq_fpga.stages.steps.do_train", _trained_again)
+        patched.setitem(TRAINING, "train", _trained_again)
         row = run_task(task, tmp_path, None, trained)
     assert row.error is None
     assert row.mean_weight_bits <= 3

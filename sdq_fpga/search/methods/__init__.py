@@ -82,8 +82,8 @@ def search(
         StageError: training diverged, or a solver found nothing in its time.
     """
     check_fits(dataset, frame_shape(net_float), class_count(net_float))
-    task = Task(flow, net_float, dataset, goal, seed, progress, rig or Rig(), after)
     with seeded(seed):
+        task = Task(flow, net_float, dataset, goal, seed, progress, rig or Rig(), after)
         return METHODS[flow.search.method](task)
 
 
