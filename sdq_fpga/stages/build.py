@@ -196,23 +196,6 @@ class Build:
             "shares": dict(settings.shares),
         }
 
-    def finetune(self) -> TrainingFigures:
-        """Runs the stages up to the trained policy, and ends with it."""
-        self._policy()
-        self._train(
-            "finetune",
-            {"spec": self._settings.flow.finetune.model_dump(mode="json")},
-            ("train", "search"),
-        )
-        self._team.dismiss()
-        return self._training()
-
-    def searched(self) -> TrainingFigures:
-        """Runs the stages up to the policy; its accuracy is that of the network found with it."""
-        self.search()
-        found = steps.accuracy_of_search(self._context)
-        return self._figures(_accuracy(self._context, "train"), found)
-
     def everything(self, vivado: Vivado | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
 
