@@ -23,11 +23,11 @@ LOCK = "build.lock.json"
 TOP = "."
 """What stands in it for the run directory itself, where stages have their names."""
 
-# What a build, a run on a board and Vivado leave at the top, beside the stages.
+# What a build, its trainings, a run on a board and Vivado leave at the top, beside the stages.
 _OWN = frozenset(
     {
         MANIFEST, LOCK, "report.json", "report.html", "settings.json", "model.json", "finn.log",
-        "board", "vivado",
+        "board", "pareto.png", "tensorboard", "vivado",
     }
 )  # fmt: skip
 

@@ -103,6 +103,7 @@ def sweep(
                     found.run(client, cache, retries, progress)
             except KeyboardInterrupt:
                 interrupted = True
+                found.look_again()
         found.write()
     if as_json:
         click.echo(json.dumps([row.model_dump(mode="json") for row in found.rows], indent=1))

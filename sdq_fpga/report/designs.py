@@ -2,7 +2,6 @@
 
 import io
 
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from sdq_fpga.plain import Plain
@@ -74,6 +73,9 @@ def designs_table(found: Designs) -> Table:
 
 def drawn_designs(found: Designs, network: str, board: str) -> bytes:
     """Accuracy against frames per second, as PNG."""
+    # matplotlib makes directories in the user's home when it is imported.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     points = sorted((each.frames_per_second, 100 * each.accuracy) for each in found.designs)

@@ -89,6 +89,13 @@ class Sweep:
 
             run_jobs(client, self._jobs(cache), ended, retries)
 
+    def look_again(self) -> None:
+        """Takes in rows of workers that were not heard of any more."""
+        for task in self.left:
+            if (row := read_row(self._out, task.name, task.row.key)) is not None:
+                self._rows[task.name] = row
+                self._done.add(task.name)
+
     def write(self) -> None:
         """Writes the table and the plot."""
         write_results(self._out, self.rows)

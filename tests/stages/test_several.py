@@ -106,19 +106,19 @@ rates = st.floats(1.0, 1e6)
 def test_the_fastest_that_is_kept_is_found_within_three_percent(slow, span, place, more):
     fast = slow * span
     threshold = slow * span**place
-    tried = []
+    tried, speeds = [], []
 
     def attempt(target):
         tried.append(target)
-        reached = min(target * more, threshold) if target <= threshold else target * more
-        return len(tried) - 1, reached, target <= threshold
+        speeds.append(min(target * more, threshold) if target <= threshold else target * more)
+        return len(tried) - 1, speeds[-1], target <= threshold
 
     best = fastest_kept(slow, fast, attempt)
     assert tried[best] == max(each for each in tried if each <= threshold)
     assert len(tried) <= 7
     assert len(set(tried)) == len(tried)
     # Each halves what is left, on a scale of logarithms.
-    left = np.log(min(threshold, fast) / tried[best])
+    left = np.log(min(threshold, fast) / speeds[best])
     assert left <= max(np.log(1.03), np.log(span) / 2 ** (len(tried) - 2)) + 1e-9
 
 
