@@ -6,6 +6,7 @@ waits on a worker that dies would be blamed along with the one that killed it.
 """
 
 import contextlib
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from sdq_fpga.errors import SdqFpgaError, StageError
 __all__ = ["Job", "run_jobs"]
 
 _LOOK_S = 1.0  # how often somebody looks for workers that have come meanwhile
+_NEWS_S = 5.0  # for what a nanny says of its worker to get here, which may be after its end
 _MEMORY_TOPIC = "worker-restart-memory"  # distributed/worker_memory.py, NannyMemoryManager
 
 
@@ -47,6 +49,13 @@ class _Memory:
         _, message = event
         if isinstance(message, dict) and "worker" in message:
             self.ended[str(message["worker"])] = int(message.get("rss", 0))
+
+    def of(self, worker: str) -> int | None:
+        """Bytes that a dead worker was ended for; None if that was not why."""
+        deadline = time.monotonic() + _NEWS_S
+        while worker not in self.ended and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.ended.get(worker)
 
 
 def run_jobs(
@@ -118,10 +127,10 @@ def _failure(future: Future, memory: _Memory) -> str | None:
         return str(error) if isinstance(error, SdqFpgaError) else _said(error)
     worker = error.last_worker.address
     times = error.allowed_failures + 1
-    if worker in memory.ended:
+    if (taken := memory.of(worker)) is not None:
         return (
             f"out of memory: {times} workers were ended for it, the last with "
-            f"{format_bytes(memory.ended[worker])}; give workers more with --memory, or fewer of "
+            f"{format_bytes(taken)}; give workers more with --memory, or fewer of "
             "them with --workers."
         )
     return (
