@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import Field, ValidationError
 
@@ -32,6 +32,7 @@ __all__ = [
     "hash_tree",
     "open_run",
     "read_manifest",
+    "take_lock",
     "write_atomically",
 ]
 
@@ -265,12 +266,7 @@ def open_run(directory: Path) -> Iterator[RunDirectory]:
             )
         lock = (directory / ".lock").open("w")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another build is using {directory}", "wait for it, or give another --run"
-            ) from error
+        take_lock(lock, directory, "build", "--run")
         manifest = read_manifest(directory)
         for pattern in _LEFTOVERS:
             for leftover in directory.glob(pattern):
@@ -278,6 +274,26 @@ def open_run(directory: Path) -> Iterator[RunDirectory]:
         run = RunDirectory(directory, manifest)
         run.save(manifest)  # from here on the directory is known as a run
         yield run
+
+
+def take_lock(lock: TextIO, directory: Path, user: str, option: str) -> None:
+    """Keeps other processes out of a directory until its lock file is closed.
+
+    Args:
+        lock: that file, open.
+        directory: which it is of.
+        user: what uses such a directory.
+        option: that names it.
+
+    Raises:
+        UserError: another process has the lock.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(
+            f"another {user} is using {directory}", f"wait for it, or give another {option}"
+        ) from error
 
 
 def read_manifest(directory: Path) -> Run:

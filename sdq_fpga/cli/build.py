@@ -188,7 +188,7 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         flow = own_flow(flow, own_net, own_dataset, None if data is None else data.resolve())
     directory = stated["run_directory"] or Path("runs") / f"{flow.name}-{board.name}"
     progress = None
-    if (stated["devices"] or 1) * (stated["nodes"] or 1) > 1:
+    if _processes(stated) > 1:
         progress = loading(cache)
         settings = _settings(stated, flow, board, policy, clock_mhz)
         follow_unless_first(settings, directory)
@@ -200,6 +200,10 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
         every_s = CHECKPOINT_EVERY_S if every_s is None else every_s
         settings = _settings(stated, flow, board, policy, clock_mhz)
         return use(Build(settings, run, cache, progress, every_s))
+
+
+def _processes(stated: dict[str, Any]) -> int:
+    return int((stated["devices"] or 1) * (stated["nodes"] or 1))
 
 
 def _settings(
@@ -248,7 +252,7 @@ def _check_goals(stated: dict[str, Any]) -> None:
                     f"--{several.replace('_', '-')} finds by itself what --{name} states",
                     "leave one of them out",
                 )
-        if stated.get(several) and (stated["devices"] or 1) * (stated["nodes"] or 1) > 1:
+        if stated.get(several) and _processes(stated) > 1:
             raise UserError(
                 f"--{several.replace('_', '-')} searches in one process",
                 "leave --devices and --nodes out",

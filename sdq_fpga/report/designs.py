@@ -1,10 +1,9 @@
 """Several designs of one network: what they reach, as a table and as a plot."""
 
-import io
-
 from rich.table import Table
 
 from sdq_fpga.plain import Plain
+from sdq_fpga.report.png import as_png
 
 __all__ = ["Designs", "Found", "designs_table", "drawn_designs"]
 
@@ -86,6 +85,4 @@ def drawn_designs(found: Designs, network: str, board: str) -> bytes:
     axes.set_ylabel("accuracy on images held back, %")
     axes.set_title(f"{network} on {board}")
     axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
-    return buffer.getvalue()
+    return as_png(figure)

@@ -1,6 +1,5 @@
 """Drives a sweep: hands its tasks to workers, and keeps what comes back."""
 
-import fcntl
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from distributed import Client
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress
+from sdq_fpga.run import take_lock
 from sdq_fpga.sweep.jobs import Job, run_jobs
 from sdq_fpga.sweep.plan import Task
 from sdq_fpga.sweep.rows import (
@@ -133,10 +133,5 @@ def locked(out: Path) -> Iterator[None]:
             "give another one with --out",
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another sweep is using {out}", "wait for it, or give another --out"
-            ) from error
+        take_lock(lock, out, "sweep", "--out")
         yield

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from sdq_fpga.plain import Plain
+from sdq_fpga.report.png import as_png
 from sdq_fpga.run import write_atomically
 
 __all__ = [
@@ -157,9 +158,7 @@ def draw_frontier(path: Path, rows: Sequence[Row]) -> None:
     axes.set_ylabel("accuracy on the test images, %")
     axes.set_title(f"{len(known)} of {len(rows)} designs")
     axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, as_png(figure))
 
 
 def _series(row: Row) -> str:
