@@ -1,11 +1,12 @@
 """Compares methods of search under one budget of training, and makes the tables of docs/search.md.
 
-    python benchmarks/compare_methods.py --flow digits-cnn --board pynq-z2 --goal bits=3 --seeds 3
+    python benchmarks/compare_methods.py --flow digits-cnn --board pynq-z2 --seeds 3
+        --make fps=125000:sdq,uniform --make bits=3:sdq,uniform --nets runs/nets
         --rows runs/methods.jsonl
 
 Each search begins with the same float network of its seed. Methods that train while they search
 have the flow's epochs of search, then of finetuning; the others finetune for the sum of both. A row
-that is already in the file is not made again. Times are processor time of one thread.
+that is already in the file is not made again. Times are of one thread.
 """
 
 import statistics
@@ -13,20 +14,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
-import torch
-from methods_case import Case
-from methods_rows import VARIANTS, Key, Row, Timing, variant
+from methods_rows import VARIANTS, Key, Row, Timing, row_key
+from methods_work import Setting, make_rows, simulated, timed
 
-from sdq_fpga.board import load_board
-from sdq_fpga.data import load_dataset
+from sdq_fpga.errors import SdqFpgaError
 from sdq_fpga.flow import load_flow
-from sdq_fpga.nets import class_count, frame_shape, make_net
-from sdq_fpga.progress import SilentProgress
-from sdq_fpga.run import open_run
-from sdq_fpga.stages.build import Build
-from sdq_fpga.stages.settings import Settings
-
-_CACHE = Path.home() / ".cache" / "sdq-fpga"
+from sdq_fpga.train import Devices
 
 
 def _lines(path: Path) -> list[str]:
@@ -37,33 +30,6 @@ def _append(path: Path, line: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
-
-
-def _simulated(case: Case, row: Row, runs: Path, data: Path | None) -> Row:
-    """The row with what the RTL of the same search does."""
-    key = row.key
-    flow = variant(case.flow, key.method)
-    what, _, number = key.goal.partition("=")
-    settings = Settings(
-        flow=flow,
-        board=case.board,
-        clock_mhz=case.clock_mhz,
-        seed=key.seed,
-        target_bits=float(number) if what == "bits" else None,
-        target_fps=float(number) if what == "fps" else None,
-        data=None if data is None else str(data.resolve()),
-        shares=case.shares,
-    )
-    directory = runs / f"{key.flow}-{key.board}-{key.goal}-{key.method}-{key.seed}"
-    with open_run(directory) as run:
-        report = Build(settings, run, _CACHE, SilentProgress()).everything(None)
-    found = report.accelerator.simulation
-    return row.model_copy(
-        update={
-            "simulated_fps": case.clock_mhz * 1e6 / found.interval,
-            "bit_exact": found.verdict.bit_exact,
-        }
-    )
 
 
 # ---- the table ---------------------------------------------------------------------------------
@@ -80,6 +46,13 @@ def _share(timings: Iterable[Timing], key: Key) -> str:
     for each in timings:
         if each.key == key:
             return f"{each.hardware_seconds / each.search_seconds:.0%}"
+    return ""
+
+
+def _overhead(timings: Iterable[Timing], key: Key) -> str:
+    for each in timings:
+        if each.key == key:
+            return f"{each.search_seconds / each.steps / each.plain_seconds:.2f}"
     return ""
 
 
@@ -102,11 +75,6 @@ def table(rows: Sequence[Row], timings: Sequence[Timing]) -> str:
             some = [r for r in rows if _setting(r.key) == setting and r.key.method == method]
             if not some:
                 continue
-            ratios = [
-                r.epoch_seconds / r.plain_seconds
-                for r in some
-                if r.epoch_seconds is not None and r.plain_seconds
-            ]
             fps = [r.fps for r in some]
             cells = (
                 method,
@@ -115,10 +83,8 @@ def table(rows: Sequence[Row], timings: Sequence[Timing]) -> str:
                 _spread([r.mean_weight_bits for r in some], 1, 2),
                 _spread([r.mean_activation_bits for r in some], 1, 2),
                 f"{statistics.fmean(fps):,.0f} ({min(fps):,.0f})",
-                f"{statistics.median(ratios):.2f}" if ratios else "none",
-                next(filter(None, (_share(timings, r.key) for r in some)), "not measured")
-                if ratios
-                else "none",
+                next(filter(None, (_overhead(timings, r.key) for r in some)), "not measured"),
+                next(filter(None, (_share(timings, r.key) for r in some)), "not measured"),
             )
             text.append("| " + " | ".join(cells) + " |")
         floats = {r.key.seed: r.float_accuracy for r in rows if _setting(r.key) == setting}
@@ -141,69 +107,101 @@ def table(rows: Sequence[Row], timings: Sequence[Timing]) -> str:
 # ---- the command -------------------------------------------------------------------------------
 
 
+def _wanted(text: str) -> tuple[str, list[str]]:
+    """Reads "fps=100000:sdq,uniform"."""
+    goal, _, methods = text.partition(":")
+    unknown = sorted(set(methods.split(",")) - set(VARIANTS))
+    if unknown:
+        raise click.BadParameter(f"'{text}': choose methods from {', '.join(VARIANTS)}")
+    return goal, methods.split(",")
+
+
 @click.command()
 @click.option("--flow", "flow_name", default="digits-cnn", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), help="Directory of the dataset.")
-@click.option("--board", "board_name", multiple=True, default=("pynq-z2",), show_default=True)
+@click.option("--board", default="pynq-z2", show_default=True)
 @click.option("--budget", default="", help="What may be used, such as lut=10%,dsp=10% [80%].")
-@click.option("--goal", "goals", multiple=True, help="bits=3 or fps=100000; several may be given.")
-@click.option("--method", "methods", multiple=True, type=click.Choice(list(VARIANTS)))
+@click.option(
+    "--make", "wanted", multiple=True, help="GOAL:METHOD,...; GOAL is bits=3 or fps=9000."
+)
 @click.option("--seeds", type=int, default=1, show_default=True, help="Seeds 0, 1, ...")
 @click.option("--search-epochs", type=int, help="Instead of the flow's.")
 @click.option("--finetune-epochs", type=int, help="Instead of the flow's.")
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Rows made at once.")
+@click.option("--nets", type=click.Path(path_type=Path), required=True, help="Trained networks.")
 @click.option("--rows", type=click.Path(path_type=Path), required=True, help="Kept as JSON lines.")
-@click.option("--timing", is_flag=True, help="Take the hardware term's time, of seed 0.")
+@click.option("--timing", is_flag=True, help="Take the time of searches too, of seed 0.")
 @click.option("--simulate", type=click.Path(path_type=Path), help="Build too, in this directory.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for the table of all rows.")
 def main(
-    flow_name: str, data: Path | None, board_name: tuple[str, ...], budget: str,
-    goals: tuple[str, ...], methods: tuple[str, ...], seeds: int, search_epochs: int | None,
-    finetune_epochs: int | None, rows: Path, timing: bool, simulate: Path | None, out: Path | None,
+    flow_name: str, data: Path | None, board: str, budget: str, wanted: tuple[str, ...],
+    seeds: int, search_epochs: int | None, finetune_epochs: int | None, accelerator: str,
+    jobs: int, nets: Path, rows: Path, timing: bool, simulate: Path | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Makes the rows that are missing, and prints the table of all that there are."""
-    torch.set_num_threads(1)
     flow = load_flow(flow_name)
     for part, epochs in (("search", search_epochs), ("finetune", finetune_epochs)):
         if epochs is not None:
             spec = getattr(flow, part).model_copy(update={"epochs": epochs})
             flow = flow.model_copy(update={part: spec})
-    net = make_net(flow.network)
-    dataset = (
-        load_dataset(flow.dataset, data, frame_shape(net), class_count(net)) if goals else None
-    )
+    setting = Setting(
+        flow=flow, data=data, board=board, budget=budget, nets=nets,
+        devices=Devices.model_validate({"accelerator": accelerator}),
+    )  # fmt: skip
+    asked = [
+        (goal, method, seed)
+        for seed in range(seeds)
+        for goal, methods in map(_wanted, wanted)
+        for method in methods
+    ]
     timings = rows.with_suffix(".timing.jsonl")
-    for name in board_name if dataset is not None else ():
-        board = load_board(name)
-        case = Case(flow, dataset, board, board.clock_mhz.default, budget)
-        for seed in range(seeds):
-            for goal in goals:
-                for method in methods or VARIANTS:
-                    _one(case, case.key(goal, method, seed), rows, simulate, data)
-                    if timing and seed == 0:
-                        _time(case, case.key(goal, method, seed), timings)
-    made = {row.key.model_dump_json(): row for row in map(Row.model_validate_json, _lines(rows))}
-    text = table(list(made.values()), list(map(Timing.model_validate_json, _lines(timings))))
+    _make(setting, asked, rows, jobs)
+    for goal, method, seed in asked:
+        key = row_key(flow, board, budget, goal, method, seed)
+        if simulate is not None:
+            _simulate(setting, key, rows, simulate)
+        if timing and seed == 0:
+            _time(setting, key, timings)
+    text = table(list(_made(rows).values()), list(map(Timing.model_validate_json, _lines(timings))))
     if out is None:
         click.echo(text)
     else:
         out.write_text(text, encoding="utf-8")
 
 
-def _one(case: Case, key: Key, rows: Path, simulate: Path | None, data: Path | None) -> None:
-    known = {row.key: row for row in map(Row.model_validate_json, _lines(rows))}
-    row = known.get(key)
-    if row is None:
-        row = case.row(key)
+def _made(rows: Path) -> dict[Key, Row]:
+    """The last row of each key."""
+    return {row.key: row for row in map(Row.model_validate_json, _lines(rows))}
+
+
+def _make(setting: Setting, asked: list[tuple[str, str, int]], rows: Path, jobs: int) -> None:
+    known = _made(rows)
+    missing = [
+        (setting, *each)
+        for each in asked
+        if row_key(setting.flow, setting.board, setting.budget, *each) not in known
+    ]
+    for row in make_rows(missing, jobs) if missing else ():
+        if isinstance(row, SdqFpgaError):
+            click.echo(f"left out: {row}", err=True)
+            continue
         _append(rows, row.model_dump_json())
+        key = row.key
         click.echo(f"{_setting(key)}: {key.method}, seed {key.seed}: {row.accuracy:.4f}", err=True)
-    if simulate is not None and row.simulated_fps is None:
-        _append(rows, _simulated(case, row, simulate, data).model_dump_json())
 
 
-def _time(case: Case, key: Key, timings: Path) -> None:
+def _simulate(setting: Setting, key: Key, rows: Path, runs: Path) -> None:
+    row = _made(rows).get(key)
+    if row is not None and row.simulated_fps is None:
+        _append(rows, simulated(setting, row, runs).model_dump_json())
+
+
+def _time(setting: Setting, key: Key, timings: Path) -> None:
     known = [each.key for each in map(Timing.model_validate_json, _lines(timings))]
     if key.search_epochs and key not in known:
-        _append(timings, case.timing(key).model_dump_json())
+        found = timed(setting, key.goal, key.method, key.seed)
+        _append(timings, found.model_dump_json())
 
 
 if __name__ == "__main__":

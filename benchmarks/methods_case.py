@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from methods_rows import Key, Row, Timing, searching, variant
+from lightning_fabric import Fabric
+from methods_rows import Key, Row, Timing, file_name, row_key, searching, variant
 from torch import Tensor, nn
 
 from sdq_fpga.board import Board
@@ -20,16 +20,25 @@ from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.data import Dataset
 from sdq_fpga.flow import Flow
 from sdq_fpga.lower.brevitas_net import to_brevitas
-from sdq_fpga.lower.export import write_qonnx
 from sdq_fpga.lower.settle import settle_thresholds
-from sdq_fpga.nets import as_network, frame_shape, make_net
+from sdq_fpga.nets import as_network, make_net
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import BoardGoal, SearchResult, normalised_state, search
-from sdq_fpga.search.methods import TRAINING
 from sdq_fpga.search.steering import Steered
-from sdq_fpga.stages.untrained import hardware_of_flow, hardware_of_model, uniform_policy
-from sdq_fpga.train import accuracy, finetune, steps_per_epoch, train_float
+from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
+from sdq_fpga.train import (
+    Devices,
+    Rig,
+    accuracy,
+    finetune,
+    load_net,
+    make_fabric,
+    off_grid,
+    on_grid,
+    save_net,
+    train_float,
+)
 
 __all__ = ["Case"]
 
@@ -64,6 +73,8 @@ class Case:
         board: the board.
         clock_mhz: of the accelerator.
         budget: what may be used of the board, as of ``Key``.
+        devices: what trains.
+        nets: directory where networks are kept: those in it are not trained again.
     """
 
     flow: Flow
@@ -71,6 +82,8 @@ class Case:
     board: Board
     clock_mhz: float
     budget: str
+    devices: Devices
+    nets: Path
 
     @property
     def shares(self) -> Shares:
@@ -84,30 +97,26 @@ class Case:
         return hardware_of_flow(self.flow, uniform_policy(self.flow, bits), self.board)
 
     @cached_property
-    def _floats(self) -> dict[int, nn.Module]:
-        return {}
+    def _fabric(self) -> Fabric:
+        return make_fabric(self.devices)
+
+    @property
+    def rig(self) -> Rig:
+        """What training runs on."""
+        return Rig(fabric=self._fabric)
 
     def net_float(self, seed: int) -> nn.Module:
         """The float network that all searches of a seed begin with."""
-        if seed not in self._floats:
-            found = train_float(self.flow, self.dataset, seed, SilentProgress())
-            self._floats[seed] = found
-        return self._floats[seed]
-
-    def key(self, goal: str, method: str, seed: int) -> Key:
-        """The key of a row."""
-        changed = variant(self.flow, method)
-        trains = changed.search.method in TRAINING
-        return Key(
-            flow=self.flow.name,
-            board=self.board.name,
-            budget=self.budget,
-            goal=goal,
-            method=method,
-            seed=seed,
-            search_epochs=changed.search.epochs if trains else 0,
-            finetune_epochs=changed.finetune.epochs,
-        )
+        spec = self.flow.train
+        path = self.nets / f"{self.flow.name}-{spec.epochs}-{seed}.safetensors"
+        if path.is_file():
+            net = make_net(self.flow.network)
+            load_net(net, path)
+            return net.eval()
+        net = train_float(self.flow, self.dataset, seed, SilentProgress(), self.rig)
+        self.nets.mkdir(parents=True, exist_ok=True)
+        save_net(net, path)
+        return net
 
     def goal(self, text: str) -> float | BoardGoal:
         """Reads "bits=3" or "fps=100000"."""
@@ -125,54 +134,63 @@ class Case:
             shares=self.shares,
         )
 
+    def key(self, goal: str, method: str, seed: int) -> Key:
+        """The key of a row."""
+        return row_key(self.flow, self.board.name, self.budget, goal, method, seed)
+
     def row(self, key: Key) -> Row:
-        """Searches, finetunes and folds."""
-        flow, clock = variant(self.flow, key.method), _Clock()
+        """Searches, finetunes and folds; keeps the network that comes of it."""
+        flow, silent = variant(self.flow, key.method), SilentProgress()
         teacher = self.net_float(key.seed)
         data, goal = self.dataset, self.goal(key.goal)
-        began = time.process_time()
-        found = search(flow, teacher, data, goal, key.seed, clock)
-        searched = time.process_time() - began
-        steps = steps_per_epoch(len(data.train_images), flow.search.batch_size)
-        student = to_brevitas(normalised_state(_net(flow, found), found.policy), found.policy)
-        began = time.process_time()
-        finetune(student, teacher, flow.finetune, data, key.seed, SilentProgress())
-        finetuned = time.process_time() - began
+        began = time.monotonic()
+        found = search(flow, teacher, data, goal, key.seed, silent, self.rig)
+        searched = time.monotonic() - began
+        student = on_grid(normalised_state(_net(flow, found), found.policy), found.policy)
+        began = time.monotonic()
+        finetune(student, teacher, flow.finetune, data, key.seed, silent, self.rig)
+        finetuned = time.monotonic() - began
         net = make_net(flow.network)
-        net.load_state_dict({name: student.state_dict()[name] for name in net.state_dict()})
+        net.load_state_dict(off_grid(student))
         settle_thresholds(net, found.policy)
+        save_net(net, self.nets / f"{file_name(key)}.safetensors")
         trained = to_brevitas(net, found.policy)
         layers = found.policy.layers
         return Row(
             key=key,
-            float_accuracy=accuracy(teacher, data.test_images, data.test_labels),
-            accuracy=accuracy(trained, data.test_images, data.test_labels),
+            float_accuracy=self._accuracy(teacher),
+            accuracy=self._accuracy(trained),
             mean_weight_bits=found.policy.mean_weight_bits,
             mean_activation_bits=_activation_bits(net, found.policy),
-            fps=self._fps(trained, frame_shape(net)),
+            fps=self._fps(found.policy),
             bits=tuple((layer.weight_bits, layer.activation_bits) for layer in layers),
             greedy_drops=len(found.greedy_drops),
+            device=self.devices.accelerator,
             search_seconds=searched,
             finetune_seconds=finetuned,
-            epoch_seconds=clock.step * steps if found.history else None,
-            plain_seconds=self._plain(key.seed) * steps if found.history else None,
         )
 
+    def _accuracy(self, net: nn.Module) -> float:
+        images, labels = self.dataset.test_images, self.dataset.test_labels
+        return accuracy(self._fabric.to_device(net), images, labels)
+
     def timing(self, key: Key) -> Timing:
-        """Searches again, and takes the time of the hardware term."""
+        """Searches again, and takes the time of the hardware term; on the CPU."""
         flow, clock = variant(self.flow, key.method), _Clock()
         teacher, goal = self.net_float(key.seed), self.goal(key.goal)
         with _timed_hardware() as spent:
             search(flow, teacher, self.dataset, goal, key.seed, clock)
-        whole = clock.marks[-1] - clock.marks[0]
-        return Timing(key=key, search_seconds=whole, hardware_seconds=sum(spent))
+        return Timing(
+            key=key,
+            search_seconds=clock.marks[-1] - clock.marks[0],
+            hardware_seconds=sum(spent),
+            steps=len(clock.marks) - 1,
+            plain_seconds=self._plain(key.seed),
+        )
 
-    def _fps(self, net: nn.Module, shape: tuple[int, ...]) -> float:
-        """Frames/s of the fastest folding of a trained network."""
-        with TemporaryDirectory() as scratch:
-            path = Path(scratch) / "model.onnx"
-            write_qonnx(net, shape, path)
-            graph = hardware_of_model(path, None, self.board)
+    def _fps(self, policy: Policy) -> float:
+        """Frames/s of the fastest folding of a policy."""
+        graph = hardware_of_flow(self.flow, policy, self.board)
         found = solve(graph, self.board, self.clock_mhz, None, self.shares)
         return self.clock_mhz * 1e6 / found.interval
 

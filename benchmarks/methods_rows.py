@@ -8,7 +8,7 @@ from sdq_fpga.flow import Flow
 from sdq_fpga.plain import Plain
 from sdq_fpga.search.methods import TRAINING
 
-__all__ = ["VARIANTS", "Key", "Row", "Timing", "searching", "variant"]
+__all__ = ["VARIANTS", "Key", "Row", "Timing", "file_name", "row_key", "searching", "variant"]
 
 Change = Callable[[Flow], Flow]
 
@@ -56,6 +56,7 @@ class Key(Plain):
     Attributes:
         goal: such as "bits=3" or "fps=100000".
         budget: what may be used of the board, such as "lut=10%,dsp=10%"; "" for 80 % of each.
+        train_epochs: of the float network.
     """
 
     flow: str
@@ -64,8 +65,31 @@ class Key(Plain):
     goal: str
     method: str
     seed: int
+    train_epochs: int
     search_epochs: int
     finetune_epochs: int
+
+
+def row_key(flow: Flow, board: str, budget: str, goal: str, method: str, seed: int) -> Key:
+    """The key of the row that a flow makes."""
+    changed = variant(flow, method)
+    trains = changed.search.method in TRAINING
+    return Key(
+        flow=flow.name,
+        board=board,
+        budget=budget,
+        goal=goal,
+        method=method,
+        seed=seed,
+        train_epochs=changed.train.epochs,
+        search_epochs=changed.search.epochs if trains else 0,
+        finetune_epochs=changed.finetune.epochs,
+    )
+
+
+def file_name(key: Key) -> str:
+    """A name for what is kept of a row."""
+    return f"{key.flow}-{key.board}-{key.goal}-{key.method}-{key.seed}"
 
 
 class Row(Plain):
@@ -76,12 +100,11 @@ class Row(Plain):
         accuracy: of the finetuned one, from 0 to 1, on all test images.
         mean_weight_bits: over all weights.
         mean_activation_bits: over all activation values of a frame.
-        fps: frames/s of the fastest folding of the trained network in the budget, by the model.
+        fps: frames/s of the fastest folding of the policy in the budget, by the model.
         bits: of weights and of activations, by layer.
-        search_seconds: processor time of the search.
+        device: that trained, such as "cpu".
+        search_seconds: of the search, by the clock.
         finetune_seconds: of finetuning.
-        epoch_seconds: of an epoch of the search; None where nothing was trained.
-        plain_seconds: of an epoch of uniform quantization-aware training, measured right after.
         simulated_fps: frames/s of the RTL that the flow builds for this; None if it was not asked.
         bit_exact: whether that equals the integer network; likewise.
     """
@@ -94,22 +117,25 @@ class Row(Plain):
     fps: float
     bits: tuple[tuple[int, int | None], ...]
     greedy_drops: int
+    device: str
     search_seconds: float
     finetune_seconds: float
-    epoch_seconds: float | None
-    plain_seconds: float | None
     simulated_fps: float | None = None
     bit_exact: bool | None = None
 
 
 class Timing(Plain):
-    """How much of a search's time its hardware term takes.
+    """What a search costs, in processor time of one thread.
 
     Attributes:
-        search_seconds: processor time of all steps.
+        search_seconds: of all steps.
         hardware_seconds: of these, for the term, its gradient, and looking at the board.
+        steps: how many those are.
+        plain_seconds: of a step of uniform quantization-aware training, measured right after.
     """
 
     key: Key
     search_seconds: float = Field(gt=0)
     hardware_seconds: float = Field(ge=0)
+    steps: int = Field(gt=0)
+    plain_seconds: float = Field(gt=0)

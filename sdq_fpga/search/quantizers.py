@@ -10,8 +10,9 @@ by this: the batch norm after a layer carries its real-valued scale, so what is 
 import math
 from functools import lru_cache
 
-import torch
 from torch import Tensor
+
+from sdq_fpga.train.grid import Passes, rounded
 
 __all__ = [
     "activation_grid",
@@ -45,8 +46,8 @@ def weight_grid(weights: Tensor, bits: int) -> Tensor:
     (straight-through estimator; Bengio, Leonard and Courville 2013, section 4).
     """
     levels = 2.0 ** (bits - 1)
-    codes = weight_limit(bits) * levels
-    return _round((weights * levels).clamp(-codes, codes)) / levels
+    most = weight_limit(bits) * levels
+    return rounded(weights, levels, -most, most, Passes.INSIDE)
 
 
 def activation_grid(activations: Tensor, bits: int) -> Tensor:
@@ -65,7 +66,7 @@ def code_grid(activations: Tensor, exponent: int, *, signed: bool) -> Tensor:
     """
     levels = 2.0**exponent
     least = -levels if signed else 0.0
-    return _round((activations * levels).clamp(least, levels - 1)) / levels
+    return rounded(activations, levels, least, levels - 1, Passes.INSIDE)
 
 
 def weight_unit(weights: Tensor, bits: int, *, per_channel: bool) -> Tensor:
@@ -141,8 +142,3 @@ def _density(x: float) -> float:
 
 def _tail(x: float) -> float:
     return math.erfc(x / math.sqrt(2)) / 2
-
-
-def _round(codes: Tensor) -> Tensor:
-    # Adding an exact zero keeps the rounded value exact; codes + (rounded - codes) would not.
-    return torch.round(codes).detach() + (codes - codes.detach())

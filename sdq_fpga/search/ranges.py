@@ -31,7 +31,8 @@ def unit_ranges(net: nn.Module, images: Images, bits: int) -> nn.Module:
 
     Args:
         net: a float network; it is not changed.
-        images: uint8 training images [N, ...]; up to 1024 of them, evenly spread, are used.
+        images: uint8 training images [N, ...]; up to 1024 of them, evenly spread, are used, where
+            the network is.
         bits: of the activations.
     """
     scaled = rescale_activations(net, activation_ranges(net, images, bits))
@@ -70,9 +71,11 @@ def activation_ranges(net: nn.Module, images: Images, bits: int) -> dict[str, fl
     training = network.training
     network.eval()
     most = min(_FRAMES, max(1, _PIXELS // images[0].size))
+    some = torch.from_numpy(images[:: max(1, len(images) // most)][:most])
+    device = next(network.parameters()).device
     try:
         with torch.no_grad():
-            network(to_input(torch.from_numpy(images[:: max(1, len(images) // most)][:most])))
+            network(to_input(some.to(device)))
     finally:
         network.train(training)
         for hook in hooks:

@@ -16,7 +16,7 @@ from sdq_fpga.search.mean_bits import MeanBits
 from sdq_fpga.search.on_board import BoardGoal, OnBoard
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.space import Make, Space, unique
-from sdq_fpga.train import Rig
+from sdq_fpga.train import Devices, Rig, make_fabric
 
 __all__ = ["Goal", "SearchResult", "Task", "limits_of", "untrained_result"]
 
@@ -57,7 +57,10 @@ class Task:
         After another search, it has the weights that the other one ended with.
         """
         widest = self.flow.search.activation_bits[-1]
-        net = unit_ranges(self.net_float, self.dataset.train_images, widest)
+        fabric = self.rig.fabric or make_fabric(Devices())
+        fabric.to_device(self.net_float)
+        net = unit_ranges(self.net_float, self.dataset.train_images, widest).to("cpu")
+        self.net_float.to("cpu")
         if self.after is not None:
             net.load_state_dict(self.after.state)
         return net

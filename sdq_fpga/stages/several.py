@@ -13,7 +13,6 @@ from typing import TypeVar
 from torch import nn
 
 from sdq_fpga.errors import UserError
-from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.report.designs import Designs, Found
 from sdq_fpga.search.frontier import Design, Frontier
 from sdq_fpga.search.normalise import normalised_state
@@ -24,6 +23,7 @@ from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
+from sdq_fpga.train.grid import on_grid
 
 __all__ = ["do_fastest", "do_pareto", "fastest_kept"]
 
@@ -70,7 +70,7 @@ class _Searched:
     def found(self, design: Design, *, finetuned: bool) -> Found:
         """The figures of a design."""
         context, policy = self._context, design.result.policy
-        student = to_brevitas(normalised_state(self.net(design), policy), policy)
+        student = on_grid(normalised_state(self.net(design), policy), policy)
         if finetuned:
             flow, seed = context.settings.flow, context.settings.seed
             finetune(student, self.teacher, flow.finetune, self._data, seed, context.progress)

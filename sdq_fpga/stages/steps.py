@@ -23,6 +23,7 @@ from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
 from sdq_fpga.train.float_net import train_float
+from sdq_fpga.train.grid import off_grid, on_grid
 
 __all__ = [
     "TRAINING",
@@ -102,10 +103,10 @@ def accuracy_of_search(context: Context) -> float:
 
 
 def do_finetune(context: Context, out: Path) -> None:
-    """Trains the policy in Brevitas: net.safetensors, metrics.json, settled.json."""
+    """Trains the policy: net.safetensors, metrics.json, settled.json."""
     settings = context.settings
     policy = context.policy()
-    student = to_brevitas(normalised_state(context.net_of("search"), policy), policy)
+    student = on_grid(normalised_state(context.net_of("search"), policy), policy)
     finetune(
         student,
         context.net_of("train"),
@@ -116,8 +117,7 @@ def do_finetune(context: Context, out: Path) -> None:
         context.rig,
     )
     net = context.net()
-    trained = student.state_dict()
-    net.load_state_dict({name: trained[name] for name in net.state_dict()})
+    net.load_state_dict(off_grid(student))
     settled = settle_thresholds(net, policy)
     save_net(net, out / "net.safetensors")
     _write(out / "metrics.json", _metrics(context, to_brevitas(net, policy)))

@@ -5,6 +5,7 @@ from sdq_fpga.train.checkpoint import load_net, save_net
 from sdq_fpga.train.devices import Devices, make_fabric, mean_over
 from sdq_fpga.train.distill import distillation_loss, finetune
 from sdq_fpga.train.float_net import train_float
+from sdq_fpga.train.grid import off_grid, on_grid
 from sdq_fpga.train.loop import fit, steps_per_epoch
 from sdq_fpga.train.recipe import classification_loss
 from sdq_fpga.train.resume import Checkpoints
@@ -24,6 +25,8 @@ __all__ = [
     "load_net",
     "make_fabric",
     "mean_over",
+    "off_grid",
+    "on_grid",
     "predict",
     "save_net",
     "seeded",

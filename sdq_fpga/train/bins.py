@@ -8,6 +8,9 @@ evenly, is where the grid is chosen (``sdq_fpga.search.normalise``).
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sdq_fpga.train.grid import WeightGrid
 
 __all__ = ["bin_regularization", "network_bins"]
 
@@ -39,19 +42,22 @@ def bin_regularization(weights: Tensor, codes: Tensor, step: float) -> Tensor:
 
 
 def network_bins(net: nn.Module) -> Tensor:
-    """Mean of ``bin_regularization`` over all layers of a Brevitas network that have weights.
+    """Mean of ``bin_regularization`` over all layers of a network whose weights are on grids.
+
+    Args:
+        net: as ``on_grid`` makes it.
 
     Raises:
-        ValueError: it has no quantized weights.
+        ValueError: it has no weights on grids.
     """
     terms = []
     for module in net.modules():
-        quantize = getattr(module, "quant_weight", None)  # of Brevitas's layers with weights
-        if callable(quantize):
-            quantized = quantize()
-            step = float(quantized.scale)
-            codes = torch.round(quantized.value.detach() / step)
-            terms.append(bin_regularization(module.weight, codes, step))  # type: ignore[arg-type]
+        if isinstance(module, parametrize.ParametrizationList) and isinstance(
+            module[0], WeightGrid
+        ):
+            weights, grid = module.get_parameter("original"), module[0]
+            codes = torch.round(grid(weights.detach()) * grid.levels)
+            terms.append(bin_regularization(weights, codes, 1 / grid.levels))
     if not terms:
-        raise ValueError("the network has no quantized weights")
+        raise ValueError("the network has no weights on grids")
     return torch.stack(terms).mean()

@@ -85,8 +85,9 @@ def finetune(
     teacher.eval()
     rig = rig or Rig()
     fabric = rig.fabric or make_fabric(Devices())
-    scaled = _Scaled(student, _log_spread_ratio(student, teacher, dataset))
     fabric.to_device(teacher)
+    fabric.to_device(student)
+    scaled = _Scaled(student, _log_spread_ratio(student, teacher, dataset, fabric.device))
 
     def loss(forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad(), fabric.autocast():
@@ -122,11 +123,15 @@ class _Scaled(nn.Module):
         return scores
 
 
-def _log_spread_ratio(student: nn.Module, teacher: nn.Module, dataset: Dataset) -> float:
+def _log_spread_ratio(
+    student: nn.Module, teacher: nn.Module, dataset: Dataset, device: torch.device
+) -> float:
     """Logarithm of how much wider the teacher's scores spread than the student's."""
     # Few of them where images are large, for the memory that their activations take.
     most = min(1000, max(1, (1 << 22) // dataset.train_images[0].size))
-    images = to_input(torch.from_numpy(dataset.train_images[:most]))
+    # Spread evenly: image folders come class by class.
+    every = max(1, len(dataset.train_images) // most)
+    images = to_input(torch.from_numpy(dataset.train_images[::every][:most]).to(device))
     student.eval()
     with torch.no_grad():
         wanted, given = teacher(images).std().item(), student(images).std().item()

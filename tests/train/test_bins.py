@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sdq_fpga.flow import load_flow
-from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.nets import make_net
 from sdq_fpga.stages.untrained import uniform_policy
 from sdq_fpga.train.bins import bin_regularization, network_bins
+from sdq_fpga.train.grid import on_grid
 
 
 def formula(weights, codes, step):
@@ -63,7 +63,7 @@ def test_weights_on_their_levels_cost_nothing_and_stay():
 def test_all_layers_of_a_quantized_network_count():
     flow = load_flow("digits-cnn")
     torch.manual_seed(0)
-    net = to_brevitas(make_net(flow.network), uniform_policy(flow, 3))
+    net = on_grid(make_net(flow.network), uniform_policy(flow, 3))
     network_bins(net).backward()
     for name, weight in net.named_parameters():
         if weight.dim() > 1:
@@ -71,5 +71,5 @@ def test_all_layers_of_a_quantized_network_count():
 
 
 def test_a_float_network_has_none():
-    with pytest.raises(ValueError, match="no quantized weights"):
+    with pytest.raises(ValueError, match="no weights on grids"):
         network_bins(nn.Linear(2, 2))

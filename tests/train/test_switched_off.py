@@ -53,5 +53,5 @@ def test_without_its_weight_nobody_computes_bins(monkeypatch):
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
     zeros, labels = np.zeros((8, 1, 2, 2), np.uint8), np.zeros(8, np.int64)
     data = Dataset("zeros", zeros, labels, zeros, labels)
-    with pytest.raises(ValueError, match="no quantized weights"):
+    with pytest.raises(ValueError, match="no weights on grids"):
         finetune(net, copy.deepcopy(net), spec, data, 0, SilentProgress())
