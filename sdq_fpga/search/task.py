@@ -1,7 +1,8 @@
 """What a search is given, and what it finds."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor, nn
 
@@ -17,6 +18,9 @@ from sdq_fpga.search.on_board import BoardGoal, OnBoard
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.space import Make, Space, unique
 from sdq_fpga.train import Devices, Rig, make_fabric
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Goal", "SearchResult", "Task", "limits_of", "untrained_result"]
 
@@ -51,14 +55,18 @@ class Task:
     rig: Rig = field(default_factory=Rig)
     after: "SearchResult | None" = None
 
+    @cached_property
+    def fabric(self) -> "Fabric":
+        """Devices and processes."""
+        return self.rig.fabric or make_fabric(Devices())
+
     def unit_net(self) -> nn.Module:
         """A copy of the network whose activations fill their ranges, for the most bits of all.
 
         After another search, it has the weights that the other one ended with.
         """
         widest = self.flow.search.activation_bits[-1]
-        fabric = self.rig.fabric or make_fabric(Devices())
-        fabric.to_device(self.net_float)
+        self.fabric.to_device(self.net_float)
         net = unit_ranges(self.net_float, self.dataset.train_images, widest).to("cpu")
         self.net_float.to("cpu")
         if self.after is not None:

@@ -16,10 +16,8 @@ from sdq_fpga.search.space import Space, unique
 from sdq_fpga.search.steering import Steered
 from sdq_fpga.search.task import SearchResult, Task
 from sdq_fpga.train import (
-    Devices,
     classification_loss,
     fit,
-    make_fabric,
     mean_over,
     steps_per_epoch,
 )
@@ -46,7 +44,7 @@ class SearchTraining(Generic[L]):
 
     def __init__(self, task: Task, space: Space[L], steered: Sequence[Steered[L]]) -> None:
         self.task = task
-        self.fabric = task.rig.fabric or make_fabric(Devices())
+        self.fabric = task.fabric
         self.space = space
         self.steered = tuple(steered)
         self.choices = space.choices

@@ -13,7 +13,7 @@ from sdq_fpga.flow import FinetuneSpec
 from sdq_fpga.progress import Progress
 from sdq_fpga.train.accuracy import to_input
 from sdq_fpga.train.bins import network_bins
-from sdq_fpga.train.devices import Devices, make_fabric
+from sdq_fpga.train.devices import Devices, image_layout, make_fabric
 from sdq_fpga.train.loop import fit
 from sdq_fpga.train.rig import Rig
 
@@ -85,7 +85,7 @@ def finetune(
     teacher.eval()
     rig = rig or Rig()
     fabric = rig.fabric or make_fabric(Devices())
-    fabric.to_device(teacher)
+    fabric.to_device(teacher).to(memory_format=image_layout(fabric.device))  # type: ignore[call-overload]
     fabric.to_device(student)
     scaled = _Scaled(student, _log_spread_ratio(student, teacher, dataset, fabric.device))
 
@@ -107,7 +107,7 @@ def finetune(
         progress=progress,
         rig=replace(rig, fabric=fabric),
     )
-    teacher.to("cpu")
+    teacher.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 class _Scaled(nn.Module):

@@ -17,7 +17,14 @@ from sdq_fpga.train.accuracy import accuracy, to_input
 from sdq_fpga.train.augment import augmented, check_augment, draw_changes
 from sdq_fpga.train.average import Average
 from sdq_fpga.train.checkpoint import check_tensors
-from sdq_fpga.train.devices import Devices, check_share, make_fabric, mean_over, share_of
+from sdq_fpga.train.devices import (
+    Devices,
+    check_share,
+    image_layout,
+    make_fabric,
+    mean_over,
+    share_of,
+)
 from sdq_fpga.train.recipe import make_optimizer, make_schedule
 from sdq_fpga.train.rig import Rig
 from sdq_fpga.train.seeding import seeded
@@ -154,6 +161,8 @@ class _Training:
         self._share = share_of(fabric, self._batch)
         self.epoch = 0
         self.steps = steps_per_epoch(len(self._images), recipe.batch_size)
+        self._layout = image_layout(fabric.device)
+        net.to(memory_format=self._layout)  # type: ignore[call-overload]
         self._optimizer = make_optimizer(recipe, net.parameters())
         self._schedule = make_schedule(recipe, self._optimizer, self.steps)
         self._forward, self._step = fabric.setup(net, self._optimizer)
@@ -201,7 +210,10 @@ class _Training:
                 drawn = draw_changes(augment, self._batch, self._changes)
                 top, left, mirrored = (each[self._share].to(device) for each in drawn)
                 images = augmented(images, (top, left, mirrored), augment.padding)
-            yield to_input(images), self._labels[mine].to(device)
+            values = to_input(images)
+            if values.dim() == 4:
+                values = values.contiguous(memory_format=self._layout)
+            yield values, self._labels[mine].to(device)
 
     def _check_weights(self) -> None:
         bad = next(
@@ -239,7 +251,7 @@ class _Training:
         """Leaves the network as it is to be used."""
         if self._average is not None:
             self._average.swap()
-        self._net.to("cpu").eval()
+        self._net.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
 
     # ---- checkpoints ---------------------------------------------------------------------------
 

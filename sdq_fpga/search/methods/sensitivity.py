@@ -46,7 +46,8 @@ def sensitivity(task: Task) -> SearchResult:
 
 def sensitivities(task: Task, space: Space[Choice]) -> dict[Choice, list[float]]:
     """[candidates] of each choice, the expected rise of the loss: half of trace / n * error^2."""
-    net = task.unit_net()
+    device = task.fabric.device
+    net = task.unit_net().to(device)
     structure, images = space.structure, task.dataset.train_images
     size = task.flow.search.batch_size
     found = {choice: [0.0] * len(choice.candidates) for choice in space.choices}
@@ -60,8 +61,8 @@ def sensitivities(task: Task, space: Space[Choice]) -> dict[Choice, list[float]]
     with task.progress.task("measure sensitivity", _BATCHES) as advance:
         for batch in range(_BATCHES):
             rows = order[batch * size : (batch + 1) * size]
-            frames = to_input(torch.from_numpy(images)[rows])
-            labels = torch.from_numpy(task.dataset.train_labels)[rows]
+            frames = to_input(torch.from_numpy(images)[rows].to(device))
+            labels = torch.from_numpy(task.dataset.train_labels)[rows].to(device)
             values = activations(net, frames) if batch == 0 else {}
             errors |= {path: each.detach() for path, each in values.items()}
             for name, trace in hessian_traces(net, frames, labels, _PROBES).items():
