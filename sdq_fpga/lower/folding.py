@@ -7,7 +7,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.features.matrix import weight_style
+from sdq_fpga.cost.features.weights import weight_style
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources, Shares
 from sdq_fpga.cost.folding.choices import Choice, lut_unit
 from sdq_fpga.cost.folding.cycles import node_cycles

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.features.matrix import streams_weights, weight_word
+from sdq_fpga.cost.features.weights import streams_weights, weight_word
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources
 from sdq_fpga.cost.folding.windows import can_generate
