@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, hstack, vstack
 
 from sdq_fpga.board import DspGeneration
 from sdq_fpga.cost.folding.dual import best_prices
-from sdq_fpga.cost.folding.edges import Between, Edge
+from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.exact import solve_exactly
 from sdq_fpga.cost.folding.figures import RESOURCES
 from sdq_fpga.cost.folding.relaxed import Floats, Integers
@@ -56,7 +56,7 @@ class Program:
         stages: of the network.
         budget: by resource, what may be used.
         edges: the streams between them, each with a FIFO and, where widths differ, a converter.
-        dsp: DSP slices of the board.
+        wires: what stands on them; None for DSP48E2, of which nothing is known yet.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Program:
         stages: Sequence[Stage],
         budget: Mapping[str, float],
         edges: Sequence[Edge] = (),
-        dsp: DspGeneration = DspGeneration.DSP48E2,
+        wires: Wires | None = None,
     ) -> None:
         self.stages = tuple(stages)
         self.budget = np.array([budget[name] for name in RESOURCES])
         # In shares of the budget; of what there is none of, one unit is too much.
         self.scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
         self.limits = (self.budget > 0).astype(np.float64)
-        self.wiring = Wiring(stages, edges, Between(dsp))
+        self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2))
         self._prices = np.full(len(RESOURCES), 1 / len(RESOURCES))  # which told the most last time
 
     # ---- what the foldings have --------------------------------------------------------------
@@ -178,9 +178,9 @@ class Program:
         They are the duals of the budget in the program's relaxation, in which a stage may be a
         mixture of foldings.
         """
-        distinct = {id(stage.choices): stage for stage in self.stages}
+        distinct = {id(stage.foldings): stage for stage in self.stages}
         best = {k: _undominated(np.c_[s.cycles, s.amounts]) for k, s in distinct.items()}
-        kept = [best[id(stage.choices)] for stage in self.stages]
+        kept = [best[id(stage.foldings)] for stage in self.stages]
         columns = sum(map(len, kept))
         stage_of = np.repeat(np.arange(len(kept)), [len(each) for each in kept])
         cycles = np.concatenate([s.cycles[k] for s, k in zip(self.stages, kept, strict=True)])

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
+from sdq_fpga.cost.folding.foldings import Choice
 from sdq_fpga.cost.folding.latency import cheapest_within, quickest
-from sdq_fpga.cost.folding.network import apply_choice, network_edges, network_stages
+from sdq_fpga.cost.folding.network import Known, apply_choice, network_edges, network_stages
 from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.resources import total_resources
@@ -50,6 +50,7 @@ def solve(
     target_fps: float | None,
     shares: Shares,
     target_latency_us: float | None = None,
+    known: Known | None = None,
 ) -> Solution:
     """Folds a network.
 
@@ -64,13 +65,15 @@ def solve(
         shares: of the board that may be used.
         target_latency_us: microseconds that a frame may take through the empty pipeline, by the
             timing model with FIFOs of any depth.
+        known: of the board; whoever folds several networks hands the same over.
 
     Raises:
         UserError: a target can't be reached, or nothing fits the board.
     """
-    stages = network_stages(graph, board)
+    known = known or Known(board)
+    stages = network_stages(graph, known)
     edges = network_edges(graph, stages)
-    program = Program(stages, usable(board, shares), edges, board.dsp)
+    program = Program(stages, usable(board, shares), edges, known.wires)
     asked = _Asked(graph, board, clock_mhz, program)
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
@@ -113,7 +116,7 @@ class _Asked:
         return {
             name: choice
             for stage, index in zip(self.program.stages, chosen.index, strict=True)
-            for name, choice in zip(stage.names, stage.choices[index], strict=True)
+            for name, choice in zip(stage.names, stage.foldings[index], strict=True)
         }
 
     def folded(self, chosen: Chosen) -> HardwareGraph:
