@@ -105,6 +105,21 @@ class Foldings:
         found: Floats = np.sum([each.amounts for each in self.nodes], axis=0)
         return found
 
+    @cached_property
+    def undominated(self) -> Integers:
+        """Numbers of those of which no other takes at most as much of everything; equal ones once.
+
+        Cycles count as well.
+        """
+        what = np.c_[self.cycles, self.amounts]
+        order = np.lexsort(what.T[::-1])  # what a row is dominated by comes before it
+        what = what[order]
+        below = np.ones((len(what), len(what)), bool)
+        for column in what.T:
+            below &= column[:, None] <= column
+        found: Integers = np.sort(order[~np.triu(below, 1).any(axis=0)])
+        return found
+
     def __len__(self) -> int:
         return len(self.cycles)
 

@@ -10,6 +10,7 @@ Problems", Operations Research 1980).
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -178,16 +179,18 @@ class Program:
         They are the duals of the budget in the program's relaxation, in which a stage may be a
         mixture of foldings.
         """
-        distinct = {id(stage.foldings): stage for stage in self.stages}
-        best = {k: _undominated(np.c_[s.cycles, s.amounts]) for k, s in distinct.items()}
-        kept = [best[id(stage.foldings)] for stage in self.stages]
-        columns = sum(map(len, kept))
-        stage_of = np.repeat(np.arange(len(kept)), [len(each) for each in kept])
-        cycles = np.concatenate([s.cycles[k] for s, k in zip(self.stages, kept, strict=True)])
+        # Equal stages may as well be mixed equally.
+        count = Counter(stage.foldings for stage in self.stages)
+        times = np.array(list(count.values()))
+        kept = [each.undominated for each in count]
+        rows, sizes = len(count), [len(each) for each in kept]
+        columns = sum(sizes)
+        stage_of = np.repeat(np.arange(rows), sizes)
+        pairs = list(zip(count, kept, strict=True))
+        cycles = np.concatenate([each.cycles[k] for each, k in pairs])
+        amounts = np.concatenate([each.amounts[k] for each, k in pairs]) * times[stage_of, None]
         scale = float(cycles.min(initial=1)) or 1.0
         one = csr_array((np.ones(columns), (stage_of, np.arange(columns))))
-        amounts = np.concatenate([s.amounts[k] for s, k in zip(self.stages, kept, strict=True)])
-        rows = len(self.stages)
         slowest = csr_array(-np.ones((rows, 1)))
         speed = csr_array((cycles / scale, (stage_of, np.arange(columns))), (rows, columns))
         shares = csr_array((amounts * self.scale).T)
@@ -259,12 +262,3 @@ class Program:
 def _filling(fill: float, cycles: Integers, interval: int) -> Floats:
     found: Floats = fill * cycles / interval * _AN_INTERVAL
     return found
-
-
-def _undominated(what: Floats) -> Integers:
-    """Indices of rows of which no other is at most as much in everything; equal ones once."""
-    kept: list[int] = []
-    for row in np.lexsort(what.T[::-1]):
-        if not kept or not (what[kept] <= what[row]).all(axis=1).any():
-            kept.append(int(row))
-    return np.array(sorted(kept), np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sdq_fpga.cost.folding.edges import Edge, Stream, Wires
 from sdq_fpga.cost.folding.foldings import Foldings
-from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed
+from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed, elimination
 from sdq_fpga.cost.ports import Port
 
 __all__ = ["Instance", "Stage", "Wiring"]
@@ -124,6 +124,7 @@ class Wiring:
         for source, sink, port, gives, takes in crossing:
             given, taken = self.own[source].widths[:, gives], self.own[sink].widths[:, takes]
             self.streams.append((source, sink, wires.between(port, given, taken)))
+        self._steps = elimination(len(stages), [(a, b) for a, b, _ in self.streams])
 
     @cached_property
     def intervals(self) -> Integers:
@@ -167,20 +168,19 @@ class Wiring:
             filling: cost of choices beside what they take, from the stage's ``fill`` and [choices]
                 their cycles.
         """
-        kept = {
-            own: np.flatnonzero(
-                (own.cycles <= interval) & (own.amounts * scale <= limits).all(axis=1)
-            )
-            for own in set(self.own)
-        }
-        if not all(map(len, kept.values())):
-            return None
+        kept: dict[_Own, Integers] = {}
         parts: dict[_Own, Part] = {}
         kinds: dict[_Own, Integers] = {}
-        for own, where in kept.items():
-            kinds[own], inverse = np.unique(own.kinds[where], return_inverse=True)
+        for own in dict.fromkeys(self.own):
+            scaled = own.amounts * scale
+            where = np.flatnonzero((own.cycles <= interval) & (scaled <= limits).all(axis=1))
+            if not len(where):
+                return None
+            there = own.kinds[where]
+            present = np.bincount(there, minlength=len(own.widths)) > 0
+            kept[own], kinds[own] = where, np.flatnonzero(present)
             beside = filling(own.fill, own.cycles[where])
-            parts[own] = Part(own.amounts[where] * scale, beside, inverse)
+            parts[own] = Part(scaled[where], beside, (np.cumsum(present) - 1)[there])
         links: dict[tuple[Stream, _Own, _Own], Link] = {}
         linked = []
         for source, sink, stream in self.streams:
@@ -190,7 +190,7 @@ class Wiring:
                 here = np.ix_(kinds[ends[0]], kinds[ends[1]])
                 links[key] = Link(stream.amounts[here] * scale, stream.cycles[here] > interval)
             linked.append((source, sink, links[key]))
-        relaxed = Relaxed([parts[own] for own in self.own], linked)
+        relaxed = Relaxed([parts[own] for own in self.own], linked, self._steps)
         return Instance(relaxed, [kept[own] for own in self.own])
 
 
