@@ -23,8 +23,9 @@ from torch import Tensor
 from sdq_fpga.board import Board
 from sdq_fpga.cost.bits import with_bits
 from sdq_fpga.cost.folding.figures import Shares, usable
+from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.program import RESOURCES
-from sdq_fpga.cost.folding.solve import Solution, solve
+from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.policies import (
     PolicyTables,
@@ -135,6 +136,7 @@ class OnBoard(Limit[C]):
         self._owners = [self.choices.index(each) for each in owners]
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         self._count = _count(space, cost)
+        self._nodes = Known(goal.board)
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -272,7 +274,7 @@ class OnBoard(Limit[C]):
         goal, lowest = self.wanted, self.lowest
         if self.allows(lowest):
             return
-        best = solve(self.graph(lowest), goal.board, goal.clock_mhz, None, _within(goal))
+        best = self._solved(self.graph(lowest), None)
         fps = goal.clock_mhz * 1e6 / best.interval
         asked = [] if goal.target_fps is None else [f"{goal.target_fps:g} frames/s"]
         reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
@@ -289,6 +291,9 @@ class OnBoard(Limit[C]):
     def _reached(self, graph: HardwareGraph) -> bool:
         """Whether some folding reaches the target."""
         goal = self.wanted
+        if goal.target_latency_us is None and goal.target_fps is not None:
+            within, nodes = _within(goal), self._nodes
+            return is_reached(graph, goal.board, goal.clock_mhz, goal.target_fps, within, nodes)
         if goal.target_latency_us is not None:
             # Mostly the fastest is the quickest, too; it is found much sooner.
             fastest = self._folded(graph, None)
@@ -301,25 +306,34 @@ class OnBoard(Limit[C]):
     def _slowest(self, graph: HardwareGraph) -> Solution | None:
         """The cheapest folding that reaches the target; None if nothing within the budget does."""
         goal = self.wanted
+        within = goal.target_latency_us
         try:
-            return solve(
-                graph,
-                goal.board,
-                goal.clock_mhz,
-                goal.target_fps,
-                _within(goal),
-                None if goal.target_latency_us is None else _IN_TIME * goal.target_latency_us,
+            return self._solved(
+                graph, goal.target_fps, None if within is None else _IN_TIME * within
             )
         except UserError:
             return None
 
     def _folded(self, graph: HardwareGraph, target_fps: float | None) -> Solution | None:
         """The network as it is folded; None if nothing within the budget does."""
-        goal = self.wanted
         try:
-            return solve(graph, goal.board, goal.clock_mhz, target_fps, _within(goal))
+            return self._solved(graph, target_fps)
         except UserError:
             return None
+
+    def _solved(
+        self, graph: HardwareGraph, target_fps: float | None, latency_us: float | None = None
+    ) -> Solution:
+        goal = self.wanted
+        return solve(
+            graph,
+            goal.board,
+            goal.clock_mhz,
+            target_fps,
+            _within(goal),
+            latency_us,
+            self._nodes,
+        )
 
     def _now(self) -> _Here:
         """The hardware where ``look`` was last told to look."""

@@ -16,7 +16,7 @@ from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import StageError, UserError
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Solution", "is_reached", "solve"]
 
 _FRAMES = 2  # to time a latency
 
@@ -70,10 +70,7 @@ def solve(
     Raises:
         UserError: a target can't be reached, or nothing fits the board.
     """
-    known = known or Known(board)
-    stages = network_stages(graph, known)
-    edges = network_edges(graph, stages)
-    program = Program(stages, usable(board, shares), edges, known.wires)
+    program = _program(graph, board, shares, known or Known(board))
     asked = _Asked(graph, board, clock_mhz, program)
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
@@ -85,6 +82,28 @@ def solve(
             "report the network",
         )
     return asked.solution(chosen, bound)
+
+
+def is_reached(
+    graph: HardwareGraph,
+    board: Board,
+    clock_mhz: float,
+    target_fps: float,
+    shares: Shares,
+    known: Known | None = None,
+) -> bool:
+    """Whether some folding reaches a frame rate; arguments as of ``solve``.
+
+    It does not look for the best of them, which takes longer.
+    """
+    program = _program(graph, board, shares, known or Known(board))
+    interval = int(clock_mhz * 1e6 / target_fps)
+    return interval >= program.intervals[0] and program.any_at(interval) is not None
+
+
+def _program(graph: HardwareGraph, board: Board, shares: Shares, known: Known) -> Program:
+    stages = network_stages(graph, known)
+    return Program(stages, usable(board, shares), network_edges(graph, stages), known.wires)
 
 
 @dataclass(frozen=True)
