@@ -45,6 +45,7 @@ from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.limit import Costs, Limit
 from sdq_fpga.search.program import Taken, cheapest_choice
 from sdq_fpga.search.space import Space
+from sdq_fpga.search.spread import Spread
 
 __all__ = ["BoardGoal", "OnBoard"]
 
@@ -137,6 +138,7 @@ class OnBoard(Limit[C]):
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         self._count = _count(space, cost)
         self._nodes = Known(goal.board)
+        self._spread_now: Spread | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -157,21 +159,19 @@ class OnBoard(Limit[C]):
     def expected_interval(self) -> Tensor:
         """Cycles between frames under the probabilities; differentiable."""
         here = self._now()
-        options = [each.options() for each in self.choices]
-        most = max(map(len, options))
-        bits = torch.tensor([[*o, *(o[-1:] * (most - len(o)))] for o in options])
-        shares = torch.stack(
-            [
-                torch.nn.functional.pad(each.probabilities(), (0, most - len(own)))
-                for each, own in zip(self.choices, options, strict=True)
-            ]
-        )
+        options = tuple(each.options() for each in self.choices)
+        shares = type(self.choices[0]).together(self.choices)
         if here.cost is None:
-            counted = self._counted((shares * bits).sum(dim=1))
+            counted = self._counted(self._spread(options, None).means @ shares)
             return torch.clamp(here.interval * counted / here.worth, min=1.0)
-        shifted = bits[self._owners] + torch.tensor(self._shifts)[:, None]
-        priced = here.cost.priced(here.cost.mixed(shifted.T, shares[self._owners].T))
-        return torch.clamp(here.interval + priced - here.worth, min=1.0)
+        mixed = self._spread(options, here.cost).mixed(shares)
+        return torch.clamp(here.interval + here.cost.priced(mixed) - here.worth, min=1.0)
+
+    def _spread(self, options: tuple[tuple[int, ...], ...], cost: HardwareCost | None) -> Spread:
+        # They change only where a layer drops.
+        if self._spread_now is None or self._spread_now.options != options:
+            self._spread_now = Spread(options, self._owners, self._shifts, cost)
+        return self._spread_now
 
     def measure(self) -> Tensor:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
