@@ -28,10 +28,10 @@ from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.policies import (
+    FixedFolding,
     PolicyTables,
     TableGroup,
     Variable,
-    fixed_folding,
     refolded,
     variables_of,
     worth,
@@ -138,6 +138,7 @@ class OnBoard(Limit[C]):
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         self._count = _count(space, cost)
         self._nodes = Known(goal.board)
+        self._fixed = FixedFolding(goal.board, self._variables)
         self._spread_now: Spread | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
@@ -238,7 +239,7 @@ class OnBoard(Limit[C]):
         prices = worth(folded, goal.board, _within(goal))
         interval = folded.interval if goal.target_latency_us else int(goal.interval)
         return (
-            fixed_folding(folded.graph, goal.board, self._variables),
+            self._fixed.of(folded.graph),
             refolded(graph, folded.graph, goal.board, interval, prices, self._variables),
         )
 
@@ -356,7 +357,7 @@ class OnBoard(Limit[C]):
         if self._count is not None:
             counted = self._counted(torch.tensor(bits).float()).item()
             return _Here(found.interval, latency, counted, None)
-        tables = fixed_folding(found.graph, self.wanted.board, self._variables)
+        tables = self._fixed.of(found.graph)
         cost = HardwareCost(tables.monotone(found.prices), found.prices)
         at = torch.tensor([bits[owner] for owner in self._owners]) + torch.tensor(self._shifts)
         taken = cost.priced(cost.probabilities(at.float())).item()
