@@ -315,15 +315,22 @@ class OnBoard(Limit[C]):
         except UserError:
             return None
 
-    def _folded(self, graph: HardwareGraph, target_fps: float | None) -> Solution | None:
+    def _folded(
+        self, graph: HardwareGraph, target_fps: float | None, *, proven: bool = True
+    ) -> Solution | None:
         """The network as it is folded; None if nothing within the budget does."""
         try:
-            return self._solved(graph, target_fps)
+            return self._solved(graph, target_fps, proven=proven)
         except UserError:
             return None
 
     def _solved(
-        self, graph: HardwareGraph, target_fps: float | None, latency_us: float | None = None
+        self,
+        graph: HardwareGraph,
+        target_fps: float | None,
+        latency_us: float | None = None,
+        *,
+        proven: bool = True,
     ) -> Solution:
         goal = self.wanted
         return solve(
@@ -334,6 +341,7 @@ class OnBoard(Limit[C]):
             _within(goal),
             latency_us,
             self._nodes,
+            proven=proven,
         )
 
     def _now(self) -> _Here:
@@ -351,7 +359,7 @@ class OnBoard(Limit[C]):
         return self._looks[bits]
 
     def _looked(self, bits: list[int]) -> _Here:
-        while (found := self._folded(self.graph(bits), None)) is None:
+        while (found := self._folded(self.graph(bits), None, proven=False)) is None:
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
         latency = 0 if self.wanted.target_latency_us is None else _latency(found)
         if self._count is not None:

@@ -143,6 +143,27 @@ def test_the_cheapest_and_the_quickest_are_those_of_brute_force(drawn, interval)
     )
 
 
+@settings(max_examples=60, deadline=None)
+@given(programs() | programs(wired=True))
+def test_what_is_not_proven_is_within_the_budget_and_bounded(drawn):
+    exact, edges = drawn
+    program = Program(
+        exact.stages, dict(zip(RESOURCES, exact.budget, strict=True)), edges, proven=False
+    )
+    best, bound = program.least_interval()
+    least, _ = exact.least_interval()
+    if least is None:
+        assert best is None
+        return
+    assert bound <= least
+    if best is None:
+        return
+    assert best >= least
+    for found in (program.quickest_at(best), program.cheapest_at(best)):
+        assert program.interval(found) <= best
+        assert fits(program, program.amounts(found))
+
+
 @settings(max_examples=100, deadline=None)
 @given(programs())
 def test_prices_are_slopes_of_the_interval(drawn):

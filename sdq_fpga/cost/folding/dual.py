@@ -112,7 +112,7 @@ def best_prices(
             break
         prices = (best_at + at) / 2
     if any_design and met.nearest is not None:
-        met.found = repaired(relaxed, met.nearest, limits)
+        met.found = repaired(relaxed, met.nearest, limits, best_at, weight)
     if not any_design and met.cost - best > _NEAR * max(1.0, abs(best)):
         _fill(relaxed, met, best_at, sure)
     return met.told(best, best_at)

@@ -19,11 +19,12 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array, hstack, vstack
 
 from sdq_fpga.board import DspGeneration
-from sdq_fpga.cost.folding.dual import best_prices
+from sdq_fpga.cost.folding.dual import Dual, best_prices
 from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.exact import solve_exactly
 from sdq_fpga.cost.folding.figures import RESOURCES
 from sdq_fpga.cost.folding.relaxed import Floats, Integers
+from sdq_fpga.cost.folding.repair import improved, repaired
 from sdq_fpga.cost.folding.wiring import Instance, Stage, Wiring
 from sdq_fpga.errors import StageError
 
@@ -58,6 +59,8 @@ class Program:
         budget: by resource, what may be used.
         edges: the streams between them, each with a FIFO and, where widths differ, a converter.
         wires: what stands on them; None for DSP48E2, of which nothing is known yet.
+        proven: whether HiGHS decides what prices do not; else that is taken for impossible, and
+            a design for good enough.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class Program:
         budget: Mapping[str, float],
         edges: Sequence[Edge] = (),
         wires: Wires | None = None,
+        *,
+        proven: bool = True,
     ) -> None:
         self.stages = tuple(stages)
         self.budget = np.array([budget[name] for name in RESOURCES])
@@ -73,6 +78,8 @@ class Program:
         self.scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
         self.limits = (self.budget > 0).astype(np.float64)
         self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2))
+        self._proven = proven
+        self._met: list[Chosen] = []  # within the budget
         self._prices = np.full(len(RESOURCES), 1 / len(RESOURCES))  # which told the most last time
 
     # ---- what the foldings have --------------------------------------------------------------
@@ -97,22 +104,12 @@ class Program:
     # ---- solutions ---------------------------------------------------------------------------
 
     def any_at(self, interval: int) -> Chosen | None:
-        """Some choice that keeps an interval within the budget; None if there is none.
+        """Some choice that keeps an interval within the budget; None if there is none, or unproven.
 
         Raises:
             StageError: the solver has found neither.
         """
-        instance = self._at(interval, self.limits, for_latency=False)
-        if instance is None:
-            return None
-        dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
-        if np.isfinite(dual.bound):
-            self._prices = dual.prices
-        if dual.impossible:
-            return None
-        if dual.found is not None:
-            return Chosen(instance.chosen(dual.found))
-        return self._any_of(instance, dual.prices)
+        return self._any_at(interval)[0]
 
     def cheapest_at(self, interval: int) -> Chosen | None:
         """The choice that keeps an interval with the least sum of shares of the budget.
@@ -147,12 +144,13 @@ class Program:
         while low < high:
             middle = (low + high) // 2
             try:
-                found = self.any_at(int(self.intervals[middle]))
+                found, none = self._any_at(int(self.intervals[middle]))
             except StageError:
                 low = middle + 1
                 continue
             if found is None:
-                low = sure = middle + 1
+                low = middle + 1
+                sure = low if none else sure
             else:
                 high = int(np.searchsorted(self.intervals, self.interval(found)))
         best = int(self.intervals[high]) if high < len(self.intervals) else None
@@ -216,12 +214,31 @@ class Program:
 
         return self.wiring.at(interval, self.scale, limits, beside)
 
+    def _any_at(self, interval: int) -> tuple[Chosen | None, bool]:
+        """Some choice that keeps an interval; and, where none was found, whether there is none."""
+        instance = self._at(interval, self.limits, for_latency=False)
+        if instance is None:
+            return None, True
+        dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
+        if np.isfinite(dual.bound):
+            self._prices = dual.prices
+        if dual.found is not None and not dual.impossible:
+            found = Chosen(instance.chosen(dual.found))
+            self._met.append(found)
+            return found, False
+        if dual.impossible or not self._proven:
+            return None, dual.impossible
+        return self._any_of(instance, dual.prices), True
+
     def _best_at(self, interval: int, *, for_latency: bool) -> Chosen | None:
         instance = self._at(interval, self.limits, for_latency=for_latency)
         if instance is None:
             return None
+        relaxed = instance.relaxed
         free = np.zeros(len(RESOURCES))
-        dual = best_prices(instance.relaxed, self.limits, free, any_design=False, sure=self._prices)
+        dual = best_prices(relaxed, self.limits, free, any_design=False, sure=self._prices)
+        if not self._proven:
+            return self._good_of(interval, instance, dual)
         some = None
         if dual.found is None:
             some = self.any_at(interval)
@@ -234,21 +251,33 @@ class Program:
         for near in _CORES:
             if cost <= dual.bound + close * size:
                 break
-            marginals = marginals or instance.relaxed.marginals(dual.prices, 1.0)
+            marginals = marginals or relaxed.marginals(dual.prices, 1.0)
             most = dual.bound + near * size + float(dual.prices @ self.limits)
             kept = [np.flatnonzero(each <= most + _SURE) for each in marginals]
             try:
-                found = solve_exactly(instance.relaxed, self.limits, kept, _TIGHT, any_design=False)
+                found = solve_exactly(relaxed, self.limits, kept, _TIGHT, any_design=False)
             except StageError:
                 break  # a larger core would take longer still
             if found is not None:
                 best, cost = min(
-                    ((best, cost), (found, instance.relaxed.totals(found)[1])),
+                    ((best, cost), (found, relaxed.totals(found)[1])),
                     key=lambda each: each[1],
                 )
                 if cost <= dual.bound + near * size:
                     break  # what is left out costs more
         return some if best is None else Chosen(instance.chosen(best))
+
+    def _good_of(self, interval: int, instance: Instance, dual: Dual) -> Chosen | None:
+        """A good design within the budget, by single exchanges; None if none was found."""
+        relaxed, found = instance.relaxed, dual.found
+        if found is None and dual.nearest is not None:
+            found = repaired(relaxed, dual.nearest, self.limits, dual.prices, 1.0)
+        if found is None:
+            met = [each for each in self._met if self.interval(each) <= interval]
+            if not met:
+                return None
+            found = instance.numbered(met[-1].index)
+        return Chosen(instance.chosen(improved(relaxed, found, self.limits)))
 
     def _any_of(self, instance: Instance, prices: Floats) -> Chosen | None:
         """Some design within the budget, of the choices that prices leave."""

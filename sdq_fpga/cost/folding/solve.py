@@ -51,6 +51,8 @@ def solve(
     shares: Shares,
     target_latency_us: float | None = None,
     known: Known | None = None,
+    *,
+    proven: bool = True,
 ) -> Solution:
     """Folds a network.
 
@@ -66,11 +68,13 @@ def solve(
         target_latency_us: microseconds that a frame may take through the empty pipeline, by the
             timing model with FIFOs of any depth.
         known: of the board; whoever folds several networks hands the same over.
+        proven: whether to look for the least interval and the best design until they are proven;
+            else, where that would take an integer program, what was found will do.
 
     Raises:
         UserError: a target can't be reached, or nothing fits the board.
     """
-    program = _program(graph, board, shares, known or Known(board))
+    program = _program(graph, board, shares, known or Known(board), proven=proven)
     asked = _Asked(graph, board, clock_mhz, program)
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
@@ -101,9 +105,12 @@ def is_reached(
     return interval >= program.intervals[0] and program.any_at(interval) is not None
 
 
-def _program(graph: HardwareGraph, board: Board, shares: Shares, known: Known) -> Program:
+def _program(
+    graph: HardwareGraph, board: Board, shares: Shares, known: Known, *, proven: bool = True
+) -> Program:
     stages = network_stages(graph, known)
-    return Program(stages, usable(board, shares), network_edges(graph, stages), known.wires)
+    edges = network_edges(graph, stages)
+    return Program(stages, usable(board, shares), edges, known.wires, proven=proven)
 
 
 @dataclass(frozen=True)

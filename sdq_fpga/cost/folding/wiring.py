@@ -81,6 +81,11 @@ class Instance:
         """The choices of a design, numbered among all."""
         return tuple(int(kept[k]) for kept, k in zip(self.kept, index, strict=True))
 
+    def numbered(self, index: Sequence[int]) -> tuple[int, ...]:
+        """The choices of a design that is kept, numbered among those that are."""
+        pairs = zip(self.kept, index, strict=True)
+        return tuple(int(np.searchsorted(kept, k)) for kept, k in pairs)
+
 
 class Wiring:
     """Stages with their streams.
