@@ -5,6 +5,7 @@ in finn-rtllib/mvu/mvu_vvu_axi.sv.
 """
 
 from sdq_fpga.board import DspGeneration
+from sdq_fpga.cost.many import Many
 
 __all__ = ["lanes", "mvu_dsps"]
 
@@ -33,12 +34,12 @@ def mvu_dsps(
     generation: DspGeneration,
     weight_bits: int,
     activation_bits: int,
-    pe: int,
-    simd: int,
+    pe: Many,
+    simd: Many,
     *,
     narrow: bool,
-) -> int:
-    """DSP slices of one matrix-vector unit of ``pe`` x ``simd`` multipliers."""
+) -> Many:
+    """DSP slices of one matrix-vector unit of ``pe`` x ``simd`` multipliers, or of several."""
     per_slice = lanes(generation, weight_bits, activation_bits, narrow=narrow)
     int8_mode = (
         generation is DspGeneration.DSP58

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.clock import ClockLimit, clock_limit
-from sdq_fpga.cost.features.matrix import weight_style
+from sdq_fpga.cost.features.weights import weight_style
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES

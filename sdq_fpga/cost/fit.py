@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from sdq_fpga.cost.features import MEMORY, Part, Terms, parts_of
 from sdq_fpga.cost.fitted import Coefficients, NetworkTotals, PartFit, ResourceModel
 from sdq_fpga.cost.folding import Resources
+from sdq_fpga.cost.many import Array
 from sdq_fpga.cost.measured import Amounts, MeasuredNode
 from sdq_fpga.cost.resources import node_resources
 
@@ -120,7 +121,7 @@ def _fit_part(samples: Sequence[_Sample], own: Sequence[_Sample]) -> PartFit:
     )
 
 
-def _fit(amounts: Sequence[Mapping[str, float]], found: Sequence[int]) -> Coefficients:
+def _fit(amounts: Sequence[Mapping[str, float | Array]], found: Sequence[int]) -> Coefficients:
     """Non-negative coefficients with the least squares of relative errors."""
     names = sorted({name for each in amounts for name in each})
     matrix = np.array([[each.get(name, 0.0) for name in names] for each in amounts])

@@ -4,17 +4,28 @@ DSP slices, block RAMs and UltraRAMs follow from the RTL and from the rules by w
 placed; LUTs and flip-flops are fitted on the synthesis of many nodes (``fitted``).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from sdq_fpga.board import DspGeneration
-from sdq_fpga.cost.dsp import mvu_dsps
-from sdq_fpga.cost.features import TERMS, Part, Terms, parts_of
+from sdq_fpga.cost.features import MEMORY, TERMS, Part, Terms, parts_of
+from sdq_fpga.cost.features.matrix import beside_unit, unit_of_luts
+from sdq_fpga.cost.features.matrix_dsp import dsp_slices, unit_of_slices
+from sdq_fpga.cost.features.weights import stream_of, streams_weights
 from sdq_fpga.cost.fitted import Coefficients, ResourceModel, read_model
 from sdq_fpga.cost.folding import Resources
+from sdq_fpga.cost.many import Array
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.errors import StageError
 
-__all__ = ["family_of_dsp", "node_resources", "part_resources", "total_resources"]
+__all__ = [
+    "family_of_dsp",
+    "matrix_amounts",
+    "node_resources",
+    "part_resources",
+    "total_resources",
+]
 
 
 def family_of_dsp(generation: DspGeneration) -> Part:
@@ -45,14 +56,7 @@ def node_resources(
     found = [part_resources(name, terms, fitted) for name, terms in parts_of(node, part).items()]
     total = found[0] if len(found) == 1 else sum(found[1:], found[0])
     if node.op == "MVAU_rtl" and generation is DspGeneration.DSP58:
-        slices = mvu_dsps(
-            generation,
-            node.bits("weightDataType"),
-            node.bits("inputDataType"),
-            node.integer("PE"),
-            node.integer("SIMD"),
-            narrow=node.narrow,
-        )
+        slices = dsp_slices(node, generation, node.integer("PE"), node.integer("SIMD"))
         total = total.model_copy(update={"dsp": slices})
     return total
 
@@ -63,6 +67,54 @@ def total_resources(nodes: Iterable[HardwareNode], target: Part | DspGeneration)
         (node_resources(node, target) for node in nodes),
         Resources(lut=0, bram18=0, uram=0, dsp=0),
     )
+
+
+def matrix_amounts(
+    node: HardwareNode, target: DspGeneration, pe: Array, simd: Array, styles: Sequence[str]
+) -> list[Array]:
+    """Resources of a matrix-vector unit at several parallelisms, as of ``node_resources``.
+
+    Args:
+        node: an MVAU_rtl or SdqMvuLut_rtl, of any folding.
+        target: DSP slices of the board.
+        pe: [foldings] PE.
+        simd: [foldings] SIMD; with none of them there is a single word of weights.
+        styles: of the memory of weights.
+
+    Returns:
+        For each style, [foldings, resources] in order of ``RESOURCES``.
+    """
+    part = family_of_dsp(target)
+    fits = read_model(part).parts
+    fit = fits[node.op]
+    streams = [
+        stream_of(node, part, pe, simd, style) if streams_weights(node) else Terms({}, {})
+        for style in styles
+    ]
+    beside: list[tuple[float | Array, float | Array]]
+    if node.op == "MVAU_rtl":
+        unit, memory = unit_of_slices(node, part, pe, simd), fits[MEMORY]
+        slices = dsp_slices(node, target, pe, simd)
+        own = np.rint(_sum(unit.lut, fit.lut)), np.rint(_sum(unit.ff, fit.ff))
+        beside = [
+            (own[0] + np.rint(_sum(s.lut, memory.lut)), own[1] + np.rint(_sum(s.ff, memory.ff)))
+            for s in streams
+        ]
+    else:
+        unit = unit_of_luts(node, part, pe, simd)
+        slices = unit.dsp
+        whole = _sum(unit.lut, fit.lut), _sum(unit.ff, fit.ff)
+        beside = [
+            (np.rint(_sum(s.lut, fit.lut, whole[0])), np.rint(_sum(s.ff, fit.ff, whole[1])))
+            for s in map(beside_unit, streams)
+        ]
+    return [
+        np.stack(
+            np.broadcast_arrays(lut, ff, unit.bram18 + s.bram18, unit.uram + s.uram, slices),
+            axis=1,
+        ).astype(np.float64)
+        for (lut, ff), s in zip(beside, streams, strict=True)
+    ]
 
 
 def part_resources(name: str, terms: Terms, model: ResourceModel) -> Resources:
@@ -80,13 +132,18 @@ def part_resources(name: str, terms: Terms, model: ResourceModel) -> Resources:
     if fit is None:
         raise StageError(f"the model of {model.tool} has no {name}", "fit it on such nodes")
     return Resources(
-        lut=_sum(terms.lut, fit.lut),
-        bram18=terms.bram18,
-        uram=terms.uram,
-        dsp=terms.dsp,
-        ff=_sum(terms.ff, fit.ff),
+        lut=round(float(_sum(terms.lut, fit.lut))),
+        bram18=int(terms.bram18),
+        uram=int(terms.uram),
+        dsp=int(terms.dsp),
+        ff=round(float(_sum(terms.ff, fit.ff))),
     )
 
 
-def _sum(amounts: Mapping[str, float], coefficients: Coefficients) -> int:
-    return round(sum(amount * coefficients.get(name, 1.0) for name, amount in amounts.items()))
+def _sum(
+    amounts: Mapping[str, float | Array], coefficients: Coefficients, start: float | Array = 0.0
+) -> float | Array:
+    total = start
+    for name, amount in amounts.items():
+        total = total + amount * coefficients.get(name, 1.0)
+    return total

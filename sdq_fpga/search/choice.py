@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -48,6 +48,11 @@ class Choice:
     def probabilities(self) -> Tensor:
         """[options] of each, summing to 1; differentiable."""
         return torch.ones(1)
+
+    @classmethod
+    def together(cls, choices: Sequence[Self]) -> Tensor:
+        """[options of the first, those of the second, ...] probabilities of several choices."""
+        return torch.cat([each.probabilities() for each in choices])
 
     def shares(self) -> Tensor:
         """[options] with which the next step mixes what they quantize to; differentiable."""

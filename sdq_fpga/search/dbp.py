@@ -6,6 +6,7 @@ candidate b_(i-1) otherwise.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -87,6 +88,23 @@ class Dbp(Learned):
     def probabilities(self) -> Tensor:
         """[options] beta and 1 - beta."""
         return _both(self.beta, self.options())
+
+    @classmethod
+    def together(cls, choices: Sequence[Self]) -> Tensor:
+        """[options of the first, those of the second, ...] probabilities of several choices."""
+        places: list[int] = []
+        logits = [each.logit for each in choices if not each.deterministic]
+        count, seen = len(logits), 0
+        for each in choices:
+            if each.deterministic:
+                places.append(2 * count)
+                continue
+            places += [seen, count + seen]
+            seen += 1
+        if not logits:
+            return torch.ones(len(places))
+        betas = torch.sigmoid(torch.stack(logits))
+        return torch.cat([betas, 1 - betas, torch.ones(1)])[places]
 
     def shares(self) -> Tensor:
         """[options] 1 for the one that is drawn, else 0."""

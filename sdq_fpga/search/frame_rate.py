@@ -23,12 +23,12 @@ class FrameRate(Dropping):
         steps: length of the search.
     """
 
-    def reached(self, done: int) -> bool:
+    def reached(self, done: int, measured: float) -> bool:
         """Whether the expected interval is that of the target, as the hardware now looks."""
-        if self.limit.measure().item() > 0 and done % self._every:
+        if measured > 0 and done % self._every:
             return False
         self.limit.look()
-        return self.limit.measure().item() <= 0
+        return self.limit.measured() <= 0
 
     def decided(self) -> tuple[int, ...]:
         """Bits of every layer, as the class says."""

@@ -62,24 +62,12 @@ class HardwareCost:
         distance = ((inside - self._lowest)[..., None] - self._places).abs()
         return torch.relu(1 - distance)
 
-    def mixed(self, bits: Tensor, shares: Tensor) -> Tensor:
-        """Probabilities of a search that is between several candidates.
-
-        Args:
-            bits: [options, variables] candidates.
-            shares: [options, variables] their probabilities, each column summing to 1.
-
-        Returns:
-            [variables, width].
-        """
-        return (shares[..., None] * self.probabilities(bits)).sum(dim=0)
-
     def resources(self, probabilities: Tensor) -> Tensor:
         """Expected resources.
 
         Args:
             probabilities: [..., variables, width], each row summing to 1, of independent bits;
-                such as ``probabilities`` and ``mixed`` give.
+                such as ``probabilities`` and ``Spread.mixed`` give.
 
         Returns:
             [..., resources] in order of ``RESOURCES``.
@@ -88,6 +76,8 @@ class HardwareCost:
 
     def priced(self, probabilities: Tensor) -> Tensor:
         """[...] what the expected resources are worth, in cycles; arguments as ``resources``."""
+        if probabilities.ndim == 2:
+            return _expected_worth(self._worth, probabilities)
         return _expected(self._worth, probabilities)[..., 0]
 
 
@@ -103,3 +93,20 @@ def _expected(tables: list[tuple[Tensor, Tensor]], probabilities: Tensor) -> Ten
             left = (weights[..., axis, None, :] @ left).squeeze(-2)
         found = found + left.sum(dim=-2)
     return found
+
+
+def _expected_worth(tables: list[tuple[Tensor, Tensor]], probabilities: Tensor) -> Tensor:
+    """The same of one amount at one set of probabilities, as each step of a search asks for it."""
+    width = probabilities.shape[1]
+    parts = []
+    for variables, values in tables:
+        count, axes = variables.shape
+        if not axes:
+            parts.append(values.sum())
+            continue
+        weights = probabilities[variables]
+        left = values
+        for axis in range(axes - 1):
+            left = torch.bmm(weights[:, None, axis], left.view(count, width, -1))
+        parts.append((weights[:, -1] * left.view(count, width)).sum())
+    return sum(parts[1:], parts[0])

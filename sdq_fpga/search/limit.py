@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from sdq_fpga.search.choice import Choice
@@ -52,6 +53,11 @@ class Limit(ABC, Generic[C]):
     @abstractmethod
     def measure(self) -> Tensor:
         """Where the choices are, under their probabilities; differentiable."""
+
+    def measured(self) -> float:
+        """The measure as a number."""
+        with torch.no_grad():
+            return self.measure().item()
 
     @abstractmethod
     def look(self) -> None:

@@ -23,14 +23,15 @@ from torch import Tensor
 from sdq_fpga.board import Board
 from sdq_fpga.cost.bits import with_bits
 from sdq_fpga.cost.folding.figures import Shares, usable
+from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.program import RESOURCES
-from sdq_fpga.cost.folding.solve import Solution, solve
+from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.policies import (
+    FixedFolding,
     PolicyTables,
     TableGroup,
     Variable,
-    fixed_folding,
     refolded,
     variables_of,
     worth,
@@ -44,6 +45,7 @@ from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.limit import Costs, Limit
 from sdq_fpga.search.program import Taken, cheapest_choice
 from sdq_fpga.search.space import Space
+from sdq_fpga.search.spread import Spread
 
 __all__ = ["BoardGoal", "OnBoard"]
 
@@ -135,6 +137,9 @@ class OnBoard(Limit[C]):
         self._owners = [self.choices.index(each) for each in owners]
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         self._count = _count(space, cost)
+        self._nodes = Known(goal.board)
+        self._fixed = FixedFolding(goal.board, self._variables)
+        self._spread_now: Spread | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -155,21 +160,19 @@ class OnBoard(Limit[C]):
     def expected_interval(self) -> Tensor:
         """Cycles between frames under the probabilities; differentiable."""
         here = self._now()
-        options = [each.options() for each in self.choices]
-        most = max(map(len, options))
-        bits = torch.tensor([[*o, *(o[-1:] * (most - len(o)))] for o in options])
-        shares = torch.stack(
-            [
-                torch.nn.functional.pad(each.probabilities(), (0, most - len(own)))
-                for each, own in zip(self.choices, options, strict=True)
-            ]
-        )
+        options = tuple(each.options() for each in self.choices)
+        shares = type(self.choices[0]).together(self.choices)
         if here.cost is None:
-            counted = self._counted((shares * bits).sum(dim=1))
+            counted = self._counted(self._spread(options, None).means @ shares)
             return torch.clamp(here.interval * counted / here.worth, min=1.0)
-        shifted = bits[self._owners] + torch.tensor(self._shifts)[:, None]
-        priced = here.cost.priced(here.cost.mixed(shifted.T, shares[self._owners].T))
-        return torch.clamp(here.interval + priced - here.worth, min=1.0)
+        mixed = self._spread(options, here.cost).mixed(shares)
+        return torch.clamp(here.interval + here.cost.priced(mixed) - here.worth, min=1.0)
+
+    def _spread(self, options: tuple[tuple[int, ...], ...], cost: HardwareCost | None) -> Spread:
+        # They change only where a layer drops.
+        if self._spread_now is None or self._spread_now.options != options:
+            self._spread_now = Spread(options, self._owners, self._shifts, cost)
+        return self._spread_now
 
     def measure(self) -> Tensor:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
@@ -236,7 +239,7 @@ class OnBoard(Limit[C]):
         prices = worth(folded, goal.board, _within(goal))
         interval = folded.interval if goal.target_latency_us else int(goal.interval)
         return (
-            fixed_folding(folded.graph, goal.board, self._variables),
+            self._fixed.of(folded.graph),
             refolded(graph, folded.graph, goal.board, interval, prices, self._variables),
         )
 
@@ -272,7 +275,7 @@ class OnBoard(Limit[C]):
         goal, lowest = self.wanted, self.lowest
         if self.allows(lowest):
             return
-        best = solve(self.graph(lowest), goal.board, goal.clock_mhz, None, _within(goal))
+        best = self._solved(self.graph(lowest), None)
         fps = goal.clock_mhz * 1e6 / best.interval
         asked = [] if goal.target_fps is None else [f"{goal.target_fps:g} frames/s"]
         reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
@@ -289,6 +292,9 @@ class OnBoard(Limit[C]):
     def _reached(self, graph: HardwareGraph) -> bool:
         """Whether some folding reaches the target."""
         goal = self.wanted
+        if goal.target_latency_us is None and goal.target_fps is not None:
+            within, nodes = _within(goal), self._nodes
+            return is_reached(graph, goal.board, goal.clock_mhz, goal.target_fps, within, nodes)
         if goal.target_latency_us is not None:
             # Mostly the fastest is the quickest, too; it is found much sooner.
             fastest = self._folded(graph, None)
@@ -301,25 +307,42 @@ class OnBoard(Limit[C]):
     def _slowest(self, graph: HardwareGraph) -> Solution | None:
         """The cheapest folding that reaches the target; None if nothing within the budget does."""
         goal = self.wanted
+        within = goal.target_latency_us
         try:
-            return solve(
-                graph,
-                goal.board,
-                goal.clock_mhz,
-                goal.target_fps,
-                _within(goal),
-                None if goal.target_latency_us is None else _IN_TIME * goal.target_latency_us,
+            return self._solved(
+                graph, goal.target_fps, None if within is None else _IN_TIME * within
             )
         except UserError:
             return None
 
-    def _folded(self, graph: HardwareGraph, target_fps: float | None) -> Solution | None:
+    def _folded(
+        self, graph: HardwareGraph, target_fps: float | None, *, proven: bool = True
+    ) -> Solution | None:
         """The network as it is folded; None if nothing within the budget does."""
-        goal = self.wanted
         try:
-            return solve(graph, goal.board, goal.clock_mhz, target_fps, _within(goal))
+            return self._solved(graph, target_fps, proven=proven)
         except UserError:
             return None
+
+    def _solved(
+        self,
+        graph: HardwareGraph,
+        target_fps: float | None,
+        latency_us: float | None = None,
+        *,
+        proven: bool = True,
+    ) -> Solution:
+        goal = self.wanted
+        return solve(
+            graph,
+            goal.board,
+            goal.clock_mhz,
+            target_fps,
+            _within(goal),
+            latency_us,
+            self._nodes,
+            proven=proven,
+        )
 
     def _now(self) -> _Here:
         """The hardware where ``look`` was last told to look."""
@@ -336,13 +359,13 @@ class OnBoard(Limit[C]):
         return self._looks[bits]
 
     def _looked(self, bits: list[int]) -> _Here:
-        while (found := self._folded(self.graph(bits), None)) is None:
+        while (found := self._folded(self.graph(bits), None, proven=False)) is None:
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
         latency = 0 if self.wanted.target_latency_us is None else _latency(found)
         if self._count is not None:
             counted = self._counted(torch.tensor(bits).float()).item()
             return _Here(found.interval, latency, counted, None)
-        tables = fixed_folding(found.graph, self.wanted.board, self._variables)
+        tables = self._fixed.of(found.graph)
         cost = HardwareCost(tables.monotone(found.prices), found.prices)
         at = torch.tensor([bits[owner] for owner in self._owners]) + torch.tensor(self._shifts)
         taken = cost.priced(cost.probabilities(at.float())).item()

@@ -110,7 +110,7 @@ class Steered(ABC, Generic[L]):
         self.settled = False
         self.greedy_drops: list[L] = []
         self._every = max(1, steps // _REFRESHES)
-        start = limit.measure().item()
+        start = limit.measured()
         self.steering = Steering(start, limit.goal, least_span=limit.least_span, steps=steps)
         if limit.allows(limit.highest):
             settle_all(limit, limit.highest)
@@ -120,8 +120,14 @@ class Steered(ABC, Generic[L]):
     def decided(self) -> tuple[int, ...]:
         """Bits of every choice, within the goal, by what they have learned."""
 
-    def reached(self, done: int) -> bool:
-        """Whether the search is to settle, after so many steps; before its hard end if it likes."""
+    def reached(self, done: int, measured: float) -> bool:
+        """Whether the search is to settle; before its hard end if it likes.
+
+        Args:
+            done: steps of the search so far.
+            measured: the measure after them.
+        """
+        del measured
         if done % self._every == 0:
             self.limit.look()
         return False
@@ -150,8 +156,9 @@ class Steered(ABC, Generic[L]):
         """
         if self.settled:
             return []
-        self.steering.follow(self.limit.measure().item(), done)
-        if self.reached(done) or self.steering.over(done):
+        measured = self.limit.measured()
+        self.steering.follow(measured, done)
+        if self.reached(done, measured) or self.steering.over(done):
             self.settle()
             return []
         return self.dropped()

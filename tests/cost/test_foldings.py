@@ -1,6 +1,7 @@
 """Foldings of plain nodes: cycles as the timing model shows them, and what FINN can generate."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from finn.util.basic import getHWCustomOp
@@ -10,10 +11,13 @@ from onnx import helper
 
 from sdq_fpga import zoo
 from sdq_fpga.board import DspGeneration, load_board
-from sdq_fpga.cost.folding.choices import choices, divisors, parallel_axes
+from sdq_fpga.cost.folding.choices import choices, divisors, lut_unit, parallel_axes
 from sdq_fpga.cost.folding.cycles import node_cycles
+from sdq_fpga.cost.folding.network import apply_choice
 from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import StageError
@@ -168,3 +172,48 @@ def test_products_beyond_the_part_are_no_choice():
     assert {each.attributes["PE"] * each.attributes["SIMD"] for each in found} == {
         a * b for a in divisors(18) for b in divisors(8) if a * b <= 29
     }
+
+
+TYPES = st.sampled_from(["UINT1", "UINT2", "INT3", "UINT4", "UINT8", "BIPOLAR", "INT8"])
+WEIGHTS = st.sampled_from(["BIPOLAR", "TERNARY", "INT2", "INT3", "INT4", "INT8"])
+
+
+@st.composite
+def matrices(draw):
+    """Matrix-vector units of any bits, with their memory in any way."""
+    columns, rows = draw(st.sampled_from([1, 2, 9, 18, 40])), draw(st.sampled_from([1, 3, 8, 24]))
+    slices = draw(st.booleans())
+    if slices:
+        bits, weight = draw(st.integers(2, 8)), draw(st.integers(2, 8))
+        node = nodes.matrix(bits, weight, columns, rows, 1, 1)
+    else:
+        node = lut_unit(nodes.matrix(4, 4, columns, rows, 1, 1)).with_attributes(
+            {"in_type": draw(TYPES), "weight_type": draw(WEIGHTS)}
+        )
+    external = draw(st.sampled_from([False, False, True]))
+    inside = "internal_decoupled" if slices else "internal"
+    return replace(node, narrow=draw(st.booleans())).with_attributes(
+        {
+            "mem_mode": "external" if external else inside,
+            "runtime_writeable_weights": int(draw(st.booleans()) and not external),
+            "ram_style": draw(st.sampled_from(["auto", "auto", "block", "distributed"])),
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices(), st.sampled_from(["zcu104", "pynq-z2"]), st.booleans())
+def test_foldings_of_a_matrix_at_once_are_those_of_each_alone(node, board, versal):
+    board = load_board(board)
+    if versal:
+        board = board.model_copy(update={"dsp": DspGeneration.DSP58})
+    found = choices(node, board)
+    assert len(found.cycles) >= len(divisors(node.integer("MW"))) * len(
+        divisors(node.integer("MH"))
+    )
+    for index, choice in enumerate(found):
+        alone = apply_choice(node, choice)
+        assert choice.cycles == node_cycles(alone)
+        assert choice.resources == node_resources(alone, board.dsp)
+        assert found.taken[index].tolist() == [port.elements for port in input_ports(alone)]
+        assert found.given[index].tolist() == [port.elements for port in output_ports(alone)]

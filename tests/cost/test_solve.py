@@ -19,9 +19,9 @@ from sdq_fpga.cost.folding import (
     parse_shares,
     usable,
 )
-from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.cycles import node_cycles
-from sdq_fpga.cost.folding.edges import Between, Edge
+from sdq_fpga.cost.folding.edges import Edge, Wires
+from sdq_fpga.cost.folding.foldings import Foldings, NodeFoldings
 from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
 from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.cost.ports import Port
@@ -42,9 +42,12 @@ def with_budget(**budget):
     return ZCU104.model_copy(update={"name": "small", "budget": changed})
 
 
-def choice(cycles, lut, dsp, bram18):
-    resources = Resources(lut=lut, ff=0, bram18=bram18, uram=0, dsp=dsp)
-    return (Choice("op", {}, cycles, resources),)
+def foldings(rows):
+    """Of a node, from cycles and amounts of lut, dsp and bram18."""
+    amounts = np.array([[lut, 0, bram18, 0, dsp] for _, lut, dsp, bram18 in rows], np.float64)
+    cycles, streams = np.array([row[0] for row in rows]), np.zeros((len(rows), 0), np.int64)
+    node = NodeFoldings(["op"] * len(rows), {}, cycles, amounts, streams, streams)
+    return Foldings((node,))
 
 
 WIDTHS = (1, 2, 3, 4, 6)
@@ -54,10 +57,10 @@ WIDTHS = (1, 2, 3, 4, 6)
 def programs(draw, wired=False):
     """A few stages of a few choices, with budgets that matter; streams may stand between them."""
     amounts = st.integers(0, 9)
-    one = st.builds(choice, st.integers(1, 12), amounts, amounts, amounts)
+    one = st.tuples(st.integers(1, 12), amounts, amounts, amounts)
     lists = draw(st.lists(st.lists(one, min_size=1, max_size=5), min_size=1, max_size=4))
     fill = st.sampled_from([0.0, 0.25, 1.0])
-    stages = [Stage((f"n{k}",), "", tuple(each), draw(fill)) for k, each in enumerate(lists)]
+    stages = [Stage((f"n{k}",), "", foldings(each), draw(fill)) for k, each in enumerate(lists)]
     budget = {name: float(draw(st.integers(0, 30))) for name in ("lut", "dsp", "bram18")}
     budget |= {"ff": 10.0, "uram": 0.0}
     edges = []
@@ -69,9 +72,9 @@ def programs(draw, wired=False):
                 continue
             port = Port(draw(st.sampled_from(["UINT1", "UINT3"])), (1, 24), 1)
             given, taken = (
-                ()
+                None
                 if stage is None
-                else tuple(draw(st.sampled_from(WIDTHS)) for _ in stages[stage].choices)
+                else np.array([draw(st.sampled_from(WIDTHS)) for _ in stages[stage].cycles])
                 for stage in (source, sink)
             )
             edges.append(Edge(source, sink, port, given, taken))
@@ -80,14 +83,14 @@ def programs(draw, wired=False):
 
 def everything(program, edges=()):
     """Every combination: its indices, amounts and interval."""
-    between = Between(DspGeneration.DSP48E2)
-    for index in itertools.product(*(range(len(stage.choices)) for stage in program.stages)):
+    between = Wires(DspGeneration.DSP48E2)
+    for index in itertools.product(*(range(len(stage.cycles)) for stage in program.stages)):
         pairs = list(zip(program.stages, index, strict=True))
         amounts = np.sum([stage.amounts[k] for stage, k in pairs], axis=0)
         cycles = max(int(stage.cycles[k]) for stage, k in pairs)
         for edge in edges:
-            given = None if edge.source is None else edge.given[index[edge.source]]
-            taken = None if edge.sink is None else edge.taken[index[edge.sink]]
+            given = None if edge.source is None else int(edge.given[index[edge.source]])
+            taken = None if edge.sink is None else int(edge.taken[index[edge.sink]])
             more, slow = between.of(edge.port, given or taken, taken or given)
             amounts, cycles = amounts + more, max(cycles, slow)
         yield index, amounts, cycles
@@ -138,6 +141,27 @@ def test_the_cheapest_and_the_quickest_are_those_of_brute_force(drawn, interval)
     assert cost(program.amounts(quickest)) + filling(quickest.index) == pytest.approx(
         min(cost(amounts) + filling(index) for index, amounts in all_of_them), rel=2e-3
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs() | programs(wired=True))
+def test_what_is_not_proven_is_within_the_budget_and_bounded(drawn):
+    exact, edges = drawn
+    program = Program(
+        exact.stages, dict(zip(RESOURCES, exact.budget, strict=True)), edges, proven=False
+    )
+    best, bound = program.least_interval()
+    least, _ = exact.least_interval()
+    if least is None:
+        assert best is None
+        return
+    assert bound <= least
+    if best is None:
+        return
+    assert best >= least
+    for found in (program.quickest_at(best), program.cheapest_at(best)):
+        assert program.interval(found) <= best
+        assert fits(program, program.amounts(found))
 
 
 @settings(max_examples=100, deadline=None)

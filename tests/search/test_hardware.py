@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.policies import PolicyTables, TableGroup, Variable
+from sdq_fpga.search.choice import Choice
+from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.hardware import HardwareCost
+from sdq_fpga.search.methods.fractional import Fraction
+from sdq_fpga.search.methods.relaxation import Mixture
+from sdq_fpga.search.spread import Spread
 
 PRICES = {"lut": 0.5, "dsp": 20.0}
 VARIABLES = tuple(
@@ -88,13 +93,32 @@ def test_gradients_are_those_of_differences():
 
 
 def test_the_gradient_of_beta_is_the_difference_of_two_policies():
-    bits = torch.tensor([[4.0, 5.0, 4.0], [2.0, 5.0, 3.0]], dtype=torch.float64)
-    beta = torch.tensor([0.2, 1.0, 1.0], dtype=torch.float64, requires_grad=True)
-    cost().priced(cost().mixed(bits, torch.stack([beta, 1 - beta]))).backward()
+    found = HardwareCost(some_tables(0), PRICES)
+    beta = torch.tensor([0.2, 1.0, 1.0], requires_grad=True)
+    spread = Spread(((4, 2), (5,), (4, 3)), (0, 1, 2), (0, 0, 0), found)
+    shares = torch.stack([beta[0], 1 - beta[0], beta[1], beta[2], 1 - beta[2]])
+    found.priced(spread.mixed(shares)).backward()
     prices = np.array([PRICES.get(name, 0.0) for name in RESOURCES])
     upper, dropped = some_tables(0).resources([[4, 5, 4], [2, 5, 4]]) @ prices
-    assert beta.grad[0].item() == pytest.approx(upper - dropped)
-    assert beta.grad[1].item() == pytest.approx(0)
+    assert beta.grad[0].item() == pytest.approx(upper - dropped, rel=1e-4)
+    assert spread.means.tolist() == [[4, 2, 0, 0, 0], [0, 0, 5, 0, 0], [0, 0, 0, 4, 3]]
+
+
+def test_variables_of_one_choice_with_bits_of_their_own():
+    found = HardwareCost(some_tables(0), PRICES)
+    spread = Spread(((4, 3), (3,)), (0, 0, 1), (-1, 0, 1), found)
+    one = found.probabilities(torch.tensor([2.75, 3.75, 4.0]))
+    torch.testing.assert_close(spread.mixed(torch.tensor([0.75, 0.25, 1.0])), one)
+
+
+@pytest.mark.parametrize("make", [Choice, Dbp, Mixture, Fraction])
+def test_probabilities_of_several_choices_are_those_of_each(make):
+    choices = [make(f"c{k}", each, 1) for k, each in enumerate([(2, 3, 4), (5,), (2, 8), (3, 4)])]
+    choices[3].settle(3)
+    apart = torch.cat([each.probabilities() for each in choices])
+    torch.testing.assert_close(make.together(choices), apart)
+    settled = [make("one", (4,), 1)]
+    assert make.together(settled).tolist() == [1]
 
 
 def test_many_at_once():
@@ -103,4 +127,6 @@ def test_many_at_once():
     assert found.shape == (5, 2, len(RESOURCES))
     one = cost().resources(cost().probabilities(many[3, 1]))
     torch.testing.assert_close(found[3, 1], one)
+    worth = cost().priced(cost().probabilities(many))
+    torch.testing.assert_close(worth[3, 1], cost().priced(cost().probabilities(many[3, 1])))
     assert cost().variables == ("a", "b", "c")

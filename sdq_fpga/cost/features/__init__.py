@@ -11,7 +11,8 @@ from sdq_fpga.cost.features.elements import (
     requant,
     threshold,
 )
-from sdq_fpga.cost.features.matrix import depthwise, matrix_dsp, matrix_lut, weight_stream
+from sdq_fpga.cost.features.matrix import depthwise, matrix_lut
+from sdq_fpga.cost.features.matrix_dsp import matrix_dsp
 from sdq_fpga.cost.features.parts import Part, Terms
 from sdq_fpga.cost.features.streams import (
     concat,
@@ -23,6 +24,7 @@ from sdq_fpga.cost.features.streams import (
     split,
     upsample,
 )
+from sdq_fpga.cost.features.weights import weight_stream
 from sdq_fpga.cost.features.windows import windows
 from sdq_fpga.cost.node import HardwareNode
 

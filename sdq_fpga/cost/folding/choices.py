@@ -1,21 +1,23 @@
 """The ways to fold one node, with the cycles and resources of each."""
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.features.matrix import streams_weights, weight_word
-from sdq_fpga.cost.folding.cycles import node_cycles
-from sdq_fpga.cost.folding.figures import Resources
+from sdq_fpga.cost.features.weights import streams_weights, weight_word, weight_words
+from sdq_fpga.cost.folding.cycles import matrix_cycles, node_cycles
+from sdq_fpga.cost.folding.figures import RESOURCES
+from sdq_fpga.cost.folding.foldings import Foldings, NodeFoldings
 from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
-from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.cost.resources import matrix_amounts, node_resources
 
 __all__ = [
     "WINDOWS",
-    "Choice",
     "choices",
     "depthwise_choices",
     "divisors",
@@ -30,23 +32,9 @@ WINDOWS = "ConvolutionInputGenerator_rtl"
 _LUT_UNIT_BITS = 4, 8  # of the narrow and the wide operand of products that are worth LUTs
 _PRODUCTS_A_SLICE = 9  # of a DSP slice, at the most
 _LEAST_WORDS = 2  # of a memory of weights
+_MATRIX = frozenset({"MVAU_rtl", "SdqMvuLut_rtl"})
 
-
-@dataclass(frozen=True)
-class Choice:
-    """One folding of one node.
-
-    Attributes:
-        op: type of the node; a matrix-vector unit may be of DSP slices or of LUTs.
-        attributes: its folding attributes.
-        cycles: cycles of a frame.
-        resources: what it takes.
-    """
-
-    op: str
-    attributes: Mapping[str, Value]
-    cycles: int
-    resources: Resources
+Attributes = dict[str, Value]
 
 
 def divisors(number: int) -> list[int]:
@@ -72,27 +60,24 @@ def parallel_axes(node: HardwareNode) -> dict[str, int]:
             return {"PE": node.integers("shape")[-1]}
 
 
-def choices(node: HardwareNode, board: Board, slowest: int | None = None) -> Iterator[Choice]:
+def choices(node: HardwareNode, board: Board) -> NodeFoldings:
     """Every folding of a node, but for those whose products no part as large as the board's holds.
 
     Args:
         node: the node, of any folding.
         board: the board.
-        slowest: cycles of a frame that a folding may have; None for any.
     """
-    most = board.budget.lut + _PRODUCTS_A_SLICE * board.budget.dsp
-    for unit in units(node):
-        axes = parallel_axes(unit)
-        for values in itertools.product(*map(divisors, axes.values())):
-            if math.prod(values) > most:
-                continue
-            attributes: dict[str, Value] = dict(zip(axes, values, strict=True))
-            for more in _variants(unit, attributes):
-                folded = unit.with_attributes(attributes | more)
-                if node.op == WINDOWS and not can_generate(folded):
-                    continue
-                if slowest is None or node_cycles(folded) <= slowest:
-                    yield from _choices(folded, attributes | more, board)
+    if node.op in _MATRIX:
+        return NodeFoldings.joined([_of_matrix(unit, board) for unit in units(node)])
+    most = _most(board)
+    ((name, axis),) = parallel_axes(node).items()
+    tried: Iterator[Attributes] = ({name: each} for each in divisors(axis) if each <= most)
+    if node.op == WINDOWS:
+        tried = (each | more for each in tried for more in _windows(node, each))
+    made = ((node.with_attributes(each), each) for each in tried)
+    return _one_by_one(
+        [each for each in made if node.op != WINDOWS or can_generate(each[0])], board
+    )
 
 
 def units(node: HardwareNode) -> list[HardwareNode]:
@@ -104,38 +89,84 @@ def units(node: HardwareNode) -> list[HardwareNode]:
     return [node, lut_unit(node)] if in_luts else [node]
 
 
-def _variants(node: HardwareNode, attributes: Mapping[str, Value]) -> list[dict[str, Value]]:
-    """Further attributes to try with some parallelism."""
-    if node.op != WINDOWS:
-        return [{}]
+def _most(board: Board) -> int:
+    """Products that a part may have at the most."""
+    return board.budget.lut + _PRODUCTS_A_SLICE * board.budget.dsp
+
+
+def _windows(node: HardwareNode, attributes: Attributes) -> list[Attributes]:
+    """Further attributes of a window generator of some parallelism."""
     # With all channels in a beat, it may be a whole window.
     whole = attributes["SIMD"] == node.integer("IFMChannels") and node.product("ConvKernelDim") > 1
     return [{"parallel_window": parallel} for parallel in range(1 + whole)]
 
 
-def _choices(
-    folded: HardwareNode, attributes: Mapping[str, Value], board: Board
-) -> Iterator[Choice]:
-    """The ways to keep the weights of a folded node; one for a node that has none."""
-    cycles = node_cycles(folded)
-    for more in _memories(folded, board):
-        made = folded.with_attributes(more) if more else folded
-        resources = node_resources(made, board.dsp)
-        yield Choice(folded.op, {**attributes, **more}, cycles, resources)
+def _of_matrix(unit: HardwareNode, board: Board) -> NodeFoldings:
+    """Every folding of a matrix-vector unit; PE, then SIMD, then the memory."""
+    axes = parallel_axes(unit)
+    grid = np.meshgrid(*(divisors(axes[name]) for name in ("PE", "SIMD")), indexing="ij")
+    pe, simd = (each.reshape(-1) for each in grid)
+    fits = pe * simd <= _most(board)
+    pe, simd = pe[fits], simd[fits]
+    several = np.asarray(weight_words(unit, pe, simd)) >= _LEAST_WORDS
+    many, single = np.flatnonzero(several), np.flatnonzero(~several)
+    styles = _memories(unit, board)
+    tried: list[str | None] = [*styles] or [None]
+    asked = styles or [unit.text("ram_style")]
+    found = matrix_amounts(unit, board.dsp, pe[many], simd[many], asked)
+    alone = [unit.with_attributes({"PE": int(pe[k]), "SIMD": int(simd[k])}) for k in single]
+    rows = np.concatenate([*found, *([_amounts(each, board)] for each in alone)])
+    of_row = np.concatenate([*(many for _ in found), single])
+    style = np.repeat(np.arange(len(tried) + 1), [*(len(many) for _ in found), len(single)])
+    order = np.lexsort((style, of_row))
+    pe, simd = pe[of_row][order], simd[of_row][order]
+    names = [*tried, None]  # a single word needs no memory
+    return NodeFoldings(
+        [unit.op] * len(order),
+        {
+            "PE": pe.tolist(),
+            "SIMD": simd.tolist(),
+            "ram_style": [names[k] for k in style[order].tolist()],
+        },
+        np.asarray(matrix_cycles(unit, pe, simd)),
+        rows[order],
+        simd[:, None],
+        pe[:, None],
+    )
 
 
-def _memories(folded: HardwareNode, board: Board) -> list[dict[str, Value]]:
-    """What weights may be kept in, where nobody has said; a single word needs no memory.
+def _one_by_one(folded: Sequence[tuple[HardwareNode, Attributes]], board: Board) -> NodeFoldings:
+    """Foldings of a node that has been folded, each with the attributes that say how."""
+    nodes = [node for node, _ in folded]
+    names = dict.fromkeys(name for _, attributes in folded for name in attributes)
+    return NodeFoldings(
+        [node.op for node in nodes],
+        {name: [attributes.get(name) for _, attributes in folded] for name in names},
+        np.array([node_cycles(node) for node in nodes], np.int64),
+        np.array([_amounts(node, board) for node in nodes]).reshape(-1, len(RESOURCES)),
+        *(
+            np.array([[port.elements for port in ports(node)] for node in nodes], np.int64)
+            for ports in (input_ports, output_ports)
+        ),
+    )
+
+
+def _amounts(node: HardwareNode, board: Board) -> list[float]:
+    found = node_resources(node, board.dsp)
+    return [float(getattr(found, name)) for name in RESOURCES]
+
+
+def _memories(node: HardwareNode, board: Board) -> list[str]:
+    """What several words of weights may be kept in, where nobody has said.
 
     A bitstream does not fill UltraRAM, so it is for weights that can be written.
     """
-    keeps = "mem_mode" in folded.attributes and streams_weights(folded)
-    if not keeps or folded.text("ram_style") != "auto" or weight_word(folded)[1] < _LEAST_WORDS:
-        return [{}]
+    if not streams_weights(node) or node.text("ram_style") != "auto":
+        return []
     styles = ["distributed", "block"]
-    if board.budget.uram and folded.integer("runtime_writeable_weights"):
+    if board.budget.uram and node.integer("runtime_writeable_weights"):
         styles.append("ultra")
-    return [{"ram_style": style} for style in styles]
+    return styles
 
 
 def stage_nodes(graph: HardwareGraph) -> list[tuple[HardwareNode, ...]]:
@@ -152,45 +183,48 @@ def stage_nodes(graph: HardwareGraph) -> list[tuple[HardwareNode, ...]]:
     return found
 
 
-def stage_choices(
-    nodes: Sequence[HardwareNode], board: Board, slowest: int | None = None
-) -> Iterator[tuple[Choice, ...]]:
-    """Every folding of nodes that are folded together, one choice for each.
+def stage_choices(nodes: Sequence[HardwareNode], board: Board) -> Foldings:
+    """Every folding of nodes that are folded together.
 
     Args:
         nodes: of ``stage_nodes``, of any folding.
         board: the board.
-        slowest: cycles of a frame that a folding may have; None for any.
     """
     if len(nodes) == 1:
-        for choice in choices(nodes[0], board, slowest):
-            yield (choice,)
-        return
+        return Foldings((choices(nodes[0], board),))
     windows, reader = nodes
-    for pair in depthwise_choices(windows, reader, board):
-        if slowest is None or max(each.cycles for each in pair) <= slowest:
-            yield pair
+    return depthwise_choices(windows, reader, board)
 
 
-def depthwise_choices(
-    windows: HardwareNode, reader: HardwareNode, board: Board
-) -> Iterator[tuple[Choice, Choice]]:
+def depthwise_choices(windows: HardwareNode, reader: HardwareNode, board: Board) -> Foldings:
     """Foldings of a depthwise window generator with the node that takes its windows.
 
     No width converter may stand between them, as that would mix channels: the same channels go in
     parallel in both; with all of them, also a whole window at a time.
     """
     channels, taps = windows.integer("IFMChannels"), reader.integer("taps")
+    pairs = []
     for pe in divisors(channels):
         # FINN's whole windows of a part of the channels came out wrong where windows are few.
         for parallel in (0, 1) if taps > 1 and pe == channels else (0,):
-            of_windows: dict[str, Value] = {"SIMD": pe, "parallel_window": parallel}
-            of_reader: dict[str, Value] = {"PE": pe, "SIMD": taps if parallel else 1}
+            of_windows: Attributes = {"SIMD": pe, "parallel_window": parallel}
+            of_reader: Attributes = {"PE": pe, "SIMD": taps if parallel else 1}
             generator = windows.with_attributes(of_windows)
             if can_generate(generator):
-                (first,) = _choices(generator, of_windows, board)
-                for second in _choices(reader.with_attributes(of_reader), of_reader, board):
-                    yield first, second
+                folded = reader.with_attributes(of_reader)
+                pairs += [
+                    ((generator, of_windows), (folded.with_attributes(more), of_reader | more))
+                    for more in _kept(folded, board)
+                ]
+    generators, readers = zip(*pairs, strict=True) if pairs else ((), ())
+    return Foldings((_one_by_one(generators, board), _one_by_one(readers, board)))
+
+
+def _kept(folded: HardwareNode, board: Board) -> list[Attributes]:
+    """The ways to keep the weights of a folded node; one for a node that has none."""
+    if "mem_mode" not in folded.attributes or weight_word(folded)[1] < _LEAST_WORDS:
+        return [{}]
+    return [{"ram_style": style} for style in _memories(folded, board)] or [{}]
 
 
 def lut_unit(node: HardwareNode) -> HardwareNode:
@@ -198,7 +232,7 @@ def lut_unit(node: HardwareNode) -> HardwareNode:
     weight_type = node.text("weightDataType")
     if weight_type == "INT2" and node.narrow:
         weight_type = "TERNARY"  # which DSP slices have no use for
-    attributes: dict[str, Value] = {
+    attributes: Attributes = {
         "shape": node.integers("numInputVectors"),
         "MW": node.integer("MW"),
         "MH": node.integer("MH"),

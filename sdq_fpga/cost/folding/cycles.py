@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from sdq_fpga.cost.folding.windows import window_cycles
+from sdq_fpga.cost.many import Many
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.errors import StageError
 
-__all__ = ["node_cycles"]
+__all__ = ["converter_cycles", "matrix_cycles", "node_cycles"]
 
 
 def node_cycles(node: HardwareNode) -> int:
@@ -34,10 +35,14 @@ def _busiest(node: HardwareNode) -> int:
     return max(port.beats for port in (*input_ports(node), *output_ports(node)))
 
 
-def _matrix(node: HardwareNode) -> int:
+def matrix_cycles(node: HardwareNode, pe: Many, simd: Many) -> Many:
+    """Cycles of a matrix-vector unit at a parallelism, or at several at once."""
     vectors = node.product("numInputVectors" if node.op == "MVAU_rtl" else "shape")
-    columns = node.integer("MW") // node.integer("SIMD")
-    return vectors * columns * (node.integer("MH") // node.integer("PE"))
+    return vectors * (node.integer("MW") // simd) * (node.integer("MH") // pe)
+
+
+def _matrix(node: HardwareNode) -> int:
+    return int(matrix_cycles(node, node.integer("PE"), node.integer("SIMD")))
 
 
 def _label_select(node: HardwareNode) -> int:
@@ -45,13 +50,24 @@ def _label_select(node: HardwareNode) -> int:
 
 
 def _converter(node: HardwareNode) -> int:
-    """finn-rtllib/dwc/hdl/vpc.sv: a beat comes in while no more is kept than a beat that goes out.
+    bits = node.product("inShape") * node.bits("dataType")
+    return converter_cycles(bits, node.integer("inWidth"), node.integer("outWidth"))
 
+
+def converter_cycles(bits: int, into: int, out: int) -> int:
+    """Cycles of a width converter.
+
+    finn-rtllib/dwc/hdl/vpc.sv: a beat comes in while no more is kept than a beat that goes out.
     Where the widths divide, the narrow side then has a beat a cycle; else it may have fewer.
+
+    Args:
+        bits: of a frame.
+        into: of a beat that comes in.
+        out: of one that goes out.
     """
-    common = math.gcd(node.integer("inWidth"), node.integer("outWidth"))
-    came, goes = node.integer("inWidth") // common, node.integer("outWidth") // common
-    periods = node.product("inShape") * node.bits("dataType") // (common * came * goes)
+    common = math.gcd(into, out)
+    came, goes = into // common, out // common
+    periods = bits // (common * came * goes)
     return math.ceil(periods * _converter_period(came, goes))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from sdq_fpga.cost.folding.relaxed import NEVER, Floats, Priced, Relaxed
+from sdq_fpga.cost.folding.repair import repaired
 
 __all__ = ["Dual", "best_prices"]
 
@@ -110,6 +111,8 @@ def best_prices(
         if min(top, met.cost) - best <= _NEAR * max(1.0, abs(best)):
             break
         prices = (best_at + at) / 2
+    if any_design and met.nearest is not None:
+        met.found = repaired(relaxed, met.nearest, limits, best_at, weight)
     if not any_design and met.cost - best > _NEAR * max(1.0, abs(best)):
         _fill(relaxed, met, best_at, sure)
     return met.told(best, best_at)

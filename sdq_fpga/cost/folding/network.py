@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import Choice, lut_unit, stage_choices, stage_nodes
-from sdq_fpga.cost.folding.edges import Edge
-from sdq_fpga.cost.folding.program import Stage
+from sdq_fpga.cost.folding.choices import lut_unit, stage_choices, stage_nodes
+from sdq_fpga.cost.folding.edges import Edge, Wires
+from sdq_fpga.cost.folding.foldings import Choice, Foldings
+from sdq_fpga.cost.folding.relaxed import Integers
 from sdq_fpga.cost.folding.windows import fill_of_windows
+from sdq_fpga.cost.folding.wiring import Stage
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
 
-__all__ = ["apply_choice", "network_edges", "network_stages"]
+__all__ = ["Known", "apply_choice", "network_edges", "network_stages"]
 
 _WHOLE_FRAME = frozenset({"SdqGlobalPool_rtl", "SdqLabelSelect_rtl"})  # give when all has come in
 
@@ -21,36 +23,55 @@ def apply_choice(node: HardwareNode, choice: Choice) -> HardwareNode:
     return unit.with_attributes(choice.attributes)
 
 
-def network_stages(graph: HardwareGraph, board: Board) -> list[Stage]:
-    """What is folded together, with all foldings; equal nodes share theirs."""
-    known: dict[object, tuple[tuple[Choice, ...], ...]] = {}
-    stages = []
-    for nodes in stage_nodes(graph):
+class Known:
+    """What has been found of nodes and streams, for other networks that have the same ones.
+
+    Args:
+        board: that they are for.
+
+    Attributes:
+        board: as given.
+        wires: what stands between nodes.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.wires = Wires(board.dsp)
+        self._foldings: dict[object, Foldings] = {}
+
+    def foldings(self, nodes: Sequence[HardwareNode]) -> Foldings:
+        """All foldings of nodes that are folded together; equal nodes share theirs."""
         key = tuple((each.op, tuple(each.attributes.items()), each.narrow) for each in nodes)
-        if key not in known:
-            known[key] = tuple(stage_choices(nodes, board))
-        names = tuple(each.name for each in nodes)
-        stages.append(Stage(names, nodes[-1].layer, known[key], _fill(nodes[0])))
-    return stages
+        if key not in self._foldings:
+            self._foldings[key] = stage_choices(nodes, self.board)
+        return self._foldings[key]
+
+
+def network_stages(graph: HardwareGraph, known: Known) -> list[Stage]:
+    """What is folded together, with all foldings."""
+    return [
+        Stage(
+            tuple(each.name for each in nodes),
+            nodes[-1].layer,
+            known.foldings(nodes),
+            _fill(nodes[0]),
+        )
+        for nodes in stage_nodes(graph)
+    ]
 
 
 def network_edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:
     """All streams, also those within a stage: these have a FIFO, too."""
-    nodes = {node.name: node for node in graph.nodes}
     stage_of = {name: number for number, stage in enumerate(stages) for name in stage.names}
-    widths: dict[tuple[int, int, bool], list[tuple[int, ...]]] = {}
 
-    def elements(name: str, port: int, *, out: bool) -> tuple[int, ...]:
+    def elements(name: str, port: int, *, out: bool) -> Integers:
         """Of each choice of the node's stage."""
         stage = stages[stage_of[name]]
-        key = id(stage.choices), stage.names.index(name), out
-        if key not in widths:
-            ports = output_ports if out else input_ports
-            folded = (apply_choice(nodes[name], choice[key[1]]) for choice in stage.choices)
-            widths[key] = list(zip(*([p.elements for p in ports(n)] for n in folded), strict=True))
-        return widths[key][port]
+        folded = stage.foldings.nodes[stage.names.index(name)]
+        return (folded.given if out else folded.taken)[:, port]
 
     makers = {stream: (n.name, k) for n in graph.nodes for k, stream in enumerate(n.outputs)}
+    ends = set(graph.outputs)
     edges = []
     for node in graph.nodes:
         for index, (stream, port) in enumerate(zip(node.inputs, input_ports(node), strict=True)):
@@ -62,8 +83,10 @@ def network_edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:
             name, k = makers[stream]
             source = stage_of[name]
             edges.append(Edge(source, sink, port, elements(name, k, out=True), taken))
+        if ends.isdisjoint(node.outputs):
+            continue
         for index, (stream, port) in enumerate(zip(node.outputs, output_ports(node), strict=True)):
-            if stream in graph.outputs:
+            if stream in ends:
                 given = elements(node.name, index, out=True)
                 edges.append(Edge(stage_of[node.name], None, port, given))
     return edges

@@ -10,6 +10,7 @@ Problems", Operations Research 1980).
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,12 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array, hstack, vstack
 
 from sdq_fpga.board import DspGeneration
-from sdq_fpga.cost.folding.dual import best_prices
-from sdq_fpga.cost.folding.edges import Between, Edge
+from sdq_fpga.cost.folding.dual import Dual, best_prices
+from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.exact import solve_exactly
 from sdq_fpga.cost.folding.figures import RESOURCES
 from sdq_fpga.cost.folding.relaxed import Floats, Integers
+from sdq_fpga.cost.folding.repair import improved, repaired
 from sdq_fpga.cost.folding.wiring import Instance, Stage, Wiring
 from sdq_fpga.errors import StageError
 
@@ -56,7 +58,9 @@ class Program:
         stages: of the network.
         budget: by resource, what may be used.
         edges: the streams between them, each with a FIFO and, where widths differ, a converter.
-        dsp: DSP slices of the board.
+        wires: what stands on them; None for DSP48E2, of which nothing is known yet.
+        proven: whether HiGHS decides what prices do not; else that is taken for impossible, and
+            a design for good enough.
     """
 
     def __init__(
@@ -64,14 +68,18 @@ class Program:
         stages: Sequence[Stage],
         budget: Mapping[str, float],
         edges: Sequence[Edge] = (),
-        dsp: DspGeneration = DspGeneration.DSP48E2,
+        wires: Wires | None = None,
+        *,
+        proven: bool = True,
     ) -> None:
         self.stages = tuple(stages)
         self.budget = np.array([budget[name] for name in RESOURCES])
         # In shares of the budget; of what there is none of, one unit is too much.
         self.scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
         self.limits = (self.budget > 0).astype(np.float64)
-        self.wiring = Wiring(stages, edges, Between(dsp))
+        self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2))
+        self._proven = proven
+        self._met: list[Chosen] = []  # within the budget
         self._prices = np.full(len(RESOURCES), 1 / len(RESOURCES))  # which told the most last time
 
     # ---- what the foldings have --------------------------------------------------------------
@@ -96,22 +104,12 @@ class Program:
     # ---- solutions ---------------------------------------------------------------------------
 
     def any_at(self, interval: int) -> Chosen | None:
-        """Some choice that keeps an interval within the budget; None if there is none.
+        """Some choice that keeps an interval within the budget; None if there is none, or unproven.
 
         Raises:
             StageError: the solver has found neither.
         """
-        instance = self._at(interval, self.limits, for_latency=False)
-        if instance is None:
-            return None
-        dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
-        if np.isfinite(dual.bound):
-            self._prices = dual.prices
-        if dual.impossible:
-            return None
-        if dual.found is not None:
-            return Chosen(instance.chosen(dual.found))
-        return self._any_of(instance, dual.prices)
+        return self._any_at(interval)[0]
 
     def cheapest_at(self, interval: int) -> Chosen | None:
         """The choice that keeps an interval with the least sum of shares of the budget.
@@ -146,12 +144,13 @@ class Program:
         while low < high:
             middle = (low + high) // 2
             try:
-                found = self.any_at(int(self.intervals[middle]))
+                found, none = self._any_at(int(self.intervals[middle]))
             except StageError:
                 low = middle + 1
                 continue
             if found is None:
-                low = sure = middle + 1
+                low = middle + 1
+                sure = low if none else sure
             else:
                 high = int(np.searchsorted(self.intervals, self.interval(found)))
         best = int(self.intervals[high]) if high < len(self.intervals) else None
@@ -178,16 +177,18 @@ class Program:
         They are the duals of the budget in the program's relaxation, in which a stage may be a
         mixture of foldings.
         """
-        distinct = {id(stage.choices): stage for stage in self.stages}
-        best = {k: _undominated(np.c_[s.cycles, s.amounts]) for k, s in distinct.items()}
-        kept = [best[id(stage.choices)] for stage in self.stages]
-        columns = sum(map(len, kept))
-        stage_of = np.repeat(np.arange(len(kept)), [len(each) for each in kept])
-        cycles = np.concatenate([s.cycles[k] for s, k in zip(self.stages, kept, strict=True)])
+        # Equal stages may as well be mixed equally.
+        count = Counter(stage.foldings for stage in self.stages)
+        times = np.array(list(count.values()))
+        kept = [each.undominated for each in count]
+        rows, sizes = len(count), [len(each) for each in kept]
+        columns = sum(sizes)
+        stage_of = np.repeat(np.arange(rows), sizes)
+        pairs = list(zip(count, kept, strict=True))
+        cycles = np.concatenate([each.cycles[k] for each, k in pairs])
+        amounts = np.concatenate([each.amounts[k] for each, k in pairs]) * times[stage_of, None]
         scale = float(cycles.min(initial=1)) or 1.0
         one = csr_array((np.ones(columns), (stage_of, np.arange(columns))))
-        amounts = np.concatenate([s.amounts[k] for s, k in zip(self.stages, kept, strict=True)])
-        rows = len(self.stages)
         slowest = csr_array(-np.ones((rows, 1)))
         speed = csr_array((cycles / scale, (stage_of, np.arange(columns))), (rows, columns))
         shares = csr_array((amounts * self.scale).T)
@@ -213,12 +214,31 @@ class Program:
 
         return self.wiring.at(interval, self.scale, limits, beside)
 
+    def _any_at(self, interval: int) -> tuple[Chosen | None, bool]:
+        """Some choice that keeps an interval; and, where none was found, whether there is none."""
+        instance = self._at(interval, self.limits, for_latency=False)
+        if instance is None:
+            return None, True
+        dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
+        if np.isfinite(dual.bound):
+            self._prices = dual.prices
+        if dual.found is not None and not dual.impossible:
+            found = Chosen(instance.chosen(dual.found))
+            self._met.append(found)
+            return found, False
+        if dual.impossible or not self._proven:
+            return None, dual.impossible
+        return self._any_of(instance, dual.prices), True
+
     def _best_at(self, interval: int, *, for_latency: bool) -> Chosen | None:
         instance = self._at(interval, self.limits, for_latency=for_latency)
         if instance is None:
             return None
+        relaxed = instance.relaxed
         free = np.zeros(len(RESOURCES))
-        dual = best_prices(instance.relaxed, self.limits, free, any_design=False, sure=self._prices)
+        dual = best_prices(relaxed, self.limits, free, any_design=False, sure=self._prices)
+        if not self._proven:
+            return self._good_of(interval, instance, dual)
         some = None
         if dual.found is None:
             some = self.any_at(interval)
@@ -231,21 +251,33 @@ class Program:
         for near in _CORES:
             if cost <= dual.bound + close * size:
                 break
-            marginals = marginals or instance.relaxed.marginals(dual.prices, 1.0)
+            marginals = marginals or relaxed.marginals(dual.prices, 1.0)
             most = dual.bound + near * size + float(dual.prices @ self.limits)
             kept = [np.flatnonzero(each <= most + _SURE) for each in marginals]
             try:
-                found = solve_exactly(instance.relaxed, self.limits, kept, _TIGHT, any_design=False)
+                found = solve_exactly(relaxed, self.limits, kept, _TIGHT, any_design=False)
             except StageError:
                 break  # a larger core would take longer still
             if found is not None:
                 best, cost = min(
-                    ((best, cost), (found, instance.relaxed.totals(found)[1])),
+                    ((best, cost), (found, relaxed.totals(found)[1])),
                     key=lambda each: each[1],
                 )
                 if cost <= dual.bound + near * size:
                     break  # what is left out costs more
         return some if best is None else Chosen(instance.chosen(best))
+
+    def _good_of(self, interval: int, instance: Instance, dual: Dual) -> Chosen | None:
+        """A good design within the budget, by single exchanges; None if none was found."""
+        relaxed, found = instance.relaxed, dual.found
+        if found is None and dual.nearest is not None:
+            found = repaired(relaxed, dual.nearest, self.limits, dual.prices, 1.0)
+        if found is None:
+            met = [each for each in self._met if self.interval(each) <= interval]
+            if not met:
+                return None
+            found = instance.numbered(met[-1].index)
+        return Chosen(instance.chosen(improved(relaxed, found, self.limits)))
 
     def _any_of(self, instance: Instance, prices: Floats) -> Chosen | None:
         """Some design within the budget, of the choices that prices leave."""
@@ -259,12 +291,3 @@ class Program:
 def _filling(fill: float, cycles: Integers, interval: int) -> Floats:
     found: Floats = fill * cycles / interval * _AN_INTERVAL
     return found
-
-
-def _undominated(what: Floats) -> Integers:
-    """Indices of rows of which no other is at most as much in everything; equal ones once."""
-    kept: list[int] = []
-    for row in np.lexsort(what.T[::-1]):
-        if not kept or not (what[kept] <= what[row]).all(axis=1).any():
-            kept.append(int(row))
-    return np.array(sorted(kept), np.int64)

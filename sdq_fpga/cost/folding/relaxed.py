@@ -13,12 +13,22 @@ better design can have.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NEVER", "Floats", "Integers", "Link", "Part", "Priced", "Relaxed"]
+__all__ = [
+    "NEVER",
+    "Floats",
+    "Integers",
+    "Link",
+    "Part",
+    "Priced",
+    "Relaxed",
+    "Step",
+    "elimination",
+]
 
 NEVER = 1e12
 """Cost of what can not be."""
@@ -59,12 +69,6 @@ class Link:
     amounts: Floats
     never: npt.NDArray[np.bool_]
 
-    def priced(self, prices: Floats, weight: float) -> Floats:
-        """[kinds of the source, kinds of the sink] what it costs."""
-        found: Floats = self.amounts @ (prices + weight)
-        found[self.never] = NEVER
-        return found
-
 
 @dataclass(frozen=True)
 class Priced:
@@ -72,42 +76,98 @@ class Priced:
 
     Attributes:
         kinds: of each stage, [kinds] cost of the cheapest choice of each.
-        choices: of each stage, [kinds] that choice.
+        choices: of each stage, [choices] cost, in order of their kinds.
         links: of each link, [kinds of the source, kinds of the sink] cost.
     """
 
     kinds: list[Floats]
-    choices: list[Integers]
+    choices: list[Floats]
     links: list[Floats]
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Factor:
+    """A table that a stage has a part in.
+
+    Attributes:
+        number: of the table.
+        order: of its axes among those of the stage and its neighbours.
+        index: gives it an axis for each of these.
+    """
+
+    number: int
+    order: tuple[int, ...]
+    index: tuple[slice | None, ...]
+
+
+@dataclass(frozen=True)
+class Step:
     """Eliminates a stage.
 
     Attributes:
         stage: the stage.
         rest: its neighbours at that time, ascending.
-        factors: numbers of the tables that it has a part in, with their axes among [stage, *rest].
+        factors: the tables that it has a part in.
     """
 
     stage: int
     rest: tuple[int, ...]
-    factors: tuple[tuple[int, tuple[int, ...]], ...]
+    factors: tuple[_Factor, ...]
 
 
 class Relaxed:
     """Stages and what stands between them.
 
+    All choices of all stages are the rows of one table, by their kinds, and so are the pairs of
+    kinds on all links: what they cost is found at once.
+
     Args:
         parts: of each stage.
         links: stages on either side, and what stands between.
+        steps: of ``elimination`` of such stages and links; None to find them.
     """
 
-    def __init__(self, parts: Sequence[Part], links: Sequence[tuple[int, int, Link]]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        links: Sequence[tuple[int, int, Link]],
+        steps: Sequence[Step] | None = None,
+    ) -> None:
         self.parts, self.links = tuple(parts), tuple(links)
-        self.sizes = [int(part.kinds.max()) + 1 for part in parts]
-        self.steps = _plan(len(parts), [(source, sink) for source, sink, _ in links])
+        self.steps = steps or elimination(len(parts), [(source, sink) for source, sink, _ in links])
+        distinct = list(dict.fromkeys(self.parts))
+        orders = [np.argsort(part.kinds, kind="stable") for part in distinct]
+        pairs = list(zip(distinct, orders, strict=True))
+        self._amounts = np.concatenate([part.amounts[order] for part, order in pairs])
+        self._costs = np.concatenate([part.costs[order] for part, order in pairs])
+        counts = [np.bincount(part.kinds) for part in distinct]
+        self._begins = np.r_[0, np.cumsum(np.concatenate(counts))]  # of all kinds, among the rows
+        of_kinds = np.cumsum([0, *map(len, counts)]).tolist()
+        rows = self._begins[of_kinds].tolist()
+        place = {part: number for number, part in enumerate(distinct)}
+        self._places = [place[part] for part in self.parts]
+        self._kinds = [slice(a, b) for a, b in pairwise(of_kinds)]
+        self._rows = [slice(a, b) for a, b in pairwise(rows)]
+        self._orders = orders
+        # Of each part, where the choices of each kind begin among its own.
+        self._within = [
+            (self._begins[a : b + 1] - row).tolist()
+            for (a, b), row in zip(pairwise(of_kinds), rows, strict=False)
+        ]
+        self.sizes = [len(counts[k]) for k in self._places]
+        between = list(dict.fromkeys(link for _, _, link in self.links))
+        resources = self._amounts.shape[1]
+        flat = [link.amounts.reshape(-1, resources) for link in between]
+        self._between = np.concatenate([np.zeros((0, resources)), *flat])
+        nevers = [link.never.reshape(-1) for link in between]
+        self._never = np.flatnonzero(np.concatenate([np.zeros(0, bool), *nevers]))
+        ends = np.cumsum([0, *map(len, flat)]).tolist()
+        self._shapes = [
+            (slice(a, b), link.never.shape)
+            for (a, b), link in zip(pairwise(ends), between, strict=True)
+        ]
+        of_link = {link: number for number, link in enumerate(between)}
+        self._links = [of_link[link] for _, _, link in self.links]
 
     def priced(self, prices: Floats, weight: float) -> Priced:
         """What everything costs.
@@ -117,13 +177,18 @@ class Relaxed:
             weight: of what a design costs: all its shares of the budget, and what its choices
                 cost beside.
         """
-        parts = {part: _cheapest_of_kinds(part, prices, weight) for part in set(self.parts)}
-        links = {link: link.priced(prices, weight) for link in {each for _, _, each in self.links}}
-        found = [parts[part] for part in self.parts]
+        by_resource = prices + weight
+        costs = self._amounts @ by_resource + weight * self._costs
+        least = np.minimum.reduceat(costs, self._begins[:-1])
+        between = self._between @ by_resource
+        between[self._never] = NEVER
+        kinds = [least[each] for each in self._kinds]
+        choices = [costs[each] for each in self._rows]
+        links = [between[each].reshape(shape) for each, shape in self._shapes]
         return Priced(
-            [costs for costs, _ in found],
-            [choices for _, choices in found],
-            [links[link] for _, _, link in self.links],
+            [kinds[k] for k in self._places],
+            [choices[k] for k in self._places],
+            [links[k] for k in self._links],
         )
 
     def mixed(self, first: Priced, then: Priced, count: int) -> Priced:
@@ -141,10 +206,14 @@ class Relaxed:
         tables, _, total = self._eliminated(priced)
         kinds = [0] * len(self.parts)
         for step, table in zip(reversed(self.steps), reversed(tables), strict=True):
-            there = np.moveaxis(table, 0, -1)[tuple(kinds[k] for k in step.rest)]
-            kinds[step.stage] = int(there.argmin())
-        pairs = zip(priced.choices, kinds, strict=True)
-        return total, tuple(int(choices[kind]) for choices, kind in pairs)
+            there: tuple[slice | int, ...] = (slice(None), *(kinds[k] for k in step.rest))
+            kinds[step.stage] = int(table[there].argmin())
+        found = []
+        for stage, (kind, place) in enumerate(zip(kinds, self._places, strict=True)):
+            begin, end = self._within[place][kind : kind + 2]
+            best = begin + int(priced.choices[stage][begin:end].argmin())
+            found.append(int(self._orders[place][best]))
+        return total, tuple(found)
 
     def totals(self, index: Sequence[int]) -> tuple[Floats, float]:
         """[resources] of a design in shares of the budget, and what it costs."""
@@ -193,19 +262,9 @@ class Relaxed:
         factors = [*priced.kinds, *priced.links]
         tables, messages, total = [], [], 0.0
         for step in self.steps:
-            shape = [self.sizes[each] for each in (step.stage, *step.rest)]
-            parts = []
-            for number, axes in step.factors:
-                wide = [1] * len(shape)
-                for axis in axes:
-                    wide[axis] = shape[axis]
-                factor = factors[number]
-                order = np.argsort(axes)
-                parts.append(factor.transpose(order).reshape(wide))
-            table = reduce(np.add, parts)
-            if table.shape != tuple(shape):
-                table = np.broadcast_to(table, shape)
-            message = table.min(axis=0)
+            parts = [factors[f.number].transpose(f.order)[f.index] for f in step.factors]
+            table = sum(parts[1:], parts[0])
+            message = np.minimum.reduce(table, axis=0)
             tables.append(table)
             messages.append(message)
             factors.append(message)
@@ -214,17 +273,13 @@ class Relaxed:
         return tables, messages, total
 
 
-def _cheapest_of_kinds(part: Part, prices: Floats, weight: float) -> tuple[Floats, Integers]:
-    """[kinds] least cost of each, and the choice that has it."""
-    cost = part.priced(prices, weight)
-    order = np.lexsort((cost, part.kinds))
-    _, first = np.unique(part.kinds[order], return_index=True)
-    choices = order[first]
-    return cost[choices], choices
+def elimination(stages: int, links: Sequence[tuple[int, int]]) -> list[Step]:
+    """In which order stages are eliminated, those with few neighbours first.
 
-
-def _plan(stages: int, links: Sequence[tuple[int, int]]) -> list[_Step]:
-    """Eliminates stages with few neighbours first."""
+    Args:
+        stages: how many.
+        links: the stages on either side of each.
+    """
     scopes: list[tuple[int, ...]] = [(stage,) for stage in range(stages)]
     scopes += [tuple(each) for each in links]
     touching: list[set[int]] = [set() for _ in range(stages)]
@@ -243,10 +298,10 @@ def _plan(stages: int, links: Sequence[tuple[int, int]]) -> list[_Step]:
         rest = tuple(sorted(around[stage]))
         axes = {each: axis for axis, each in enumerate((stage, *rest))}
         factors = tuple(
-            (number, tuple(axes[each] for each in scopes[number]))
+            _factor(number, [axes[each] for each in scopes[number]], len(axes))
             for number in sorted(touching[stage])
         )
-        steps.append(_Step(stage, rest, factors))
+        steps.append(Step(stage, rest, factors))
         for number in touching[stage]:
             for each in scopes[number]:
                 if each != stage:
@@ -258,3 +313,10 @@ def _plan(stages: int, links: Sequence[tuple[int, int]]) -> list[_Step]:
             touching[each].add(message)
             around[each] = neighbours(each)
     return steps
+
+
+def _factor(number: int, axes: Sequence[int], count: int) -> _Factor:
+    """A table with some of the axes of a step, in any order."""
+    order = tuple(sorted(range(len(axes)), key=lambda k: axes[k]))
+    index = tuple(slice(None) if axis in axes else None for axis in range(count))
+    return _Factor(number, order, index)

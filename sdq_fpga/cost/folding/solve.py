@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import Choice
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
+from sdq_fpga.cost.folding.foldings import Choice
 from sdq_fpga.cost.folding.latency import cheapest_within, quickest
-from sdq_fpga.cost.folding.network import apply_choice, network_edges, network_stages
+from sdq_fpga.cost.folding.network import Known, apply_choice, network_edges, network_stages
 from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.resources import total_resources
@@ -16,7 +16,7 @@ from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import StageError, UserError
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Solution", "is_reached", "solve"]
 
 _FRAMES = 2  # to time a latency
 
@@ -50,6 +50,9 @@ def solve(
     target_fps: float | None,
     shares: Shares,
     target_latency_us: float | None = None,
+    known: Known | None = None,
+    *,
+    proven: bool = True,
 ) -> Solution:
     """Folds a network.
 
@@ -64,13 +67,14 @@ def solve(
         shares: of the board that may be used.
         target_latency_us: microseconds that a frame may take through the empty pipeline, by the
             timing model with FIFOs of any depth.
+        known: of the board; whoever folds several networks hands the same over.
+        proven: whether to look for the least interval and the best design until they are proven;
+            else, where that would take an integer program, what was found will do.
 
     Raises:
         UserError: a target can't be reached, or nothing fits the board.
     """
-    stages = network_stages(graph, board)
-    edges = network_edges(graph, stages)
-    program = Program(stages, usable(board, shares), edges, board.dsp)
+    program = _program(graph, board, shares, known or Known(board), proven=proven)
     asked = _Asked(graph, board, clock_mhz, program)
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
@@ -82,6 +86,31 @@ def solve(
             "report the network",
         )
     return asked.solution(chosen, bound)
+
+
+def is_reached(
+    graph: HardwareGraph,
+    board: Board,
+    clock_mhz: float,
+    target_fps: float,
+    shares: Shares,
+    known: Known | None = None,
+) -> bool:
+    """Whether some folding reaches a frame rate; arguments as of ``solve``.
+
+    It does not look for the best of them, which takes longer.
+    """
+    program = _program(graph, board, shares, known or Known(board))
+    interval = int(clock_mhz * 1e6 / target_fps)
+    return interval >= program.intervals[0] and program.any_at(interval) is not None
+
+
+def _program(
+    graph: HardwareGraph, board: Board, shares: Shares, known: Known, *, proven: bool = True
+) -> Program:
+    stages = network_stages(graph, known)
+    edges = network_edges(graph, stages)
+    return Program(stages, usable(board, shares), edges, known.wires, proven=proven)
 
 
 @dataclass(frozen=True)
@@ -113,7 +142,7 @@ class _Asked:
         return {
             name: choice
             for stage, index in zip(self.program.stages, chosen.index, strict=True)
-            for name, choice in zip(stage.names, stage.choices[index], strict=True)
+            for name, choice in zip(stage.names, stage.foldings[index], strict=True)
         }
 
     def folded(self, chosen: Chosen) -> HardwareGraph:

@@ -11,10 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from sdq_fpga.cost.folding.choices import Choice
-from sdq_fpga.cost.folding.edges import Between, Edge
-from sdq_fpga.cost.folding.figures import RESOURCES
-from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed
+from sdq_fpga.cost.folding.edges import Edge, Stream, Wires
+from sdq_fpga.cost.folding.foldings import Foldings
+from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed, elimination
 from sdq_fpga.cost.ports import Port
 
 __all__ = ["Instance", "Stage", "Wiring"]
@@ -27,30 +26,24 @@ class Stage:
     Attributes:
         names: of the nodes.
         layer: name of the layer that they come from.
-        choices: for each folding of the stage, one choice for each node.
+        foldings: of the nodes together.
         fill: share of the stage's cycles that goes by before it gives its first output.
     """
 
     names: tuple[str, ...]
     layer: str
-    choices: tuple[tuple[Choice, ...], ...]
+    foldings: Foldings
     fill: float
 
-    @cached_property
+    @property
     def cycles(self) -> Integers:
         """[choices] cycles between frames."""
-        return np.array([max(each.cycles for each in choice) for choice in self.choices])
+        return self.foldings.cycles
 
-    @cached_property
+    @property
     def amounts(self) -> Floats:
         """[choices, resources] in order of ``RESOURCES``."""
-        return np.array(
-            [
-                [sum(getattr(each.resources, name) for each in choice) for name in RESOURCES]
-                for choice in self.choices
-            ],
-            np.float64,
-        )
+        return self.foldings.amounts
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +65,6 @@ class _Own:
     fill: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Stream:
-    """A stream between two stages; equal ones are one.
-
-    Attributes:
-        amounts: [kinds of the source, kinds of the sink, resources].
-        cycles: [kinds of the source, kinds of the sink] of the slowest of what stands there.
-    """
-
-    amounts: Floats
-    cycles: Integers
-
-
 @dataclass(frozen=True)
 class Instance:
     """The stages at an interval.
@@ -101,6 +81,11 @@ class Instance:
         """The choices of a design, numbered among all."""
         return tuple(int(kept[k]) for kept, k in zip(self.kept, index, strict=True))
 
+    def numbered(self, index: Sequence[int]) -> tuple[int, ...]:
+        """The choices of a design that is kept, numbered among those that are."""
+        pairs = zip(self.kept, index, strict=True)
+        return tuple(int(np.searchsorted(kept, k)) for kept, k in pairs)
+
 
 class Wiring:
     """Stages with their streams.
@@ -108,39 +93,43 @@ class Wiring:
     Args:
         stages: of a network.
         edges: all streams.
-        between: what stands on them.
+        wires: what stands on them.
     """
 
-    def __init__(self, stages: Sequence[Stage], edges: Sequence[Edge], between: Between) -> None:
-        ports: list[list[tuple[int, ...]]] = [[] for _ in stages]
-        alone: list[list[tuple[Port, tuple[int, ...], tuple[int, ...]]]] = [[] for _ in stages]
+    def __init__(self, stages: Sequence[Stage], edges: Sequence[Edge], wires: Wires) -> None:
+        ports: list[list[Integers]] = [[] for _ in stages]
+        alone: list[list[tuple[Port, Integers, Integers]]] = [[] for _ in stages]
         crossing = []
         for edge in edges:
             source, sink = edge.source, edge.sink
+            given = edge.taken if edge.given is None else edge.given
+            taken = edge.given if edge.taken is None else edge.taken
+            if given is None or taken is None:
+                raise ValueError("a stream belongs to no stage")
             if source is not None and sink is not None and source != sink:
                 places = len(ports[source]), len(ports[sink])
-                ports[source].append(edge.given)
-                ports[sink].append(edge.taken)
+                ports[source].append(given)
+                ports[sink].append(taken)
                 crossing.append((source, sink, edge.port, *places))
                 continue
-            own_stream = edge.port, edge.given or edge.taken, edge.taken or edge.given
-            alone[_number(source, sink)].append(own_stream)
+            alone[_number(source, sink)].append((edge.port, given, taken))
         known: dict[object, _Own] = {}
         self.own: list[_Own] = []
         for stage, outer, inner in zip(stages, ports, alone, strict=True):
-            # Equal stages share their choices, and the widths of these.
-            key = id(stage.choices), tuple(map(id, outer)), tuple((p, id(g)) for p, g, _ in inner)
+            key = (
+                stage.foldings,
+                stage.fill,
+                *(each.tobytes() for each in outer),
+                *((p.datatype, p.shape, g.tobytes(), t.tobytes()) for p, g, t in inner),
+            )
             if key not in known:
-                known[key] = _own(stage, outer, inner, between)
+                known[key] = _own(stage, outer, inner, wires)
             self.own.append(known[key])
-        streams: dict[object, _Stream] = {}
-        self.streams: list[tuple[int, int, _Stream]] = []
+        self.streams: list[tuple[int, int, Stream]] = []
         for source, sink, port, gives, takes in crossing:
             given, taken = self.own[source].widths[:, gives], self.own[sink].widths[:, takes]
-            stream = port, given.tobytes(), taken.tobytes()
-            if stream not in streams:
-                streams[stream] = _stream(port, given, taken, between)
-            self.streams.append((source, sink, streams[stream]))
+            self.streams.append((source, sink, wires.between(port, given, taken)))
+        self._steps = elimination(len(stages), [(a, b) for a, b, _ in self.streams])
 
     @cached_property
     def intervals(self) -> Integers:
@@ -184,21 +173,20 @@ class Wiring:
             filling: cost of choices beside what they take, from the stage's ``fill`` and [choices]
                 their cycles.
         """
-        kept = {
-            own: np.flatnonzero(
-                (own.cycles <= interval) & (own.amounts * scale <= limits).all(axis=1)
-            )
-            for own in set(self.own)
-        }
-        if not all(map(len, kept.values())):
-            return None
+        kept: dict[_Own, Integers] = {}
         parts: dict[_Own, Part] = {}
         kinds: dict[_Own, Integers] = {}
-        for own, where in kept.items():
-            kinds[own], inverse = np.unique(own.kinds[where], return_inverse=True)
+        for own in dict.fromkeys(self.own):
+            scaled = own.amounts * scale
+            where = np.flatnonzero((own.cycles <= interval) & (scaled <= limits).all(axis=1))
+            if not len(where):
+                return None
+            there = own.kinds[where]
+            present = np.bincount(there, minlength=len(own.widths)) > 0
+            kept[own], kinds[own] = where, np.flatnonzero(present)
             beside = filling(own.fill, own.cycles[where])
-            parts[own] = Part(own.amounts[where] * scale, beside, inverse)
-        links: dict[tuple[_Stream, _Own, _Own], Link] = {}
+            parts[own] = Part(scaled[where], beside, (np.cumsum(present) - 1)[there])
+        links: dict[tuple[Stream, _Own, _Own], Link] = {}
         linked = []
         for source, sink, stream in self.streams:
             ends = self.own[source], self.own[sink]
@@ -207,7 +195,7 @@ class Wiring:
                 here = np.ix_(kinds[ends[0]], kinds[ends[1]])
                 links[key] = Link(stream.amounts[here] * scale, stream.cycles[here] > interval)
             linked.append((source, sink, links[key]))
-        relaxed = Relaxed([parts[own] for own in self.own], linked)
+        relaxed = Relaxed([parts[own] for own in self.own], linked, self._steps)
         return Instance(relaxed, [kept[own] for own in self.own])
 
 
@@ -220,26 +208,14 @@ def _number(source: int | None, sink: int | None) -> int:
 
 def _own(
     stage: Stage,
-    outer: Sequence[tuple[int, ...]],
-    inner: Sequence[tuple[Port, tuple[int, ...], tuple[int, ...]]],
-    between: Between,
+    outer: Sequence[Integers],
+    inner: Sequence[tuple[Port, Integers, Integers]],
+    wires: Wires,
 ) -> _Own:
     amounts, cycles = stage.amounts, stage.cycles
     for port, given, taken in inner:
-        pairs = {pair: between.of(port, *pair) for pair in set(zip(given, taken, strict=True))}
-        found = [pairs[pair] for pair in zip(given, taken, strict=True)]
-        amounts = amounts + np.array([each for each, _ in found])
-        cycles = np.maximum(cycles, [each for _, each in found])
-    seen = np.array(outer, np.int64).reshape(len(outer), len(stage.choices)).T
+        more, slow = wires.along(port, given, taken)
+        amounts, cycles = amounts + more, np.maximum(cycles, slow)
+    seen = np.array(outer, np.int64).reshape(len(outer), len(cycles)).T
     widths, kinds = np.unique(seen, axis=0, return_inverse=True)
     return _Own(amounts, cycles, kinds.reshape(-1), widths, stage.fill)
-
-
-def _stream(port: Port, given: Integers, taken: Integers, between: Between) -> _Stream:
-    gives, from_given = np.unique(given, return_inverse=True)
-    takes, from_taken = np.unique(taken, return_inverse=True)
-    found = [[between.of(port, g, t) for t in takes.tolist()] for g in gives.tolist()]
-    here = np.ix_(from_given.reshape(-1), from_taken.reshape(-1))
-    amounts = np.array([[each for each, _ in row] for row in found])
-    cycles = np.array([[each for _, each in row] for row in found], np.int64)
-    return _Stream(amounts[here], cycles[here])

@@ -1,10 +1,11 @@
 """The cost of policies: what any bits of a network take, fast enough for every step of a search."""
 
 from sdq_fpga.cost.policies.refold import refolded, worth
-from sdq_fpga.cost.policies.tables import PolicyTables, TableGroup, fixed_folding
+from sdq_fpga.cost.policies.tables import FixedFolding, PolicyTables, TableGroup, fixed_folding
 from sdq_fpga.cost.policies.variables import Variable, same_bits, variables_of
 
 __all__ = [
+    "FixedFolding",
     "PolicyTables",
     "TableGroup",
     "Variable",

@@ -12,8 +12,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import Choice, stage_choices, stage_nodes, units
+from sdq_fpga.cost.folding.choices import stage_choices, stage_nodes, units
 from sdq_fpga.cost.folding.figures import Shares, usable
+from sdq_fpga.cost.folding.foldings import Choice
 from sdq_fpga.cost.folding.program import RESOURCES, Floats
 from sdq_fpga.cost.folding.solve import Solution
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
@@ -118,23 +119,18 @@ class _Refold:
         """The cheapest foldings that keep the interval."""
         key = _keys(nodes)
         if key not in self._ranked:
-            kept = list(stage_choices(nodes, self.board, self.interval))
-            if not kept:
+            found = stage_choices(nodes, self.board)
+            kept = np.flatnonzero(found.cycles <= self.interval)
+            if not len(kept):
                 raise UserError(
                     f"no folding of layer '{nodes[-1].layer}' has an interval of "
                     f"{self.interval} cycles",
                     "ask for more",
                 )
-            self._ranked[key] = sorted(kept, key=self._price)[:_CANDIDATES]
+            worth = found.amounts[kept] @ self.prices
+            best = kept[np.argsort(worth, kind="stable")[:_CANDIDATES]]
+            self._ranked[key] = [found[k] for k in best.tolist()]
         return self._ranked[key]
-
-    def _price(self, choice: tuple[Choice, ...]) -> float:
-        prices = dict(zip(RESOURCES, map(float, self.prices), strict=True))
-        return sum(
-            price * float(getattr(each.resources, name))
-            for each in choice
-            for name, price in prices.items()
-        )
 
     def cheapest(self, nodes: Nodes, tried: Iterable[tuple[Choice, ...]]) -> Amounts:
         """[resources] of the nodes in the folding that is worth the least."""

@@ -18,11 +18,18 @@ from sdq_fpga.cost.folding.program import RESOURCES, Floats
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.policies.by_bits import ByBits, Integers
 from sdq_fpga.cost.policies.variables import Variable
-from sdq_fpga.cost.policies.variants import key_of, variants
+from sdq_fpga.cost.policies.variants import Variants, key_of
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.errors import UserError
 
-__all__ = ["Amounts", "NodeAmounts", "PolicyTables", "TableGroup", "fixed_folding"]
+__all__ = [
+    "Amounts",
+    "FixedFolding",
+    "NodeAmounts",
+    "PolicyTables",
+    "TableGroup",
+    "fixed_folding",
+]
 
 Amounts = tuple[float, ...]
 """[resources] in order of ``RESOURCES``."""
@@ -212,10 +219,33 @@ def fixed_folding(
         UserError: some bits can't be together, or too many decide what a node is.
         StageError: nothing is known of nodes of some type.
     """
-    amounts = NodeAmounts(board)
-    return PolicyTables.of_parts(
-        variables, [each.map(amounts, tuple) for each in variants(graph, variables).values()]
-    )
+    return FixedFolding(board, variables).of(graph)
+
+
+class FixedFolding:
+    """Makes tables of foldings of a network; what they have in common is found once.
+
+    Args:
+        board: whose DSP slices and LUTs they take.
+        variables: of the policies (``variables_of``).
+    """
+
+    def __init__(self, board: Board, variables: Sequence[Variable]) -> None:
+        self._variables = variables
+        self._variants = Variants(variables)
+        self._amounts = NodeAmounts(board)
+        self._known: dict[int, tuple[ByBits[HardwareNode], ByBits[Amounts]]] = {}
+
+    def of(self, graph: HardwareGraph) -> PolicyTables:
+        """As ``fixed_folding``."""
+        nodes = self._variants.of(graph).values()
+        return PolicyTables.of_parts(self._variables, [self._taken(each) for each in nodes])
+
+    def _taken(self, node: ByBits[HardwareNode]) -> ByBits[Amounts]:
+        """What a node takes at all bits; of the same object, the same."""
+        if id(node) not in self._known:
+            self._known[id(node)] = node, node.map(self._amounts, tuple)
+        return self._known[id(node)][1]
 
 
 class NodeAmounts:

@@ -14,7 +14,7 @@ from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.retype import Stream
 
-__all__ = ["key_of", "variants"]
+__all__ = ["Variants", "key_of", "variants"]
 
 Made = tuple[HardwareNode, tuple[Stream, ...]]
 """A node, and the streams that it gives."""
@@ -30,30 +30,65 @@ def variants(
     Raises:
         UserError: some bits can't be together, or too many decide what a node is.
     """
-    own = {
-        (variable.weights, layer): _bits(number, variable, offset)
-        for number, variable in enumerate(variables)
-        for layer, offset in variable.layers.items()
-    }
-    streams: dict[str, ByBits[Stream]] = {}
-    found: dict[str, ByBits[HardwareNode]] = {}
-    for node in graph.nodes:
-        inputs = [
-            streams.get(name) or ByBits.always(Stream(port.datatype, 0, node.layer))
-            for name, port in zip(node.inputs, input_ports(node), strict=True)
+    return Variants(variables).of(graph)
+
+
+class Variants:
+    """Makes nodes at all bits; those of other foldings and bits of a network are not made again.
+
+    Args:
+        variables: of the policies.
+    """
+
+    def __init__(self, variables: Sequence[Variable]) -> None:
+        self._own = {
+            (variable.weights, layer): _bits(number, variable, offset)
+            for number, variable in enumerate(variables)
+            for layer, offset in variable.layers.items()
+        }
+        self._made: dict[Hashable, tuple[ByBits[HardwareNode], list[ByBits[Stream]]]] = {}
+        self._streams: dict[Hashable, ByBits[Stream]] = {}
+
+    def of(self, graph: HardwareGraph) -> dict[str, ByBits[HardwareNode]]:
+        """As ``variants``; of equal nodes of a layer it may give one for the other."""
+        streams: dict[str, ByBits[Stream]] = {}
+        found: dict[str, ByBits[HardwareNode]] = {}
+        for node in graph.nodes:
+            inputs = [streams.get(name) for name in node.inputs]
+            key = node.layer, key_of(node), *map(id, inputs)
+            if key not in self._made:
+                self._made[key] = self._make(node, inputs)
+            found[node.name], outputs = self._made[key]
+            streams |= zip(node.outputs, outputs, strict=True)
+        return found
+
+    def _make(
+        self, node: HardwareNode, inputs: Sequence[ByBits[Stream] | None]
+    ) -> tuple[ByBits[HardwareNode], list[ByBits[Stream]]]:
+        taken = [
+            stream or ByBits.always(Stream(port.datatype, 0, node.layer))
+            for stream, port in zip(inputs, input_ports(node), strict=True)
         ]
         bits = ByBits[int | None].always(None)
         if node.op in WEIGHTED or node.op == QUANTIZER:
-            bits = own.get((node.op in WEIGHTED, node.layer), bits)
+            bits = self._own.get((node.op in WEIGHTED, node.layer), bits)
         if node.op == QUANTIZER:
-            inputs = [each.map(_without_unit, _key_of_stream) for each in inputs]
+            taken = [each.map(_without_unit, _key_of_stream) for each in taken]
         made = combine(
-            [bits, *inputs], partial(_make, node), _key_of_made, f"'{node.layer}' ({node.op})"
+            [bits, *taken], partial(_make, node), _key_of_made, f"'{node.layer}' ({node.op})"
         )
-        found[node.name] = made.map(lambda each: each[0], key_of)
-        for number, name in enumerate(node.outputs):
-            streams[name] = made.map(partial(_output, number), _key_of_stream)
-    return found
+        outputs = [
+            self._one(made.map(partial(_output, number), _key_of_stream))
+            for number in range(len(node.outputs))
+        ]
+        return made.map(lambda each: each[0], key_of), outputs
+
+    def _one(self, stream: ByBits[Stream]) -> ByBits[Stream]:
+        """The one of all that are equal, which the next nodes are known by."""
+        index, layers = stream.index, tuple(each.layer for each in stream.values)
+        values = tuple(map(_key_of_stream, stream.values))
+        key = stream.scope, index.shape, index.tobytes(), values, layers
+        return self._streams.setdefault(key, stream)
 
 
 def _make(node: HardwareNode, bits: int | None, *inputs: Stream) -> Made:
