@@ -17,7 +17,6 @@ import click
 from methods_rows import VARIANTS, Key, Row, Timing, row_key
 from methods_work import Setting, make_rows, simulated, timed
 
-from sdq_fpga.errors import SdqFpgaError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.train import Devices
 
@@ -183,8 +182,8 @@ def _make(setting: Setting, asked: list[tuple[str, str, int]], rows: Path, jobs:
         if row_key(setting.flow, setting.board, setting.budget, *each) not in known
     ]
     for row in make_rows(missing, jobs) if missing else ():
-        if isinstance(row, SdqFpgaError):
-            click.echo(f"left out: {row}", err=True)
+        if isinstance(row, BaseException):
+            click.echo(f"left out: {row!r}", err=True)
             continue
         _append(rows, row.model_dump_json())
         key = row.key

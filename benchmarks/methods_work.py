@@ -13,7 +13,6 @@ from methods_rows import Row, Timing, file_name
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding import parse_shares
 from sdq_fpga.data import load_dataset
-from sdq_fpga.errors import SdqFpgaError
 from sdq_fpga.flow import Flow, SimulateSpec
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.lower.export import write_qonnx
@@ -82,8 +81,8 @@ def _row(setting: str, goal: str, method: str, seed: int) -> Row:
 
 def make_rows(
     wanted: Sequence[tuple[Setting, str, str, int]], jobs: int
-) -> Iterator[Row | SdqFpgaError]:
-    """Makes rows, in the order in which they are done.
+) -> Iterator[Row | BaseException]:
+    """Makes rows, in the order in which they are done; where one fails, the others go on.
 
     Args:
         wanted: of each row the setting, the goal, the method and the seed.
@@ -99,10 +98,7 @@ def make_rows(
             pool.submit(_row, text, *rest) for text, (_, *rest) in zip(texts, wanted, strict=True)
         ]
         for each in as_completed(rows):
-            try:
-                yield each.result()
-            except SdqFpgaError as error:
-                yield error
+            yield each.exception() or each.result()
 
 
 def timed(setting: Setting, goal: str, method: str, seed: int) -> Timing:
