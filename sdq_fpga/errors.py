@@ -21,6 +21,10 @@ class SdqFpgaError(Exception):
         self.what = what
         self.fix = fix
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Goes from one process to another as what it was made of."""
+        return type(self), (self.what, self.fix)
+
 
 class UserError(SdqFpgaError):
     """Something that the user stated can't be: a name, a value, a file."""

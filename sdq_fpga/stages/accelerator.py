@@ -10,6 +10,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.cost.clock import clock_limit
 from sdq_fpga.cost.folding import Folding, Shares
+from sdq_fpga.cost.folding.figures import usable
+from sdq_fpga.cost.roofline import roofline
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.package import write_package
 from sdq_fpga.lower.describe import describe
@@ -28,6 +30,7 @@ from sdq_fpga.sim.verify import Comparison, Model, Vectors, verify
 from sdq_fpga.stages.context import Workspace
 from sdq_fpga.stages.fifo_room import size_within
 from sdq_fpga.stages.notes import notes_on
+from sdq_fpga.stages.page import ROOFLINE
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.stages.target import Target
 from sdq_fpga.synth.bitstream import ACHIEVED, BitstreamJob, make_bitstream
@@ -188,7 +191,10 @@ class Accelerator:
         )
 
     def _size(self, out: Path) -> None:
-        """Finds the depths of FIFOs, for which it may fold again: as ``_fold``, and fifos.json."""
+        """Finds the depths of FIFOs, for which it may fold again.
+
+        Writes what ``_fold`` does, fifos.json and roofline.json.
+        """
         target = self.target
         model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
         folding = read_plain(Folding, self.work.output("fold", "folding.json"))
@@ -201,7 +207,8 @@ class Accelerator:
                 target.simulate.fifo_trials,
                 self.work.progress,
             )
-            limit = clock_limit(describe(found.model).nodes, target.board.part)
+            graph = describe(found.model)
+            limit = clock_limit(graph.nodes, target.board.part)
         for note in notes_on(
             found.folding,
             found.fifos,
@@ -214,6 +221,9 @@ class Accelerator:
         found.model.save(str(out / "folded.onnx"))
         _write(out / "folding.json", found.folding)
         _write(out / "fifos.json", found.fifos)
+        limits, hertz = usable(target.board, target.shares), target.clock_mhz * 1e6
+        found_roof = roofline(graph, target.board, limits, hertz, found.fifos.interval)
+        _write(out / ROOFLINE, found_roof)
 
     def _generate(self, out: Path) -> None:
         """Generates and stitches the RTL: rtl/, design.json."""

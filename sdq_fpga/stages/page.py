@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from sdq_fpga.cost.folding import Folding
+from sdq_fpga.cost.roofline import Roofline
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.report.page.facts import PageFacts, layers_of, resources_of
 from sdq_fpga.report.page.page import render_page
@@ -13,9 +14,11 @@ from sdq_fpga.stages.measured import measured_of
 from sdq_fpga.stages.settings import read_plain
 from sdq_fpga.synth.figures import SynthesisFigures
 
-__all__ = ["MODULES", "PAGE", "SYNTHESIS", "page_of"]
+__all__ = ["MODULES", "PAGE", "ROOFLINE", "SYNTHESIS", "page_of"]
 
 PAGE = "report.html"
+ROOFLINE = "roofline.json"
+"""Of the stage that sizes FIFOs."""
 MODULES = "modules.json"
 """In the export of a flow: for nodes of the model, the module that they come from."""
 
@@ -46,6 +49,7 @@ def page_of(directory: Path) -> bytes:
         synthesis=synthesis,
         measured=measured_of(directory, manifest),
         manifest=manifest,
+        roofline=read_plain(Roofline, directory / "size" / ROOFLINE),
         layers=layers_of(folding, report.accelerator.simulation.interval, synthesis, names),
         resources=resources_of(
             report.accelerator.resources,

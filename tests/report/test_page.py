@@ -1,5 +1,6 @@
 """The page of a run: complete, self-contained, and right in a real browser."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -9,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.roofline import Roofline
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.figures import BoardFigures
 from sdq_fpga.report.page.facts import PageFacts, layers_of, resources_of
 from sdq_fpga.report.page.page import render_page
+from sdq_fpga.report.page.roofline import roofline_chart
 from sdq_fpga.report.summary import (
     AcceleratorFigures,
     BitstreamStatus,
@@ -32,6 +37,18 @@ from sdq_fpga.synth.vivado_reports import Achieved, AchievedFigures, Timing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LAYERS = 24
+ROOFLINE = Roofline(
+    products=40_000,
+    a_second=7.2e9,
+    dsp_roof=230e9,
+    lut_roof=700e9,
+    roof=900e9,
+    input_bits=512,
+    output_bits=160,
+    stream_roof=2.9e6,
+    share=0.06,
+    limit="streams",
+)
 
 
 def synthesised(lut: int) -> dict[str, int]:
@@ -125,6 +142,7 @@ def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False
         manifest=Run(
             stages={"export": StageRecord(key="0" * 64, outputs={"model.onnx": "a" * 64})}
         ),
+        roofline=ROOFLINE,
         layers=layers_of(folded, simulation.interval, synthesis),
         resources=resources_of(report.accelerator.resources, synthesis),
     )
@@ -148,6 +166,47 @@ def test_it_says_every_figure():
     ):  # fmt: skip
         assert text in found, text
     assert any(text.startswith("bit-exact: all 160 scores") for text in found)
+
+
+def test_the_roofline_has_the_design_under_its_roofs():
+    chart = roofline_chart(ROOFLINE, 180_664 * 40_000)
+    x, y = chart.design
+    assert x == chart.width / 2
+    levels = {mark.text: mark.at for mark in chart.roofs}
+    assert levels["both"] < levels["usable LUTs"] < levels["usable DSP slices"] < y < chart.height
+    (left, low), (right, high) = chart.streams
+    assert left < x < right
+    assert 0 <= high < low <= chart.height
+    # At the design's intensity the streams carry stream_roof frames/s; the axes are logarithmic.
+    decade = chart.rates[0].at - chart.rates[1].at
+    carried = low + (high - low) * (x - left) / (right - left)
+    expected = y - decade * math.log10(2.9e6 / 180_664)
+    assert carried == pytest.approx(expected, abs=0.1)
+    assert [mark.text for mark in chart.rates[:2]] == ["1", "10"]
+
+
+@given(
+    st.floats(1e3, 1e14),
+    st.integers(1, 10**10),
+    st.integers(8, 10**7),
+    st.floats(1, 1e9),
+    st.sampled_from([0.0, 1e8, 1e13]),
+)
+def test_all_of_a_roofline_is_inside_the_drawing(a_second, products, bits, frames, luts):
+    roof = ROOFLINE.model_copy(
+        update={
+            "products": products,
+            "input_bits": bits,
+            "stream_roof": frames,
+            "lut_roof": luts,
+            "roof": luts + ROOFLINE.dsp_roof,
+        }
+    )
+    chart = roofline_chart(roof, a_second)
+    ends = [*chart.streams, chart.design, *((0, mark.at) for mark in chart.roofs)]
+    for x, y in ends:
+        assert 0 <= x <= chart.width
+        assert 0 <= y <= chart.height
 
 
 def test_a_layer_that_synthesis_dissolved_counts_nothing():

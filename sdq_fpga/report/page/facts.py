@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.roofline import Roofline
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.figures import BoardFigures
@@ -102,6 +103,7 @@ class PageFacts:
         synthesis: what Yosys found; None where that was not run.
         measured: what a real board showed of this bitstream; None where none has.
         manifest: the stages and the hashes of their files.
+        roofline: of the board, for the usable share of it.
         layers: in order of the data.
         resources: of the whole design.
     """
@@ -111,6 +113,7 @@ class PageFacts:
     synthesis: SynthesisFigures | None
     measured: BoardFigures | None
     manifest: Run
+    roofline: Roofline
     layers: tuple[LayerFacts, ...]
     resources: tuple[ResourceFacts, ...]
 

@@ -3,6 +3,7 @@
 import jinja2
 
 from sdq_fpga.report.page.facts import PageFacts, compared
+from sdq_fpga.report.page.roofline import roofline_chart
 from sdq_fpga.report.table import verdict
 
 __all__ = ["render_page"]
@@ -22,10 +23,14 @@ def render_page(facts: PageFacts) -> str:
         keep_trailing_newline=True,
     )
     environment.globals.update(number=_number, percent=_percent, error=_error, given=_given)
+    roof = facts.roofline
+    a_second = roof.products * facts.report.accelerator.frames_per_second
     depths = sorted(facts.fifos.depths.items(), key=lambda each: (-each[1], each[0]))
     return environment.get_template("page.html.jinja").render(
         facts=facts,
         compared=compared(facts.report, facts.measured),
+        a_second=a_second,
+        roofline=roofline_chart(roof, a_second),
         deepest=depths[:_DEEPEST],
         verdict=verdict(facts.report.accelerator.simulation),
     )
