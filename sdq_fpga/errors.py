@@ -21,9 +21,9 @@ class SdqFpgaError(Exception):
         self.what = what
         self.fix = fix
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        """Goes from one process to another as what it was made of."""
-        return type(self), (self.what, self.fix)
+    def __reduce__(self) -> tuple[object, ...]:
+        """Goes from one process to another, whatever a subclass is made of."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class UserError(SdqFpgaError):
