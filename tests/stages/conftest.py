@@ -7,12 +7,6 @@ from terminal import TINY, Done, Terminal
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled simulations, shared by all tests."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
 def make_terminal(tmp_path_factory: pytest.TempPathFactory, cache: Path):
     def make() -> Terminal:
         root = tmp_path_factory.mktemp("terminal")
