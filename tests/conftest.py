@@ -11,8 +11,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled simulations: most of a small one's compile time goes into what all have."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of all processes that run tests side by side."""
     base = tmp_path_factory.getbasetemp()
-    # Processes that run tests side by side have folders beside each other.
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def cache(shared: Path) -> Path:
+    """Compiled simulations: most of a small one's compile time goes into what all have."""
+    return shared / "compiled"

@@ -36,10 +36,9 @@ class Terminal:
     root: Path
     cache: Path
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment(self, path: str | None = None) -> dict[str, str]:
         return {
-            "PATH": os.environ["PATH"],
+            "PATH": os.environ["PATH"] if path is None else path,
             "HOME": str(self.root / "home"),
             "TMPDIR": str(self.root / "tmp"),
         }
@@ -52,11 +51,10 @@ class Terminal:
 
     def run(self, *arguments: str, path: str | None = None) -> Done:
         """Runs a command in a process of its own."""
-        environment = self.environment | ({} if path is None else {"PATH": path})
         done = subprocess.run(
             self.arguments(*arguments),
             cwd=self.root / "work",
-            env=environment,
+            env=self.environment(path),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -64,12 +62,13 @@ class Terminal:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def call(self, *arguments: str) -> Done:
+    def call(self, *arguments: str, path: str | None = None) -> Done:
         """The same in this process, which has imported everything already: seconds less."""
         out, err = io.StringIO(), io.StringIO()
         with (
-            patch.dict(os.environ, self.environment, clear=True),
+            patch.dict(os.environ, self.environment(path), clear=True),
             patch.object(tempfile, "tempdir", None),
+            patch.object(sys, "path", list(sys.path)),
             contextlib.chdir(self.root / "work"),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
@@ -79,14 +78,21 @@ class Terminal:
                 code = 0
             except SystemExit as stopped:
                 code = stopped.code if isinstance(stopped.code, int) else 1
+        self._forget_modules()
         return Done(code, out.getvalue(), err.getvalue())
+
+    def _forget_modules(self) -> None:
+        """Forgets the user's own modules, as a process does that ends."""
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(f"{self.root}{os.sep}"):
+                del sys.modules[name]
 
     def run_and_kill(self, when: Callable[[], bool], *arguments: str) -> None:
         """Starts a command and kills it, and all that it started, as soon as ``when`` says so."""
         process = subprocess.Popen(
             self.arguments(*arguments),
             cwd=self.root / "work",
-            env=self.environment,
+            env=self.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -27,7 +27,7 @@ def test_mnist_mlp_is_bit_exact(terminal):
     data = terminal.root / "idx"
     data.mkdir()
     write_dataset(data)
-    done = terminal.run(
+    done = terminal.call(
         "build", "--board", "pynq-z2", "--flow", "mnist-mlp", "--data", str(data), "--json"
     )
     assert done.code == 0, done.err

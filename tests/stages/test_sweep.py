@@ -25,7 +25,7 @@ def test_what_is_finished_outlives_an_interrupt_and_is_not_done_again(terminal):
     process = subprocess.Popen(
         terminal.arguments(*COMMAND),
         cwd=terminal.root / "work",
-        env=terminal.environment,
+        env=terminal.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
