@@ -85,7 +85,8 @@ def test_a_residual_network_on_a_folder_of_images_is_bit_exact(terminal):
         network={"kind": "resnet", "params": params},
     )
     data = ("--data", str(terminal.root / "images"))
-    done = terminal.call("build", "--board", "zcu104", "--flow", flow, *data, "--json")
+    target = ("--target-bits", "3.5", "--target-fps", "20000")
+    done = terminal.call("build", "--board", "zcu104", "--flow", flow, *data, *target, "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     verdict = report["accelerator"]["simulation"]["verdict"]
