@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,6 +19,10 @@ from sdq_fpga.cli import main
 TINY = Path(__file__).with_name("tiny.yaml")
 COMMAND = (sys.executable, "-m", "sdq_fpga")
 TIMEOUT_S = 600
+
+# Processes that are killed are forked from one that has imported everything already.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["sdq_fpga.stages.build", "sdq_fpga.stages.model_build"])
 
 
 @dataclass(frozen=True)
@@ -89,21 +94,30 @@ class Terminal:
 
     def run_and_kill(self, when: Callable[[], bool], *arguments: str) -> None:
         """Starts a command and kills it, and all that it started, as soon as ``when`` says so."""
-        process = subprocess.Popen(
-            self.arguments(*arguments),
-            cwd=self.root / "work",
-            env=self.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = FORKS.Process(target=_session, args=(self, arguments))
+        process.start()
         deadline = time.monotonic() + TIMEOUT_S
         while not when():
-            assert process.poll() is None, "the command ended before it could be killed"
+            assert process.is_alive(), "the command ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+
+
+def _session(terminal: Terminal, arguments: tuple[str, ...]) -> None:
+    """Runs a command in a session of its own."""
+    os.setsid()
+    with Path(os.devnull).open("r+b") as nothing:
+        for descriptor in range(3):
+            os.dup2(nothing.fileno(), descriptor)
+    environment = terminal.environment()
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    os.chdir(terminal.root / "work")
+    main(terminal.arguments(*arguments)[len(COMMAND) :], prog_name="sdq-fpga")
 
 
 def tree(directory: Path) -> dict[str, bytes]:
