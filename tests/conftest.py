@@ -5,6 +5,22 @@ from pathlib import Path
 
 import pytest
 
+# At the end, no process is left alone with a long file; and the second one does not begin with a
+# file that wants what the first one is just making.
+LONG = ("stages/test_build.py", "networks", "stages", "synth", "search", "hw", "sim", "cost")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(tests)
+        found = [LONG.index(each) for each in (str(path), path.parts[0]) if each in LONG]
+        return min(found, default=len(LONG))
+
+    items.sort(key=place)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hw-coverage", metavar="DIR", help="write coverage of tests/hw's RTL there")
