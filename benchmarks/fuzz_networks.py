@@ -35,13 +35,14 @@ _LATENCY_ERROR = 0.05
 _CYCLES_ERROR = 2  # of networks that take hardly any
 
 
-def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
+def check_network(spec: NetSpec, choice: int, work: Path, cache: Path | None) -> str | None:
     """Builds one network and says what is wrong with it, or None.
 
     Args:
         spec: the network.
         choice: draws the board, the frame rate and the sizing of FIFOs.
         work: scratch directory.
+        cache: directory of compiled simulations, or None: of many networks they take gigabytes.
     """
     from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415  # imports torch and FINN
     from sdq_fpga.stages.target import ModelSettings, Target  # noqa: PLC0415
@@ -61,14 +62,14 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
         with open_run(work / "run") as run:
             settings = ModelSettings(name="model.onnx", target=target)
             try:
-                made = ModelBuild(settings, model, run, None, SilentProgress())
+                made = ModelBuild(settings, model, run, cache, SilentProgress())
                 figures = made.everything(None).accelerator
             except Exception as error:
                 if "frames/s" not in str(error):  # a rate that is out of reach
                     raise
                 fastest = target.model_copy(update={"target_fps": None})
                 settings = ModelSettings(name="model.onnx", target=fastest)
-                made = ModelBuild(settings, model, run, None, SilentProgress())
+                made = ModelBuild(settings, model, run, cache, SilentProgress())
                 figures = made.everything(None).accelerator
     except Exception as error:  # whatever it is, it is a finding
         return f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
@@ -86,7 +87,7 @@ def check_network(spec: NetSpec, choice: int, work: Path) -> str | None:
 
 def _check(seed: int) -> tuple[int, str | None]:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        return seed, check_network(draw(seed), seed, Path(name))
+        return seed, check_network(draw(seed), seed, Path(name), None)
 
 
 def _kind(problem: str) -> str:
@@ -103,7 +104,7 @@ def _shrink(spec: NetSpec, choice: int, kind: str) -> NetSpec:
             if tries > _MOST_SHRINKS:
                 return spec
             work = Path(tempfile.mkdtemp(prefix="shrink-"))
-            problem = check_network(candidate, choice, work)
+            problem = check_network(candidate, choice, work, None)
             shutil.rmtree(work)
             if problem is not None and _kind(problem) == kind:
                 spec, again = candidate, True

@@ -1,6 +1,6 @@
 /*****************************************************************************
  * Drives a design with any number of AXI-Stream ports and one clock, ap_clk, and one reset,
- * ap_rst_n. ports.h, written for each design, names its ports: PORTS(X) expands X for each.
+ * ap_rst_n. It sees of the design what design.h says, so that it is compiled once for all of them.
  *
  * Usage: harness PLAN, a text file of lines
  *   source PREFIX FILE BYTES BEATS FRAMES    PREFIX_tdata/_tvalid/_tready takes FRAMES frames of
@@ -45,8 +45,7 @@
 #include <utility>
 #include <vector>
 
-#include "Vmodel.h"
-#include "ports.h"
+#include "design.h"
 #include "verilated.h"
 #if VM_COVERAGE
 #include "verilated_cov.h"
@@ -66,22 +65,6 @@ using Count = unsigned long long;
 	std::fprintf(stderr, "%s\n", what.c_str());
 	std::exit(code);
 }
-
-// A port's value as bytes, least significant first. Verilator's types are integers or arrays of
-// 32-bit words, both little-endian on the machines it runs on.
-struct Port {
-	uint8_t* bytes = nullptr;
-	size_t size = 0;
-	void set(uint64_t value) const {
-		std::memset(bytes, 0, size);
-		std::memcpy(bytes, &value, std::min(size, sizeof value));
-	}
-	uint64_t get() const {
-		uint64_t value = 0;
-		std::memcpy(&value, bytes, std::min(size, sizeof value));
-		return value;
-	}
-};
 
 // xorshift64*, so that the stalls do not depend on the C++ library.
 class Stalls {
@@ -197,11 +180,10 @@ public:
 		context_->commandArgs(argc, argv);
 		context_->randReset(2);  // registers without a reset start with random bits,
 		context_->randSeed(static_cast<int>(seed % 2147483646 + 1));  // the same for the same seed
-		design_ = std::make_unique<Vmodel>(context_.get());
-#define PORT(name) \
-	ports_[#name] = Port{reinterpret_cast<uint8_t*>(&design_->name), sizeof(design_->name)};
-		PORTS(PORT)
-#undef PORT
+		design_ = make_design(context_.get());
+		for (const NamedPort& each : design_->ports()) ports_[each.name] = each.port;
+		clock_ = port("ap_clk").bytes;
+		reset_ = port("ap_rst_n").bytes;
 		uint64_t number = 0;
 		for (Stream& stream : sources_) attach(stream, seed * 4096 + number++, true);
 		for (Stream& stream : sinks_) attach(stream, seed * 4096 + number++, false);
@@ -277,12 +259,12 @@ private:
 	// 10 ns a cycle. FINN's compute core wants 100 ns of rest first, as a real DSP slice does.
 	// Inputs change with the falling edge, and are settled before the rising one.
 	void settle() {
-		design_->ap_clk = 0;
+		*clock_ = 0;
 		context_->timeInc(5000);
 		design_->eval();
 	}
 	void rise() {
-		design_->ap_clk = 1;
+		*clock_ = 1;
 		context_->timeInc(5000);
 		design_->eval();
 		++now_;
@@ -300,12 +282,12 @@ private:
 	void reset() {
 		for (Stream& stream : sources_) *stream.tvalid = 0;
 		for (Stream& stream : sinks_) *stream.tready = 0;
-		design_->ap_rst_n = 0;
+		*reset_ = 0;
 		for (int i = 0; i < kResetCycles; ++i) {
 			settle();
 			rise();
 		}
-		design_->ap_rst_n = 1;
+		*reset_ = 1;
 	}
 
 	// AXI-Lite. Who has said VALID holds it until the transfer; READY comes and goes.
@@ -485,8 +467,9 @@ private:
 	Plan plan_;
 	std::vector<Stream>&sources_, &sinks_;
 	std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
-	std::unique_ptr<Vmodel> design_;
+	std::unique_ptr<Design> design_;
 	std::map<std::string, Port> ports_;
+	uint8_t *clock_ = nullptr, *reset_ = nullptr;
 	Stalls access_{0, 0};  // of AXI-Lite
 	Count now_ = 0, last_transfer_ = 0;
 	size_t left_ = 0;  // frames that have left by every sink

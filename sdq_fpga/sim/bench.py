@@ -118,9 +118,11 @@ def compile_bench(sources: Sequence[Path], top: str, build: Path, **options: obj
     folder.mkdir(exist_ok=True)
     names = "".join(f" \\\n\tX({port.name})" for port in ports)
     (folder / "ports.h").write_text(f"#define PORTS(X){names}\n", encoding="utf-8")
-    harness = folder / "harness.cpp"
-    shutil.copyfile(shipped_dir("hw") / "sim" / "harness.cpp", harness)
-    return compile_model(sources, top, harness, build, **options)  # type: ignore[arg-type]
+    shipped = shipped_dir("hw") / "sim"
+    wrapper = folder / "design.cpp"
+    shutil.copyfile(shipped / "design.cpp", wrapper)
+    harness = shipped / "harness.cpp"
+    return compile_model(sources, top, harness, build, wrapper=wrapper, **options)  # type: ignore[arg-type]
 
 
 def run_bench(

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -91,6 +92,7 @@ def compile_model(
     harness: Path,
     build_dir: Path,
     *,
+    wrapper: Path | None = None,
     include_dirs: Sequence[Path] = (),
     defines: Sequence[str] = (),
     parameters: Sequence[tuple[str, int | str]] = (),
@@ -104,10 +106,12 @@ def compile_model(
 ) -> Path:
     """Compiles ``top`` and a C++ harness into one executable, and returns its path.
 
-    The model is the class ``Vmodel``, declared in ``Vmodel.h``. Delays are ignored: the harness
-    makes the clock. In the running simulation a failed assertion, ``$error``, ``$stop`` and a
-    memory file that can't be read end the process with status 1. Unknown values are 0, or random
-    if the harness calls ``randReset(2)`` and ``randSeed(n)`` on its ``VerilatedContext``.
+    The model is the class ``Vmodel``, declared in ``Vmodel.h``, which the harness includes; or else
+    the wrapper does, and the harness is compiled once for all models of a cache. Delays are
+    ignored: the harness makes the clock. In the running simulation a failed assertion, ``$error``,
+    ``$stop`` and a memory file that can't be read end the process with status 1. Unknown values are
+    0, or random if the harness calls ``randReset(2)`` and ``randSeed(n)`` on its
+    ``VerilatedContext``.
 
     Args:
         sources: SystemVerilog files, packages before their users.
@@ -115,6 +119,8 @@ def compile_model(
         harness: C++ file with ``main``. It may include headers (``*.h``) that lie beside it.
         build_dir: receives ``verilator.log``, and the executable where there is no cache. One
             call at a time may use it.
+        wrapper: C++ file that is compiled with the model. It may include headers that lie beside
+            it or beside the harness.
         include_dirs: where included files, and modules that no source defines, are found.
         defines: preprocessor macros, "NAME" or "NAME=value".
         parameters: (name, value) of the top module's parameters.
@@ -139,11 +145,12 @@ def compile_model(
     level = "-O1" if optimise else "-O0"
     try:
         build_dir.mkdir(parents=True, exist_ok=True)
-        headers = sorted(harness.parent.glob("*.h"))
+        own = [harness, wrapper] if wrapper else [harness]
+        headers = {path: sorted(path.parent.glob("*.h")) for path in own}
         found = [path for folder in include_dirs for path in sorted(folder.rglob("*"))]
         included = [path for path in found if re.fullmatch(r"\.s?vh?", path.suffix)]
         # Folders differ from run to run; what is in them counts.
-        key = tools.key([*settings, level], [*sources, harness, *headers, *included])
+        key = tools.key([*settings, level], [*sources, *own, *chain(*headers.values()), *included])
         target = (cache_dir / f"model-{key}" if cache_dir else build_dir / _MODEL).resolve()
         if cache_dir and target.is_file():
             return target
@@ -154,13 +161,24 @@ def compile_model(
             with progress.task("verilate", 1) as advance:
                 parts = _verilate(tools, sources, [*settings, *_includes(include_dirs)], scratch)
                 advance(1)
-            units = [*_units(parts, scratch, jobs), harness.resolve()]
+            runtime = scratch / "runtime.cpp"
+            runtime.write_text(_RUNTIME, encoding="utf-8")
+            once: dict[Path, Sequence[Path]] = {runtime: ()}
+            each = _units([*parts, *own[1:]], scratch, jobs)
+            if wrapper:
+                once[harness] = headers[harness]
+            else:
+                each.append(harness)
+            folders = [scratch, *(path.parent for path in own)]
             with (
                 ThreadPoolExecutor(jobs) as pool,
-                progress.task("compile simulation", len(units) + 1) as advance,
+                progress.task("compile simulation", len(once) + len(each)) as advance,
             ):
-                compiled = [pool.submit(_runtime, tools, scratch, level, cache_dir)]
-                compiled += [pool.submit(tools.compile, unit, scratch, level) for unit in units]
+                compiled = [
+                    pool.submit(_compile_once, tools, *files, folders, level, cache_dir)
+                    for files in once.items()
+                ]
+                compiled += [pool.submit(tools.compile, path, folders, level) for path in each]
                 for _ in as_completed(compiled):
                     advance(1)
             objects = [str(future.result()) for future in compiled]
@@ -258,12 +276,12 @@ class _Tools:
             first = errors[0] if errors else f"exit status {status}"
             raise StageError(f"{Path(command[0]).name}: {first}", f"see {self._log}")
 
-    def compile(self, source: Path, folder: Path, level: str) -> Path:
-        """Compiles one C++ file into ``folder``, where it also finds headers."""
-        includes = _includes([folder, self.root / "include", self.root / "include" / "vltstd"])
-        built = folder / f"{source.stem}.o"
-        command = [str(self.compiler), *self._flags, level, *includes, "-c", str(source)]
-        self.run([*command, "-o", str(built)], folder)
+    def compile(self, source: Path, folders: Sequence[Path], level: str) -> Path:
+        """Compiles one C++ file into the first of ``folders``; finds headers in all of them."""
+        verilators = (self.root / "include", self.root / "include" / "vltstd")
+        built = folders[0] / f"{source.stem}.o"
+        command = [str(self.compiler), *self._flags, level, *_includes([*folders, *verilators])]
+        self.run([*command, "-c", str(source.resolve()), "-o", str(built)], folders[0])
         return built
 
     def write_log(self) -> None:
@@ -297,15 +315,20 @@ def _units(parts: Sequence[Path], scratch: Path, jobs: int) -> list[Path]:
     return units
 
 
-def _runtime(tools: _Tools, scratch: Path, level: str, cache_dir: Path | None) -> Path:
-    # Half of a small model's compile time, and the same for all models.
-    kept = cache_dir.resolve() / f"runtime-{tools.key([level], [])}.o" if cache_dir else None
-    if kept and kept.is_file():
-        return kept
-    source = scratch / f"{_MODEL}_runtime.cpp"
-    source.write_text(_RUNTIME, encoding="utf-8")
-    built = tools.compile(source, scratch, level)
-    return _publish(built, kept) if kept else built
+def _compile_once(
+    tools: _Tools,
+    source: Path,
+    headers: Sequence[Path],
+    folders: Sequence[Path],
+    level: str,
+    cache_dir: Path | None,
+) -> Path:
+    # Of a small model, this is most of the compile time, and it is the same for all models.
+    if not cache_dir:
+        return tools.compile(source, folders, level)
+    key = tools.key([level], [source, *headers])
+    kept = cache_dir.resolve() / f"{source.stem}-{key}.o"
+    return kept if kept.is_file() else _publish(tools.compile(source, folders, level), kept)
 
 
 def _publish(built: Path, target: Path) -> Path:

@@ -74,7 +74,7 @@ class Both:
     The probes that stand for FIFOs are a cycle faster than FIFOs: see the fixture ``probes``.
     """
 
-    def __init__(self, directory, model, fold):
+    def __init__(self, directory, cache, model, fold):
         self.model = model
         for name in ("work", "rtl", "sim"):
             (directory / name).mkdir()
@@ -86,7 +86,7 @@ class Both:
             directory / "log", probed=True,
         )  # fmt: skip
         self.simulation = build_simulation(
-            design, directory / "rtl", self.scratch, cycles=1000, cache=None,
+            design, directory / "rtl", self.scratch, cycles=1000, cache=cache,
             progress=SilentProgress(),
         )  # fmt: skip
 
@@ -109,8 +109,8 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    return Both(tmp_path_factory.mktemp("both"), residual(), _fold)
+def both(tmp_path_factory, cache):
+    return Both(tmp_path_factory.mktemp("both"), cache, residual(), _fold)
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,8 @@ def test_so_they_are_with_fifos_of_any_depth(both, data):
 
 
 @pytest.mark.usefixtures("probes")
-def test_so_they_are_of_a_unit_whose_output_is_refused(tmp_path):
-    both = Both(tmp_path, held_up(), _fold_held_up)
+def test_so_they_are_of_a_unit_whose_output_is_refused(tmp_path, cache):
+    both = Both(tmp_path, cache, held_up(), _fold_held_up)
     unit, converter, _ = both.pipeline.actors
     assert isinstance(unit.outputs[0].pressure, Latch)
     assert unit.steps / unit.outputs[0].beats == 3

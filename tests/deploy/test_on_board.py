@@ -31,10 +31,10 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory, board_cache, board_python) -> Shell:
+def shell(tmp_path_factory, cache, board_python) -> Shell:
     """A small network that is built already."""
-    cache = tmp_path_factory.mktemp("cache")
     environment = board_python.parents[1]
+    cache.mkdir(exist_ok=True)
     (cache / environment.name).symlink_to(environment)
     shell = Shell(tmp_path_factory.mktemp("shell"), cache)
     done = shell(

@@ -61,7 +61,7 @@ def test_what_is_read_is_what_brevitas_computes(tmp_path, kind, bits):
     assert np.ptp(found) > 0
 
 
-def test_a_residual_network_with_biases_is_bit_exact(tmp_path, tmp_path_factory):
+def test_a_residual_network_with_biases_is_bit_exact(tmp_path, cache):
     class Own(nn.Module):
         input_shape = (2, 4, 4)
 
@@ -78,5 +78,4 @@ def test_a_residual_network_with_biases_is_bit_exact(tmp_path, tmp_path_factory)
 
     net = randomized(as_network(Own()), 0)
     model = exported(net, policy_of(net, (3,), (3,)), net.input_shape, tmp_path)
-    cache = tmp_path_factory.mktemp("cache")
     check_bit_exact(verified(model, tmp_path, cache, load_board("zcu104"), 50_000))

@@ -68,12 +68,6 @@ def policy_of(net, weight_bits, activation_bits):
     )
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Holds the part that all compiled simulations share."""
-    return tmp_path_factory.mktemp("cache")
-
-
 def exported(net, policy, shape, directory):
     """The network as the reader gets it."""
     settle_thresholds(net, policy)

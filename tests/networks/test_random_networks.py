@@ -65,5 +65,5 @@ def test_the_networks_have_everything_that_is_ever_drawn():
 
 
 @pytest.mark.parametrize(("seed", "choice"), NETWORKS.items())
-def test_random_network_is_bit_exact(seed, choice, tmp_path):
-    assert check_network(draw(seed), choice, tmp_path) is None
+def test_random_network_is_bit_exact(seed, choice, tmp_path, cache):
+    assert check_network(draw(seed), choice, tmp_path, cache) is None

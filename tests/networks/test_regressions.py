@@ -15,7 +15,10 @@ def test_there_are_some():
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_it_is_bit_exact(file, tmp_path):
+def test_it_is_bit_exact(file, tmp_path, cache):
     """The number in the file's name draws what else there is to choose: board, rate, FIFOs."""
     choice = int(file.stem.rsplit("-", 1)[1])
-    assert check_network(NetSpec.model_validate_json(file.read_bytes()), choice, tmp_path) is None
+    assert (
+        check_network(NetSpec.model_validate_json(file.read_bytes()), choice, tmp_path, cache)
+        is None
+    )

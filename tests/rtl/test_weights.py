@@ -113,11 +113,6 @@ class Built:
         assert np.ptp(expected) > 0
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 def built(directory, cache, memory, *, writable, fps=600_000.0, board_name="zcu104"):
     board = load_board(board_name)
     qonnx = cleanup_model(ModelWrapper(network()))

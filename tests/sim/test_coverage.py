@@ -75,6 +75,7 @@ def simulated(tmp_path_factory) -> tuple[Path, list[Path]]:
     executable = compile_bench(
         sorted(copies.glob("*.sv")), "top", root / "build", optimise=False, coverage=True
     )
+    assert executable.parent == root / "build"  # without a cache
     stream = Stream(width=8, element_bits=8, elements=1, beats=1, signed=False, shape=(1,))
     written = []
     for frames in ([1, 2], [3]):

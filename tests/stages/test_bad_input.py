@@ -84,11 +84,11 @@ def test_target_bits_out_of_reach(terminal):
 def test_a_method_beside_bits_that_are_given(terminal):
     (terminal.root / "work" / "p.json").write_text(json.dumps(policy()))
     flow = ("--board", "zcu104", "--flow", str(TINY))
-    done = terminal.run("build", *flow, "--policy", "p.json", "--method", "uniform")
+    done = terminal.call("build", *flow, "--policy", "p.json", "--method", "uniform")
     one_sentence(done, 2, "--method", "--policy")
     model = ("--model", "x.onnx", "--method", "uniform")
-    one_sentence(terminal.run("build", "--board", "zcu104", *model), 2, "--method", "--model")
-    done = terminal.run("search", *flow, "--method", "guess")
+    one_sentence(terminal.call("build", "--board", "zcu104", *model), 2, "--method", "--model")
+    done = terminal.call("search", *flow, "--method", "guess")
     assert done.code == 2
     assert "sensitivity" in done.err
 
@@ -150,7 +150,7 @@ def test_more_images_than_there_are(terminal):
 
 def test_no_compiler_is_said_before_anything_is_trained(terminal):
     command = ("build", "--board", "zcu104", "--flow", str(TINY))
-    done = terminal.run(*command, path=str(terminal.root))
+    done = terminal.call(*command, path=str(terminal.root))
     one_sentence(done, 1, "C++ compiler", "apt-get install g++")
     assert "train:" not in done.err
 
@@ -213,7 +213,7 @@ def test_debug_shows_the_traceback(terminal):
     done = subprocess.run(
         [*terminal.arguments("--debug", "build", "--board", "nope")],
         cwd=terminal.root / "work",
-        env=terminal.environment,
+        env=terminal.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -228,7 +228,7 @@ def test_vivado_where_there_is_none(terminal):
 
 
 def test_doctor_without_a_compiler(terminal):
-    done = terminal.run("doctor", "--json", path=str(terminal.root))
+    done = terminal.call("doctor", "--json", path=str(terminal.root))
     findings = {each["name"]: each for each in json.loads(done.out)}
     assert done.code == 1
     assert findings["C++ compiler"]["found"] is None
@@ -274,7 +274,7 @@ def vivado_of(folder: Path, *programs: str) -> Path:
 )
 def test_what_vivado_lacks_is_said_at_once(terminal, version, programs, words):
     vivado = vivado_of(terminal.root / version, *programs)
-    done = terminal.run("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(vivado))
+    done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--vivado", str(vivado))
     one_sentence(done, 2, words)
     assert not (terminal.root / "work" / "runs").exists()
 

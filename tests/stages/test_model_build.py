@@ -38,7 +38,7 @@ def write_model(terminal: Terminal) -> None:
 def built(make_terminal) -> tuple[Terminal, Done]:
     terminal = make_terminal()
     write_model(terminal)
-    return terminal, terminal.run(*COMMAND)
+    return terminal, terminal.call(*COMMAND)
 
 
 def test_it_is_bit_exact_and_says_so(built):
@@ -86,7 +86,7 @@ def test_killed_it_ends_in_the_same_bytes(built, make_terminal):
         hidden = run / f".{stage}.tmp"
         terminal.run_and_kill(hidden.is_dir, *COMMAND)
         assert not (run / stage).exists()
-    done = terminal.run(*COMMAND)
+    done = terminal.call(*COMMAND)
     assert done.code == 0, done.err
     assert done.out == built[1].out
     ours, theirs = tree(run), tree(undisturbed)

@@ -85,7 +85,8 @@ def test_a_residual_network_on_a_folder_of_images_is_bit_exact(terminal):
         network={"kind": "resnet", "params": params},
     )
     data = ("--data", str(terminal.root / "images"))
-    done = terminal.run("build", "--board", "zcu104", "--flow", flow, *data, "--json")
+    target = ("--target-bits", "3.5", "--target-fps", "20000")
+    done = terminal.call("build", "--board", "zcu104", "--flow", flow, *data, *target, "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     verdict = report["accelerator"]["simulation"]["verdict"]
@@ -121,15 +122,15 @@ def test_a_network_and_data_of_the_users_own_are_searched(own):
     run = own.root / "work" / "runs" / "their-nets-make-net-zcu104"
     assert (run / "search" / "policy.json").is_file()
     # Nothing has changed; then the user's file has.
-    assert "train:" not in own.run(*search).err
+    assert "train:" not in own.call(*search).err
     (own.root / "work" / "their" / "nets.py").write_text(NETS + "\n")
-    assert "train:" in own.run(*search).err
+    assert "train:" in own.call(*search).err
 
 
 def test_a_network_of_the_users_own_that_does_not_fit(own):
     simulate = ("simulate", "--board", "zcu104", "--net")
     data = ("--dataset", "their.data:make_datasets")
-    done = own.run(*simulate, "their.nets:make_bad_net", *data)
+    done = own.call(*simulate, "their.nets:make_bad_net", *data)
     one_sentence(done, 2, "module 'norm' (GroupNorm) is not supported", "batch norm")
-    one_sentence(own.run(*simulate, "their.nets:make_net"), 2, "has no input_shape")
-    one_sentence(own.run(*simulate, "their.nets:Nothing"), 2, "no function 'Nothing'")
+    one_sentence(own.call(*simulate, "their.nets:make_net"), 2, "has no input_shape")
+    one_sentence(own.call(*simulate, "their.nets:Nothing"), 2, "no function 'Nothing'")

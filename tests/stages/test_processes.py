@@ -28,7 +28,7 @@ def test_two_processes_search_together(terminal):
 
 
 def test_a_model_is_not_trained(terminal):
-    done = terminal.run("build", "--board", "zcu104", "--model", "m.onnx", "--devices", "2")
+    done = terminal.call("build", "--board", "zcu104", "--model", "m.onnx", "--devices", "2")
     one_sentence(done, 2, "--devices has no meaning with --model")
 
 

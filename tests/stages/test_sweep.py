@@ -25,7 +25,7 @@ def test_what_is_finished_outlives_an_interrupt_and_is_not_done_again(terminal):
     process = subprocess.Popen(
         terminal.arguments(*COMMAND),
         cwd=terminal.root / "work",
-        env=terminal.environment,
+        env=terminal.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -45,7 +45,7 @@ def test_what_is_finished_outlives_an_interrupt_and_is_not_done_again(terminal):
     assert interrupted
     before = {path: path.stat().st_mtime_ns for path in rows.glob("*.json")}
 
-    done = terminal.run(*COMMAND)
+    done = terminal.call(*COMMAND)
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert [row for row in found if row in interrupted] == interrupted

@@ -19,7 +19,7 @@ pytest.importorskip("tkinter", reason="Python has no Tcl: apt-get install python
 from standin_install import install
 
 
-def build(directory: Path, model: Path, vivado: Vivado) -> Report:
+def build(directory: Path, model: Path, vivado: Vivado, cache: Path) -> Report:
     target = {
         "board": load_board("pynq-z2"),
         "clock_mhz": 100.0,
@@ -35,15 +35,15 @@ def build(directory: Path, model: Path, vivado: Vivado) -> Report:
         {"name": model.name, "target": target, "vectors": None, "input_type": None}, "the test"
     )
     with open_run(directory) as run:
-        return ModelBuild(settings, model, run, None, SilentProgress()).everything(vivado)
+        return ModelBuild(settings, model, run, cache, SilentProgress()).everything(vivado)
 
 
-def test_a_build_goes_on_to_the_bitstream(tmp_path):
+def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
     vivado = install(tmp_path)
     model = tmp_path / "mlp.onnx"
     model.write_bytes(mlp((12, 8, 5), (2, 3), seed=1).SerializeToString())
     run = tmp_path / "run"
-    report = build(run, model, vivado)
+    report = build(run, model, vivado, cache)
     assert report.bitstream.made
     achieved = report.bitstream.achieved
     assert achieved is not None
@@ -62,4 +62,4 @@ def test_a_build_goes_on_to_the_bitstream(tmp_path):
     assert not (run / "vivado").exists()
     # What is made already is not made again.
     (vivado.directory / "bin" / "vivado").write_text("#!/bin/sh\nexit 1\n")
-    assert build(run, model, vivado) == report
+    assert build(run, model, vivado, cache) == report
