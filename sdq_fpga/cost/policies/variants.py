@@ -48,6 +48,8 @@ class Variants:
         }
         self._made: dict[Hashable, tuple[ByBits[HardwareNode], list[ByBits[Stream]]]] = {}
         self._streams: dict[Hashable, ByBits[Stream]] = {}
+        # Of nodes that are equal but for their names, what bits and inputs make of them.
+        self._rebit: dict[Hashable, dict[Hashable, Made]] = {}
 
     def of(self, graph: HardwareGraph) -> dict[str, ByBits[HardwareNode]]:
         """As ``variants``; of equal nodes of a layer it may give one for the other."""
@@ -74,8 +76,12 @@ class Variants:
             bits = self._own.get((node.op in WEIGHTED, node.layer), bits)
         if node.op == QUANTIZER:
             taken = [each.map(_without_unit, _key_of_stream) for each in taken]
+        known = self._rebit.setdefault(key_of(node), {})
         made = combine(
-            [bits, *taken], partial(_make, node), _key_of_made, f"'{node.layer}' ({node.op})"
+            [bits, *taken],
+            partial(_known, known, node),
+            _key_of_made,
+            f"'{node.layer}' ({node.op})",
         )
         outputs = [
             self._one(made.map(partial(_output, number), _key_of_stream))
@@ -91,6 +97,27 @@ class Variants:
         return self._streams.setdefault(key, stream)
 
 
+def _known(
+    known: dict[Hashable, Made], node: HardwareNode, bits: int | None, *inputs: Stream
+) -> Made:
+    """The same as ``_make``, of an equal node where it is known."""
+    key = bits, *map(_key_of_stream, inputs)
+    if key not in known:
+        known[key] = _make(node, bits, *inputs)
+        return known[key]
+    found, streams = known[key]
+    layer = _layer(node, inputs)
+    return (
+        replace(found, name=node.name, layer=node.layer, inputs=node.inputs, outputs=node.outputs),
+        tuple(replace(each, layer=layer) for each in streams),
+    )
+
+
+def _layer(node: HardwareNode, inputs: Sequence[Stream]) -> str:
+    """Of what a node gives."""
+    return node.layer if node.op in WEIGHTED or node.op == QUANTIZER else inputs[0].layer
+
+
 def _make(node: HardwareNode, bits: int | None, *inputs: Stream) -> Made:
     ports = input_ports(node)
     changed = [
@@ -100,7 +127,7 @@ def _make(node: HardwareNode, bits: int | None, *inputs: Stream) -> Made:
     made, coarser = node, 0
     if bits is not None or any(changed):
         made, coarser = rebit(node, inputs, bits)
-    layer = node.layer if node.op in WEIGHTED or node.op == QUANTIZER else inputs[0].layer
+    layer = _layer(node, inputs)
     return made, tuple(Stream(port.datatype, coarser, layer) for port in output_ports(made))
 
 
