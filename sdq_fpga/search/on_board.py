@@ -359,7 +359,9 @@ class OnBoard(Limit[C]):
         return self._looks[bits]
 
     def _looked(self, bits: list[int]) -> _Here:
-        while (found := self._folded(self.graph(bits), None, proven=False)) is None:
+        # A latency is that of one design; for interval and prices, any good one will do.
+        proven = self.wanted.target_latency_us is not None
+        while (found := self._folded(self.graph(bits), None, proven=proven)) is None:
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
         latency = 0 if self.wanted.target_latency_us is None else _latency(found)
         if self._count is not None:

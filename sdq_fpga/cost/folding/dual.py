@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
 
+from sdq_fpga.cost.folding.master import Master
 from sdq_fpga.cost.folding.relaxed import NEVER, Floats, Priced, Relaxed
 from sdq_fpga.cost.folding.repair import repaired
 
@@ -95,7 +95,9 @@ def best_prices(
     """
     weight = 0.0 if any_design else 1.0
     met = _Met(relaxed, limits)
-    cuts: list[Floats] = []
+    # What there is none of, no choice takes, and has no price.
+    most: Floats = np.where(limits > 0, _DEAREST, 0.0)
+    master = Master(most, 1.0 if any_design else None)
     prices, best, best_at = start, -np.inf, start
     for _ in range(_STEPS):
         value, excess, cost = met.meet(relaxed.priced(prices, weight))
@@ -106,8 +108,7 @@ def best_prices(
             return met.told(best, prices)
         if np.isinf(bound):
             break
-        cuts.append(np.r_[excess, weight * cost])
-        top, at = _master(np.array(cuts), limits, any_design=any_design)
+        top, at = master.cut(excess, weight * cost)
         if min(top, met.cost) - best <= _NEAR * max(1.0, abs(best)):
             break
         prices = (best_at + at) / 2
@@ -169,24 +170,3 @@ def _first(
         if (met.meet(priced)[1].max() <= _TOLERANCE) == within:
             return priced
     return None
-
-
-def _master(cuts: Floats, limits: Floats, *, any_design: bool) -> tuple[float, Floats]:
-    """The greatest value below all cuts, and the prices where it is.
-
-    Args:
-        cuts: [cuts, resources + 1] slopes and heights.
-        limits: [resources] budget; what there is none of, no choice takes, and has no price.
-        any_design: whether prices add up to 1.
-    """
-    count = cuts.shape[1] - 1
-    made = linprog(
-        np.r_[np.zeros(count), -1.0],
-        A_ub=np.c_[-cuts[:, :-1], np.ones(len(cuts))],
-        b_ub=cuts[:, -1],
-        A_eq=np.r_[np.ones(count), 0.0][None] if any_design else None,
-        b_eq=[1.0] if any_design else None,
-        bounds=[*((0.0, _DEAREST * float(limit > 0)) for limit in limits), (None, None)],
-        method="highs-ds",
-    )
-    return -float(made.fun), np.asarray(made.x[:-1])

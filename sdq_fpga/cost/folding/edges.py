@@ -14,7 +14,7 @@ from sdq_fpga.cost.ports import Port
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.cost.streams import converter, fifo
 
-__all__ = ["Edge", "Stream", "Wires"]
+__all__ = ["Edge", "Own", "Stream", "Wires"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,25 @@ class Edge:
 
 
 @dataclass(frozen=True, eq=False)
+class Own:
+    """A stage with the streams that are its own; equal ones are one.
+
+    Attributes:
+        amounts: [choices, resources].
+        cycles: [choices] of the slowest node.
+        kinds: [choices] number of the kind.
+        widths: [kinds, streams to other stages] values in a beat.
+        fill: as of the stage.
+    """
+
+    amounts: Floats
+    cycles: Integers
+    kinds: Integers
+    widths: Integers
+    fill: float
+
+
+@dataclass(frozen=True, eq=False)
 class Stream:
     """What stands on a stream, by the widths on its sides; equal ones are one.
 
@@ -54,9 +73,13 @@ class Wires:
 
     Args:
         dsp: DSP slices of the board.
+
+    Attributes:
+        own: stages with the streams that are their own, by these; see ``Wiring``.
     """
 
     def __init__(self, dsp: DspGeneration) -> None:
+        self.own: dict[object, Own] = {}
         self._dsp = dsp
         self._fifos: dict[int, Floats] = {}
         self._converters: dict[tuple[int, int], Floats] = {}

@@ -77,7 +77,7 @@ class Program:
         # In shares of the budget; of what there is none of, one unit is too much.
         self.scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
         self.limits = (self.budget > 0).astype(np.float64)
-        self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2))
+        self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2), self.scale)
         self._proven = proven
         self._met: list[Chosen] = []  # within the budget
         self._prices = np.full(len(RESOURCES), 1 / len(RESOURCES))  # which told the most last time
@@ -212,7 +212,7 @@ class Program:
         def beside(fill: float, cycles: Integers) -> Floats:
             return _filling(fill, cycles, interval) * for_latency
 
-        return self.wiring.at(interval, self.scale, limits, beside)
+        return self.wiring.at(interval, limits, beside)
 
     def _any_at(self, interval: int) -> tuple[Chosen | None, bool]:
         """Some choice that keeps an interval; and, where none was found, whether there is none."""

@@ -11,7 +11,6 @@ from sdq_fpga.cost.folding.latency import cheapest_within, quickest
 from sdq_fpga.cost.folding.network import Known, apply_choice, network_edges, network_stages
 from sdq_fpga.cost.folding.program import RESOURCES, Chosen, Floats, Program
 from sdq_fpga.cost.node import HardwareGraph
-from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import StageError, UserError
@@ -154,7 +153,8 @@ class _Asked:
     def solution(self, chosen: Chosen, bound: int) -> Solution:
         """What is told of a choice."""
         folded, program = self.folded(chosen), self.program
-        total = total_resources(folded.nodes, self.board.dsp)
+        amounts = zip(RESOURCES, program.amounts(chosen).tolist(), strict=True)
+        total = Resources(**{name: round(amount) for name, amount in amounts})
         interval, prices = program.interval(chosen), program.prices()
         return Solution(self.named(chosen), folded, interval, bound, prices, total)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sdq_fpga.cost.folding.edges import Edge, Stream, Wires
+from sdq_fpga.cost.folding.edges import Edge, Own, Stream, Wires
 from sdq_fpga.cost.folding.foldings import Foldings
 from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed, elimination
 from sdq_fpga.cost.ports import Port
@@ -46,25 +46,6 @@ class Stage:
         return self.foldings.amounts
 
 
-@dataclass(frozen=True, eq=False)
-class _Own:
-    """A stage with the streams that are its own; equal ones are one.
-
-    Attributes:
-        amounts: [choices, resources].
-        cycles: [choices] of the slowest node.
-        kinds: [choices] number of the kind.
-        widths: [kinds, streams to other stages] values in a beat.
-        fill: as of the stage.
-    """
-
-    amounts: Floats
-    cycles: Integers
-    kinds: Integers
-    widths: Integers
-    fill: float
-
-
 @dataclass(frozen=True)
 class Instance:
     """The stages at an interval.
@@ -94,9 +75,12 @@ class Wiring:
         stages: of a network.
         edges: all streams.
         wires: what stands on them.
+        scale: [resources] what amounts are multiplied by.
     """
 
-    def __init__(self, stages: Sequence[Stage], edges: Sequence[Edge], wires: Wires) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], edges: Sequence[Edge], wires: Wires, scale: Floats
+    ) -> None:
         ports: list[list[Integers]] = [[] for _ in stages]
         alone: list[list[tuple[Port, Integers, Integers]]] = [[] for _ in stages]
         crossing = []
@@ -113,8 +97,7 @@ class Wiring:
                 crossing.append((source, sink, edge.port, *places))
                 continue
             alone[_number(source, sink)].append((edge.port, given, taken))
-        known: dict[object, _Own] = {}
-        self.own: list[_Own] = []
+        self.own: list[Own] = []
         for stage, outer, inner in zip(stages, ports, alone, strict=True):
             key = (
                 stage.foldings,
@@ -122,13 +105,15 @@ class Wiring:
                 *(each.tobytes() for each in outer),
                 *((p.datatype, p.shape, g.tobytes(), t.tobytes()) for p, g, t in inner),
             )
-            if key not in known:
-                known[key] = _own(stage, outer, inner, wires)
-            self.own.append(known[key])
+            if key not in wires.own:
+                wires.own[key] = _own(stage, outer, inner, wires)
+            self.own.append(wires.own[key])
         self.streams: list[tuple[int, int, Stream]] = []
         for source, sink, port, gives, takes in crossing:
             given, taken = self.own[source].widths[:, gives], self.own[sink].widths[:, takes]
             self.streams.append((source, sink, wires.between(port, given, taken)))
+        self._scale = scale
+        self._scaled: dict[Own | Stream, Floats] = {}
         self._steps = elimination(len(stages), [(a, b) for a, b, _ in self.streams])
 
     @cached_property
@@ -160,7 +145,6 @@ class Wiring:
     def at(
         self,
         interval: int,
-        scale: Floats,
         limits: Floats,
         filling: Callable[[float, Integers], Floats],
     ) -> Instance | None:
@@ -168,16 +152,15 @@ class Wiring:
 
         Args:
             interval: to keep.
-            scale: [resources] what an amount is multiplied by.
-            limits: [resources] of amounts so scaled.
+            limits: [resources] of scaled amounts.
             filling: cost of choices beside what they take, from the stage's ``fill`` and [choices]
                 their cycles.
         """
-        kept: dict[_Own, Integers] = {}
-        parts: dict[_Own, Part] = {}
-        kinds: dict[_Own, Integers] = {}
+        kept: dict[Own, Integers] = {}
+        parts: dict[Own, Part] = {}
+        kinds: dict[Own, Integers] = {}
         for own in dict.fromkeys(self.own):
-            scaled = own.amounts * scale
+            scaled = self._in_scale(own)
             where = np.flatnonzero((own.cycles <= interval) & (scaled <= limits).all(axis=1))
             if not len(where):
                 return None
@@ -186,17 +169,25 @@ class Wiring:
             kept[own], kinds[own] = where, np.flatnonzero(present)
             beside = filling(own.fill, own.cycles[where])
             parts[own] = Part(scaled[where], beside, (np.cumsum(present) - 1)[there])
-        links: dict[tuple[Stream, _Own, _Own], Link] = {}
+        links: dict[tuple[Stream, Own, Own], Link] = {}
         linked = []
         for source, sink, stream in self.streams:
             ends = self.own[source], self.own[sink]
             key = stream, *ends
             if key not in links:
-                here = np.ix_(kinds[ends[0]], kinds[ends[1]])
-                links[key] = Link(stream.amounts[here] * scale, stream.cycles[here] > interval)
+                amounts, never = self._in_scale(stream), stream.cycles > interval
+                if any(len(kinds[end]) < len(end.widths) for end in ends):
+                    first, second = (kinds[end] for end in ends)
+                    amounts, never = amounts[first][:, second], never[first][:, second]
+                links[key] = Link(amounts, never)
             linked.append((source, sink, links[key]))
         relaxed = Relaxed([parts[own] for own in self.own], linked, self._steps)
         return Instance(relaxed, [kept[own] for own in self.own])
+
+    def _in_scale(self, what: Own | Stream) -> Floats:
+        if what not in self._scaled:
+            self._scaled[what] = what.amounts * self._scale
+        return self._scaled[what]
 
 
 def _number(source: int | None, sink: int | None) -> int:
@@ -211,11 +202,11 @@ def _own(
     outer: Sequence[Integers],
     inner: Sequence[tuple[Port, Integers, Integers]],
     wires: Wires,
-) -> _Own:
+) -> Own:
     amounts, cycles = stage.amounts, stage.cycles
     for port, given, taken in inner:
         more, slow = wires.along(port, given, taken)
         amounts, cycles = amounts + more, np.maximum(cycles, slow)
     seen = np.array(outer, np.int64).reshape(len(outer), len(cycles)).T
     widths, kinds = np.unique(seen, axis=0, return_inverse=True)
-    return _Own(amounts, cycles, kinds.reshape(-1), widths, stage.fill)
+    return Own(amounts, cycles, kinds.reshape(-1), widths, stage.fill)

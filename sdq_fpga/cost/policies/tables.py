@@ -6,7 +6,7 @@ of variables that decide together. It is exact: the sum is that of all nodes wit
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -242,10 +242,12 @@ class FixedFolding:
         return PolicyTables.of_parts(self._variables, [self._taken(each) for each in nodes])
 
     def _taken(self, node: ByBits[HardwareNode]) -> ByBits[Amounts]:
-        """What a node takes at all bits; of the same object, the same."""
-        if id(node) not in self._known:
-            self._known[id(node)] = node, node.map(self._amounts, tuple)
-        return self._known[id(node)][1]
+        """What a node takes at all bits; equal ones, of whatever variables, have one index."""
+        if id(node.index) not in self._known:
+            self._known[id(node.index)] = node, node.map(self._amounts, tuple)
+        equal, found = self._known[id(node.index)]
+        at = dict(zip(equal.scope, node.scope, strict=True))
+        return replace(found, scope=tuple(at[each] for each in found.scope))
 
 
 class NodeAmounts:

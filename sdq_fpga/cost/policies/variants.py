@@ -1,8 +1,9 @@
 """What each node of a graph is at all bits that touch it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,11 @@ __all__ = ["Variants", "key_of", "variants"]
 Made = tuple[HardwareNode, tuple[Stream, ...]]
 """A node, and the streams that it gives."""
 
+_Made = tuple[ByBits[HardwareNode], list[ByBits[Stream]]]
+"""The same at all bits."""
+
+T = TypeVar("T")
+
 
 def variants(
     graph: HardwareGraph, variables: Sequence[Variable]
@@ -30,11 +36,22 @@ def variants(
     Raises:
         UserError: some bits can't be together, or too many decide what a node is.
     """
-    return Variants(variables).of(graph)
+    found = Variants(variables).of(graph)
+    return {
+        node.name: replace(
+            found[node.name],
+            values=tuple(_named(each, node) for each in found[node.name].values),
+        )
+        for node in graph.nodes
+    }
+
+
+def _named(made: HardwareNode, node: HardwareNode) -> HardwareNode:
+    return replace(made, name=node.name, layer=node.layer, inputs=node.inputs, outputs=node.outputs)
 
 
 class Variants:
-    """Makes nodes at all bits; those of other foldings and bits of a network are not made again.
+    """Makes nodes at all bits; of equal nodes, of this network or the same at other bits, only one.
 
     Args:
         variables: of the policies.
@@ -46,11 +63,12 @@ class Variants:
             for number, variable in enumerate(variables)
             for layer, offset in variable.layers.items()
         }
-        self._made: dict[Hashable, tuple[ByBits[HardwareNode], list[ByBits[Stream]]]] = {}
+        self._made: dict[Hashable, _Made] = {}  # by node, layer and inputs
+        self._equal: dict[Hashable, tuple[tuple[int, ...], _Made]] = {}  # by what decides on it
         self._streams: dict[Hashable, ByBits[Stream]] = {}
 
     def of(self, graph: HardwareGraph) -> dict[str, ByBits[HardwareNode]]:
-        """As ``variants``; of equal nodes of a layer it may give one for the other."""
+        """As ``variants``, but nodes may have the names of equal ones."""
         streams: dict[str, ByBits[Stream]] = {}
         found: dict[str, ByBits[HardwareNode]] = {}
         for node in graph.nodes:
@@ -62,9 +80,7 @@ class Variants:
             streams |= zip(node.outputs, outputs, strict=True)
         return found
 
-    def _make(
-        self, node: HardwareNode, inputs: Sequence[ByBits[Stream] | None]
-    ) -> tuple[ByBits[HardwareNode], list[ByBits[Stream]]]:
+    def _make(self, node: HardwareNode, inputs: Sequence[ByBits[Stream] | None]) -> _Made:
         taken = [
             stream or ByBits.always(Stream(port.datatype, 0, node.layer))
             for stream, port in zip(inputs, input_ports(node), strict=True)
@@ -72,16 +88,26 @@ class Variants:
         bits = ByBits[int | None].always(None)
         if node.op in WEIGHTED or node.op == QUANTIZER:
             bits = self._own.get((node.op in WEIGHTED, node.layer), bits)
-        if node.op == QUANTIZER:
-            taken = [each.map(_without_unit, _key_of_stream) for each in taken]
-        made = combine(
-            [bits, *taken], partial(_make, node), _key_of_made, f"'{node.layer}' ({node.op})"
+        scope = sorted({*bits.scope, *(variable for each in taken for variable in each.scope)})
+        place = {variable: k for k, variable in enumerate(scope)}
+        key = (
+            key_of(node),
+            _content(bits, place, bits.values),
+            *(_content(each, place, tuple(map(_key_of_stream, each.values))) for each in taken),
         )
-        outputs = [
-            self._one(made.map(partial(_output, number), _key_of_stream))
-            for number in range(len(node.outputs))
+        if key not in self._equal:
+            self._equal[key] = tuple(scope), _made(node, bits, taken)
+        before, (found, outputs) = self._equal[key]
+        layer = _layer(node, [each.values[0] for each in taken])
+        at = dict(zip(before, scope, strict=True))
+        return _moved(found, at), [
+            self._one(
+                replace(
+                    _moved(each, at), values=tuple(replace(s, layer=layer) for s in each.values)
+                )
+            )
+            for each in outputs
         ]
-        return made.map(lambda each: each[0], key_of), outputs
 
     def _one(self, stream: ByBits[Stream]) -> ByBits[Stream]:
         """The one of all that are equal, which the next nodes are known by."""
@@ -91,16 +117,42 @@ class Variants:
         return self._streams.setdefault(key, stream)
 
 
-def _make(node: HardwareNode, bits: int | None, *inputs: Stream) -> Made:
-    ports = input_ports(node)
-    changed = [
-        each.coarser or each.datatype != port.datatype
-        for each, port in zip(inputs, ports, strict=True)
+def _content(part: ByBits[Any], place: Mapping[int, int], values: Hashable) -> Hashable:
+    """The same for parts that are equal but for the numbers of the variables."""
+    return tuple(place[v] for v in part.scope), part.index.shape, part.index.tobytes(), values
+
+
+def _moved(part: ByBits[T], variables: Mapping[int, int]) -> ByBits[T]:
+    """The same of other variables, which are in the same order."""
+    return replace(part, scope=tuple(variables[each] for each in part.scope))
+
+
+def _made(node: HardwareNode, bits: ByBits[int | None], inputs: Sequence[ByBits[Stream]]) -> _Made:
+    """A node and its outputs at all bits."""
+    if node.op == QUANTIZER:
+        inputs = [each.map(_without_unit, _key_of_stream) for each in inputs]
+    what = f"'{node.layer}' ({node.op})"
+    types = [port.datatype for port in input_ports(node)]
+    made = combine([bits, *inputs], partial(_make, node, types), _key_of_made, what)
+    outputs = [
+        made.map(partial(_output, number), _key_of_stream) for number in range(len(node.outputs))
     ]
+    return made.map(lambda each: each[0], key_of), outputs
+
+
+def _layer(node: HardwareNode, inputs: Sequence[Stream]) -> str:
+    """Of what a node gives."""
+    return node.layer if node.op in WEIGHTED or node.op == QUANTIZER else inputs[0].layer
+
+
+def _make(node: HardwareNode, types: Sequence[str], bits: int | None, *inputs: Stream) -> Made:
+    changed = any(
+        each.coarser or each.datatype != before for each, before in zip(inputs, types, strict=True)
+    )
     made, coarser = node, 0
-    if bits is not None or any(changed):
+    if bits is not None or changed:
         made, coarser = rebit(node, inputs, bits)
-    layer = node.layer if node.op in WEIGHTED or node.op == QUANTIZER else inputs[0].layer
+    layer = _layer(node, inputs)
     return made, tuple(Stream(port.datatype, coarser, layer) for port in output_ports(made))
 
 
