@@ -121,7 +121,8 @@ class Row(Plain):
     synthesis: SynthesisFigures | None = None
 
 
-def _build(name: str, network: Network, board_name: str, runs: Path) -> Row:
+def build_row(name: str, network: Network, board_name: str, runs: Path) -> Row:
+    """Builds and verifies a network; the run is in ``runs``."""
     from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415  # imports torch and FINN
     from sdq_fpga.stages.target import ModelSettings, Target  # noqa: PLC0415
 
@@ -231,7 +232,7 @@ def main(
                 continue
             else:
                 click.echo(f"{name} for {board}", err=True)
-                row = _build(name, network, board, runs)
+                row = build_row(name, network, board, runs)
                 kept.write_bytes(row.to_bytes())
             if synthesis and row.synthesis is None and not made_only:
                 row = row.model_copy(update={"synthesis": _synthesis(name, board, runs)})

@@ -1,0 +1,127 @@
+"""Times reference networks at three foldings each, beside the timing model and FINN's estimates.
+
+    python benchmarks/timing_networks.py --runs runs/timing --out docs/timing-networks.md
+
+The networks are those of ``network_table``, for the frames/s of that table, a third and a tenth of
+them. What is there already is not built again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+from finn.analysis.fpgadataflow.dataflow_performance import dataflow_performance
+from finn.transformation.fpgadataflow.annotate_cycles import AnnotateCycles
+from network_table import NETWORKS, Row, build_row
+from qonnx.core.modelwrapper import ModelWrapper
+
+import sdq_fpga.ops  # noqa: F401  # FINN has to know our operators
+from sdq_fpga.plain import Plain
+
+_SLOWER = (1, 3, 10)
+
+
+class Timed(Plain):
+    """A network at one folding.
+
+    Attributes:
+        slower: by how much less than the frames/s of the table was asked for.
+        row: what was built, simulated and foretold.
+        finn_interval: cycles of FINN's slowest node.
+        finn_latency: cycles of all nodes on FINN's longest path.
+    """
+
+    slower: int
+    row: Row
+    finn_interval: int
+    finn_latency: int
+
+
+def timed(name: str, board: str, slower: int, runs: Path) -> Timed:
+    """Builds a network, unless it is there, and takes FINN's estimates of the same folding."""
+    network = NETWORKS[name]
+    asked = replace(network, fps={board: network.fps[board] / slower})
+    folder = runs if slower == 1 else runs / f"slower-{slower}"
+    kept = folder / f"{name}-{board}" / "row.json"
+    if kept.is_file():
+        row = Row.model_validate(json.loads(kept.read_text(encoding="utf-8")))
+    else:
+        click.echo(f"{name} for {board}, {slower} times slower", err=True)
+        row = build_row(name, asked, board, folder)
+        kept.write_bytes(row.to_bytes())
+    folded = folder / f"{name}-{board}" / "run" / "size" / "folded.onnx"
+    finn = dataflow_performance(ModelWrapper(str(folded)).transform(AnnotateCycles()))
+    return Timed(
+        slower=slower,
+        row=row,
+        finn_interval=int(finn["max_cycles"]),
+        finn_latency=int(finn["critical_path_cycles"]),
+    )
+
+
+def _error(said: float, seen: float) -> float:
+    return said / seen - 1
+
+
+def _table(found: Sequence[Timed]) -> str:
+    heads = (
+        "network", "bits", "board", "slower", "interval", "model", "FINN", "latency", "model",
+        "FINN", "bit-exact",
+    )  # fmt: skip
+    lines = [
+        "# Networks: the timing model compared with simulation",
+        "",
+        "Made by `python benchmarks/timing_networks.py`: the networks of docs/networks.md, for the",
+        "frames/s of that table and for less. Cycles are of the simulated RTL, without stalls;",
+        "beside them the errors of the timing model, and of FINN's analytic estimates (slowest",
+        "node, sum over the longest path) of the same folded graph.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
+    ]
+    errors: dict[str, list[float]] = {}
+    for each in found:
+        row = each.row
+        cells = [row.title, row.bits, row.board, str(each.slower)]
+        for what, said, finn in (
+            ("interval", row.predicted_interval, each.finn_interval),
+            ("latency", row.predicted_latency, each.finn_latency),
+        ):
+            seen = getattr(row, what)
+            ours, theirs = _error(said, seen), _error(finn, seen)
+            errors.setdefault(f"{what}, model", []).append(abs(ours))
+            errors.setdefault(f"{what}, FINN", []).append(abs(theirs))
+            cells += [f"{seen:,.0f}", f"{ours:+.2%}", f"{theirs:+.1%}"]
+        lines.append(f"| {' | '.join([*cells, 'yes' if row.exact else '**NO**'])} |")
+    lines += ["", "| error | mean | worst |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {np.mean(some):.2%} | {max(some):.2%} |" for name, some in errors.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/timing"))
+@click.option("--only", multiple=True, help="Names of networks, or NAME:BOARD.")
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+def main(runs: Path, only: tuple[str, ...], out: Path | None) -> None:
+    """Builds and times networks, and writes the table."""
+    found = [
+        timed(name, board, slower, runs)
+        for name, network in NETWORKS.items()
+        for board in network.fps
+        for slower in _SLOWER
+        if not only or name in only or f"{name}:{board}" in only
+    ]
+    text = _table(found)
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
