@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.bits import with_bits
+from sdq_fpga.cost.bits import QUANTIZER, with_bits
 from sdq_fpga.cost.folding.figures import Shares, usable
 from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.program import RESOURCES
@@ -407,10 +407,13 @@ def _variables(goal: BoardGoal, space: Space[C]) -> tuple[tuple[Variable, ...], 
     structure = space.structure
     owner: dict[str, C] = {layer.weight: space.weights[layer.name] for layer in structure.layers}
     tied: dict[str, list[str]] = {}
+    # The mean of a power of two of values is exact, and not quantized.
+    there = {node.layer for node in goal.graph.nodes if node.op == QUANTIZER}
     fixed = []
     for quantizer in structure.quantizers:
         if quantizer.layer is None:
-            fixed.append(quantizer.path)
+            if quantizer.path in there:
+                fixed.append(quantizer.path)
             continue
         owner[quantizer.path] = space.activations[quantizer.layer]
         tied.setdefault(quantizer.layer, []).append(quantizer.path)

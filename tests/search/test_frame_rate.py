@@ -116,3 +116,23 @@ def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
 def test_out_of_reach_says_what_is_in_reach(graph, rates):
     with pytest.raises(UserError, match=r"out of reach on pynq-z2 .* which reach [\d,]+"):
         check_search(FLOW, goal(graph, 1.5 * rates[1]))
+
+
+@pytest.mark.parametrize("size", [8, 12])
+def test_a_mean_may_be_exact_or_quantized(size):
+    # 4x4 values before the average: their mean needs no quantizer, that of 6x6 does.
+    params = {
+        "in_channels": 1,
+        "image_size": size,
+        "channels": [4, 6],
+        "blocks": [1, 1],
+        "classes": 10,
+    }
+    network = FLOW.network.model_copy(update={"kind": "resnet", "params": params})
+    flow = FLOW.model_copy(update={"network": network})
+    residual = hardware_of_flow(flow, uniform_policy(flow, 4), BOARD)
+    quantized = [node.layer for node in residual.nodes if node.op == "Thresholding_rtl"]
+    assert ("average_mean" in quantized) == (size == 12)
+    check_search(flow, goal(residual, 10_000.0))
+    with pytest.raises(UserError, match="out of reach"):
+        check_search(flow, goal(residual, 1e9))
