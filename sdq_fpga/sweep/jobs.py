@@ -20,7 +20,8 @@ from sdq_fpga.errors import SdqFpgaError, StageError
 __all__ = ["Job", "run_jobs"]
 
 _LOOK_S = 1.0  # how often somebody looks for workers that have come meanwhile
-_NEWS_S = 5.0  # for what a nanny says of its worker to get here, which may be after its end
+# For what a nanny says of its worker to get here, which on a busy machine may be long after its end.
+_NEWS_S = 30.0
 _MEMORY_TOPIC = "worker-restart-memory"  # distributed/worker_memory.py, NannyMemoryManager
 
 
@@ -43,6 +44,7 @@ class Job:
 class _Memory:
     """Workers that were ended for their memory: by address, the bytes that they had."""
 
+    patience: float
     ended: dict[str, int] = field(default_factory=dict)
 
     def note(self, event: tuple[float, object]) -> None:
@@ -52,7 +54,7 @@ class _Memory:
 
     def of(self, worker: str) -> int | None:
         """Bytes that a dead worker was ended for; None if that was not why."""
-        deadline = time.monotonic() + _NEWS_S
+        deadline = time.monotonic() + self.patience
         while worker not in self.ended and time.monotonic() < deadline:
             time.sleep(0.05)
         return self.ended.get(worker)
@@ -63,6 +65,7 @@ def run_jobs(
     jobs: Sequence[Job],
     ended: Callable[[Job, object, str | None], None],
     retries: int,
+    news_s: float = _NEWS_S,
 ) -> None:
     """Runs all jobs, as many at a time as there are threads of workers.
 
@@ -71,11 +74,13 @@ def run_jobs(
         jobs: in the order in which they are handed out.
         ended: called after each with what it returned, and why it failed; one of them is None.
         retries: how often a job that raises is tried again.
+        news_s: seconds to wait, where workers were killed, for the news that it was for their
+            memory.
 
     Raises:
         StageError: the scheduler was lost.
     """
-    memory = _Memory()
+    memory = _Memory(news_s)
     client.subscribe_topic(_MEMORY_TOPIC, memory.note)
     waiting, running = list(jobs), dict[Future, Job]()
     failed: dict[str, str] = {}

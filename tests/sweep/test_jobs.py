@@ -24,14 +24,14 @@ def client():
 def run(client):
     """Runs jobs; what each returned, or why it failed, in the order in which they ended."""
 
-    def run(*jobs):
+    def run(*jobs, **options):
         ended = {}
 
         def note(job, result, reason):
             assert job.name not in ended
             ended[job.name] = result if reason is None else reason
 
-        run_jobs(client, jobs, note, RETRIES)
+        run_jobs(client, jobs, note, RETRIES, **options)
         return ended
 
     return run
@@ -76,7 +76,8 @@ def test_the_job_of_a_killed_worker_is_done_by_another(run, tmp_path):
 def test_a_job_that_kills_every_worker_is_given_up_alone(run, tmp_path):
     count = attempts(tmp_path / "count")
     others = [Job(f"other {n}", saying(n)) for n in range(6)]
-    done = run(Job("killer", killing_itself(count, times=99)), *others)
+    # No news will come, so there is no point in waiting for it.
+    done = run(Job("killer", killing_itself(count, times=99)), *others, news_s=0.5)
     reason = done.pop("killer")
     assert "its worker was killed 2 times" in reason
     assert "out of memory; " not in reason
