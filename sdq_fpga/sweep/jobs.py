@@ -20,7 +20,7 @@ from sdq_fpga.errors import SdqFpgaError, StageError
 __all__ = ["Job", "run_jobs"]
 
 _LOOK_S = 1.0  # how often somebody looks for workers that have come meanwhile
-# For what a nanny says of its worker to get here, which on a busy machine may be long after its end.
+# For what a nanny says of its worker to get here, which may be long after its end.
 _NEWS_S = 30.0
 _MEMORY_TOPIC = "worker-restart-memory"  # distributed/worker_memory.py, NannyMemoryManager
 
