@@ -45,7 +45,7 @@ class TimedNode(Plain):
         name: of the node.
         op: its type.
         interval: cycles between frames, simulated.
-        latency: cycles of a frame through the empty node, simulated.
+        latency: cycles of the first frame from its being offered, simulated.
         said_interval: by the timing model.
         said_latency: likewise.
         finn_cycles: FINN's estimate, which it takes for both; None for operators without one.
@@ -142,7 +142,8 @@ def _simulate(
     first = run(1)[0]
     ends = [last for *_, last in run(0)]
     middle = len(ends) // 2
-    return (ends[-1] - ends[middle]) / (len(ends) - 1 - middle), first[3] - first[0] + 1
+    # From when it is offered: a node may not be ready at once.
+    return (ends[-1] - ends[middle]) / (len(ends) - 1 - middle), first[3] + 1
 
 
 def _table(found: Sequence[TimedNode], nodes: int) -> str:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 
 from dask.utils import format_bytes
 from distributed import Client, Future, wait
-from distributed.scheduler import KilledWorker
+from distributed.comm import get_address_host
+from distributed.scheduler import KilledWorker, WorkerState
 
 from sdq_fpga.errors import SdqFpgaError, StageError
 
 __all__ = ["Job", "run_jobs"]
 
 _LOOK_S = 1.0  # how often somebody looks for workers that have come meanwhile
-# For what a nanny says of its worker to get here, which may be long after its end.
-_NEWS_S = 30.0
+_NEWS_S = 10.0  # for what a nanny says of its worker to get here, which may be after its end
 _MEMORY_TOPIC = "worker-restart-memory"  # distributed/worker_memory.py, NannyMemoryManager
 
 
@@ -42,22 +42,27 @@ class Job:
 
 @dataclass
 class _Memory:
-    """Workers that were ended for their memory: by address, the bytes that they had."""
+    """Workers that were ended for their memory: by host and process, the bytes that they had.
+
+    Not by address: after a restart, a nanny may for some time still call its worker by the old one.
+    """
 
     patience: float
-    ended: dict[str, int] = field(default_factory=dict)
+    ended: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def note(self, event: tuple[float, object]) -> None:
         _, message = event
-        if isinstance(message, dict) and "worker" in message:
-            self.ended[str(message["worker"])] = int(message.get("rss", 0))
+        if isinstance(message, dict) and {"worker", "pid"} <= message.keys():
+            host = get_address_host(str(message["worker"]))
+            self.ended[host, int(message["pid"])] = int(message.get("rss", 0))
 
-    def of(self, worker: str) -> int | None:
+    def of(self, worker: WorkerState) -> int | None:
         """Bytes that a dead worker was ended for; None if that was not why."""
+        process = get_address_host(worker.address), worker.pid
         deadline = time.monotonic() + self.patience
-        while worker not in self.ended and time.monotonic() < deadline:
+        while process not in self.ended and time.monotonic() < deadline:
             time.sleep(0.05)
-        return self.ended.get(worker)
+        return self.ended.get(process)
 
 
 def run_jobs(
@@ -130,7 +135,7 @@ def _failure(future: Future, memory: _Memory) -> str | None:
     error = future.exception()
     if not isinstance(error, KilledWorker):
         return str(error) if isinstance(error, SdqFpgaError) else _said(error)
-    worker = error.last_worker.address
+    worker = error.last_worker
     times = error.allowed_failures + 1
     if (taken := memory.of(worker)) is not None:
         return (
@@ -139,8 +144,8 @@ def _failure(future: Future, memory: _Memory) -> str | None:
             "them with --workers."
         )
     return (
-        f"its worker was killed {times} times, the last at {worker}; look whether the machine ran "
-        "out of memory."
+        f"its worker was killed {times} times, the last at {worker.address}; look whether the "
+        "machine ran out of memory."
     )
 
 

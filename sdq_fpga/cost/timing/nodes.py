@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sdq_fpga.cost.node import HardwareNode, bits_of
+from sdq_fpga.cost.node import HardwareNode, bits_of, limits_of, signed_bits
 from sdq_fpga.cost.timing.actor import (
     Actor,
     Cumulative,
@@ -205,8 +205,20 @@ def _affine(node: HardwareNode) -> Actor:
 
 
 def _requant(node: HardwareNode) -> Actor:
-    """hw/ops/requant.sv: the stages of affine.sv, rounding and clipping."""
-    return _one_to_one(node, _beats(node), _affine_stages(node) + 2)
+    """hw/ops/requant.sv: the stages of affine.sv, rounding, and clipping where it can happen."""
+    return _one_to_one(node, _beats(node), _affine_stages(node) + 1 + _clips(node))
+
+
+def _clips(node: HardwareNode) -> bool:
+    """Whether a rounded sum of these types can be out of bounds (ops/requant.py, sum_bits)."""
+    shift = node.integer("shift")
+    half = 1 << (shift - 1) if node.text("rounding") == "half_even" and shift else 0
+    gains = limits_of(node.text("gain_type"))
+    products = [x * gain for x in limits_of(node.text("in_type")) for gain in gains]
+    low, high = (each + half for each in limits_of(node.text("offset_type")))
+    bits = signed_bits(min(products) + low, max(products) + high)
+    greatest = (1 << (max(bits - shift, 1) - 1)) - 1
+    return -greatest - 1 < node.integer("low") or greatest > node.integer("high")
 
 
 # ---- pooling -----------------------------------------------------------------------------------
@@ -238,9 +250,12 @@ def _global_pool(node: HardwareNode) -> Actor:
 def _label_select(node: HardwareNode) -> Actor:
     """hw/ops/label_select.sv."""
     labels, pe, k = node.integer("labels"), node.integer("PE"), node.integer("k")
-    latency, steps = 2, labels
+    latency, steps, places = 2, labels, 2 * k
     if k == 1:
-        latency, steps = 2 + (pe - 1).bit_length(), labels // pe
+        levels = (pe - 1).bit_length()
+        latency, steps = 2 + levels, labels // pe
+        # Frames in the tree, too; where each beat is a frame, none waits for another to leave.
+        places += -(-levels // steps) + (steps == 1)
     taken = Input(steps, every_step())
     if k > 1 and pe > 1:  # one value after the other, from a register
         taken = Input(
@@ -252,7 +267,7 @@ def _label_select(node: HardwareNode) -> Actor:
         )
     gives = np.zeros(steps)
     gives[-1] = k
-    out = Output(k, Cumulative.of(gives, k), latency, Places(2 * k, 1))
+    out = Output(k, Cumulative.of(gives, k), latency, Places(places, 1))
     return Actor(node.name, steps, (taken,), (out,))
 
 
