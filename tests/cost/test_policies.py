@@ -14,7 +14,7 @@ from sdq_fpga.cost.folding.choices import stage_choices, stage_nodes
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import solve
-from sdq_fpga.cost.policies import fixed_folding, refolded, variables_of, worth
+from sdq_fpga.cost.policies import FixedFolding, fixed_folding, refolded, variables_of, worth
 from sdq_fpga.cost.policies.variables import met
 from sdq_fpga.cost.resources import node_resources, total_resources
 from sdq_fpga.cost.streams import CONVERTER, FIFO, insert_streams
@@ -92,6 +92,17 @@ def test_they_say_what_the_whole_model_does(name, least, data):
     policy = data.draw(policies(found.variables))
     nodes = changed(folded(name), found.variables, policy).nodes
     assert found.of(policy) == total_resources(nodes, ZCU104.dsp)
+
+
+def test_tables_of_one_folding_after_another_are_those_of_each():
+    variables = tables("resnet8").variables
+    kept = FixedFolding(ZCU104, variables)
+    graph = plain("resnet8")
+    for fps in (500, 4_000, 500):
+        found = solve(graph, ZCU104, CLOCK_MHZ, fps, {}).graph
+        one, other = kept.of(found), fixed_folding(found, ZCU104, variables)
+        policies = [one.lowest, one.highest, one.now, (one.lowest + one.highest) // 2]
+        assert one.resources(policies).tolist() == other.resources(policies).tolist()
 
 
 def test_activations_that_are_not_tied():

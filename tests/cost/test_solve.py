@@ -22,8 +22,9 @@ from sdq_fpga.cost.folding import (
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.foldings import Foldings, NodeFoldings
+from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
-from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.folding.solve import is_reached, solve
 from sdq_fpga.cost.ports import Port
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import node_resources
@@ -207,6 +208,19 @@ def test_a_solution_of_a_random_network_is_within_the_budget(seed):
     assert total == found.resources
     for name, budget in ZCU104.budget.model_dump().items():
         assert getattr(total, name) <= budget * USABLE_SHARE
+
+
+def test_what_is_known_of_other_networks_changes_nothing(resnet):
+    """Of the same with other bits, and of the same with other budgets."""
+    known = Known(ZCU104)
+    others = [graph_of(zoo.resnet8(bits, width=0.5)) for bits in ((2, 3), (4, 4))]
+    for graph in (*others, resnet, others[0]):
+        for shares in ({}, {"lut": 0.2}):
+            alone = solve(graph, ZCU104, CLOCK_MHZ, None, shares)
+            assert solve(graph, ZCU104, CLOCK_MHZ, None, shares, known=known) == alone
+    assert is_reached(resnet, ZCU104, CLOCK_MHZ, 2_000, {}, known)
+    assert not is_reached(resnet, ZCU104, CLOCK_MHZ, 2_000, {"lut": 0.02, "dsp": 0.01}, known)
+    assert not is_reached(resnet, ZCU104, CLOCK_MHZ, 1e7, {}, known)
 
 
 def test_more_budget_is_never_slower(resnet):

@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from sdq_fpga.cost.folding.edges import Edge, Own, Stream, Wires
+from sdq_fpga.cost.folding.elimination import elimination
 from sdq_fpga.cost.folding.foldings import Foldings
-from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed, elimination
+from sdq_fpga.cost.folding.relaxed import Floats, Integers, Link, Part, Relaxed
 from sdq_fpga.cost.ports import Port
 
 __all__ = ["Instance", "Stage", "Wiring"]

@@ -121,6 +121,8 @@ def _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
     """Lets an actor go on as far as it can; whether it did at all."""
     in0, in1 = actors[a, A_IN0], actors[a, A_IN1]
     out0, out1 = actors[a, A_OUT0], actors[a, A_OUT1]
+    plain = in1 - in0 == 1 and out1 - out0 == 1 and actors[a, A_WHOLE] == 0
+    plain = plain and outputs[out0, O_PLACES] > 0
     went = False
     while True:
         moved = False
@@ -132,7 +134,10 @@ def _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
                 moved |= _take(a, i, frames, actors, inputs, outputs, edges, tables, fire, beats)
         for o in range(out0, out1):
             moved |= _write(outputs[o, O_EDGE], edges, beats)
-        moved |= _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        if plain:
+            moved |= _plain_step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        else:
+            moved |= _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
         if not moved:
             return went
         went = True
@@ -240,6 +245,95 @@ def _step(  # noqa: PLR0912, PLR0915  # one loop
                     edges[e, E_SINK], edges[e, E_INPUT], frames, actors, inputs, outputs, edges,
                     tables, fire, beats,
                 )  # fmt: skip
+    actors[a, A_WAITS] = waits
+    actors[a, A_FIRED] = k
+    return k > began
+
+
+@_inlined
+def _plain_step(  # noqa: PLR0912, PLR0915  # one loop
+    a, frames, actors, inputs, outputs, edges, tables, fire, beats
+):
+    """The same as ``_step`` of an actor of one input, and one output that has places.
+
+    Most are such, and need not look up again at each step what is where.
+    """
+    total, base = actors[a, A_STEPS] * frames, actors[a, A_FIRE]
+    i, o = actors[a, A_IN0], actors[a, A_OUT0]
+    e, f = inputs[i, I_EDGE], outputs[o, O_EDGE]
+    buffered, wait = inputs[i, I_BUFFER] >= 0, inputs[i, I_WAIT]
+    wire = edges[e, E_WIRE] == 1
+    came, forward = (OFFERED, 0) if wire else (WRITTEN, edges[e, E_FORWARD])
+    come = edges[e, E_OFFERED if wire else E_WRITTEN]
+    taken, in_base = edges[e, E_READ], edges[e, E_BASE]
+    need, need_at, need_sum = inputs[i, I_NEXT], inputs[i, I_NEED_AT], inputs[i, I_NEED_SUM]
+    need_len, need_growth = inputs[i, I_NEED_LEN], inputs[i, I_NEED_GROWTH]
+    need_table = inputs[i, I_NEED]
+    offered, written, out_base = edges[f, E_OFFERED], edges[f, E_WRITTEN], edges[f, E_BASE]
+    gives, gives_at, gives_sum = outputs[o, O_NEXT], outputs[o, O_GIVES_AT], outputs[o, O_GIVES_SUM]
+    gives_len, gives_growth = outputs[o, O_GIVES_LEN], outputs[o, O_GIVES_GROWTH]
+    gives_table = outputs[o, O_GIVES]
+    places, release = outputs[o, O_PLACES], outputs[o, O_RELEASE]
+    latency = outputs[o, O_LATENCY]
+    queued = edges[f, E_WIRE] == 0
+    at_once = not queued and inputs[edges[f, E_INPUT], I_BUFFER] >= 0
+    began = k = actors[a, A_FIRED]
+    t = np.int64(fire[base + k - 1]) if k else actors[a, A_READY] - 1
+    waits = edges.shape[0]
+    while k < total:
+        t += 1
+        if buffered:
+            if taken < need:
+                waits = e if come == taken else -1 - f
+                break
+            if need > 0:
+                t = max(t, beats[READ, in_base + need - 1] + wait)
+        elif need > taken:
+            if come < need:
+                waits = e
+                break
+            t = max(t, beats[came, in_base + need - 1] + forward)
+        if gives > offered >= places:
+            if written <= offered - places:
+                waits = -1 - f
+                break
+            t = max(t, beats[WRITTEN, out_base + offered - places] + release)
+        fire[base + k] = t
+        k += 1
+        if not buffered and need > taken:
+            beats[READ, in_base + need - 1] = t
+            taken = need
+            if wire:
+                beats[WRITTEN, in_base + need - 1] = t
+        need_at += 1
+        if need_at == need_len:
+            need_at = 0
+            need_sum += need_growth
+        need = need_sum + tables[need_table + need_at]
+        if gives > offered:
+            while offered < gives:
+                beats[OFFERED, out_base + offered] = t + latency
+                offered += 1
+            edges[f, E_OFFERED] = offered
+            if queued:
+                _write(f, edges, beats)
+            elif at_once:
+                _take(
+                    edges[f, E_SINK], edges[f, E_INPUT], frames, actors, inputs, outputs, edges,
+                    tables, fire, beats,
+                )  # fmt: skip
+            written = edges[f, E_WRITTEN]
+        gives_at += 1
+        if gives_at == gives_len:
+            gives_at = 0
+            gives_sum += gives_growth
+        gives = gives_sum + tables[gives_table + gives_at]
+    if not buffered:
+        edges[e, E_READ] = taken
+        if wire:
+            edges[e, E_WRITTEN] = taken
+    inputs[i, I_NEXT], inputs[i, I_NEED_AT], inputs[i, I_NEED_SUM] = need, need_at, need_sum
+    outputs[o, O_NEXT], outputs[o, O_GIVES_AT], outputs[o, O_GIVES_SUM] = gives, gives_at, gives_sum
     actors[a, A_WAITS] = waits
     actors[a, A_FIRED] = k
     return k > began

@@ -83,6 +83,7 @@ class Pipeline:
     def __init__(self, graph: HardwareGraph) -> None:
         self._tables: list[npt.NDArray[np.int32]] = []
         self._table_at: dict[bytes, int] = {}
+        self._room = np.empty(0, np.int32)  # of times, which a large network has many of
         self._table_size = 0
         self._edges: list[_Edge] = []
         self._edge_of: dict[str, int] = {}
@@ -219,8 +220,11 @@ class Pipeline:
         edges = self._edge_rows(depths, frames)
         actors = self._actor_rows(frames)
         inputs, outputs = self._inputs.copy(), self._outputs.copy()
-        fire = np.empty(frames * sum(actor.steps for actor in self.actors), np.int32)
-        beats = np.empty((3, frames * sum(edge.beats for edge in self._edges)), np.int32)
+        steps = frames * sum(actor.steps for actor in self.actors)
+        count = 3 * frames * sum(edge.beats for edge in self._edges)
+        if len(self._room) < steps + count:
+            self._room = np.empty(steps + count, np.int32)
+        fire, beats = self._room[:steps], self._room[steps : steps + count].reshape(3, -1)
         everything = actors, inputs, outputs, edges, self._counts, fire, beats
         may_go = np.ones(len(actors), np.bool_)
         if engine.run(frames, gap, *everything, may_go) == engine.DEADLOCK:

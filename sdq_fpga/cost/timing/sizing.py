@@ -103,8 +103,7 @@ class _Sizing:
         grown = self._grow(enough)
         self.most += self.trials
         depths = self._shrink_each(self._shrink_all(grown))
-        depths = self._proven((depths, grown, enough), unlimited)
-        found = self.pipeline.time(depths)
+        depths, found = self._proven((depths, grown, enough), unlimited)
         return FifoSizes(
             depths=depths,
             unlimited_interval=free.interval,
@@ -117,7 +116,7 @@ class _Sizing:
 
     def _proven(
         self, found: Sequence[dict[str, int]], unlimited: Mapping[str, int]
-    ) -> dict[str, int]:
+    ) -> tuple[dict[str, int], Schedule]:
         """The first depths that keep the interval of unlimited FIFOs over more frames.
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
@@ -127,9 +126,11 @@ class _Sizing:
         free = self._time(unlimited, frames=_PROOF_FRAMES)
         self.target = max(self.target, free.interval * _TOLERANCE)
         for depths in found:
-            if self._keeps(depths, _PROOF_FRAMES):
-                return depths
-        return {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
+            timed = self._timed(depths, _PROOF_FRAMES)
+            if timed is not None and timed.interval <= self.target:
+                return depths, timed
+        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
+        return deepest, self.pipeline.time(deepest, frames=_PROOF_FRAMES)
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
         """Gives the limit of shallow FIFOs up until the interval is kept.
@@ -195,11 +196,16 @@ class _Sizing:
             depths = depths | {name: high}
         return depths
 
-    def _keeps(self, depths: Mapping[str, int], frames: int = _FRAMES) -> bool:
+    def _keeps(self, depths: Mapping[str, int]) -> bool:
+        timed = self._timed(depths, _FRAMES)
+        return timed is not None and timed.interval <= self.target
+
+    def _timed(self, depths: Mapping[str, int], frames: int) -> Schedule | None:
+        """None where nothing moves any more."""
         try:
-            return self._time(depths, frames=frames).interval <= self.target
+            return self._time(depths, frames=frames)
         except StuckError:
-            return False
+            return None
 
     def _time(self, depths: Mapping[str, int], *, frames: int = _FRAMES, gap: int = 0) -> Schedule:
         self.trials += 1
