@@ -5,7 +5,7 @@ when they run, so that --help and a misspelled board answer at once.
 """
 
 from sdq_fpga.cli.build import build, search
-from sdq_fpga.cli.finished import report, reproduce, synth, verify
+from sdq_fpga.cli.finished import learn, report, reproduce, synth, verify
 from sdq_fpga.cli.group import main
 from sdq_fpga.cli.run import run
 from sdq_fpga.cli.show import boards, doctor
@@ -21,6 +21,7 @@ _COMMANDS = (
     simulate,
     verify,
     synth,
+    learn,
     reproduce,
     report,
     run,

@@ -13,7 +13,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.integrity import check_integrity
 from sdq_fpga.report.integrity import print_integrity
 
-__all__ = ["report", "reproduce", "synth", "verify"]
+__all__ = ["learn", "report", "reproduce", "synth", "verify"]
 
 
 @click.command()
@@ -85,6 +85,40 @@ def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool
 
     figures = synthesise_run(run_directory, cache, progress)
     print_plain(figures, as_json, lambda console: console.print(synthesis_table(figures)))
+
+
+@click.command()
+@debug_option
+@click.argument("run_directory", metavar="RUN", type=DIRECTORY)
+@click.option("--report", "table", type=FILE, required=True, help="Vivado's, hierarchical.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Gets the nodes."
+)
+@click.option("--top", help="Path of the instance that has those of the nodes [found].")
+@cache_option
+@json_option
+def learn(
+    run_directory: Path, as_json: bool, cache: Path, table: Path, data: Path, top: str | None
+) -> None:
+    r"""Keep what Vivado found for each node of a build, to fit the hardware model on.
+
+    The report is that of report_utilization -hierarchical of the synthesised or placed design.
+
+    \b
+    Example: sdq-fpga learn runs/digits-cnn-zcu104 --report utilization.rpt --data xcup.jsonl
+    """
+    loading(cache)
+    from sdq_fpga.report.table import learnt_table  # noqa: PLC0415
+    from sdq_fpga.stages.learn import learn as keep  # noqa: PLC0415
+
+    found = keep(run_directory, table, data, top)
+    print_plain(
+        found,
+        as_json,
+        lambda console: console.print(
+            learnt_table(found.nodes, found.predicted, found.found, str(data))
+        ),
+    )
 
 
 @click.command()

@@ -6,7 +6,8 @@ instance; a design whose instances are dissolved (``-flatten_hierarchy full``) h
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sdq_fpga.cost.measured import Amounts, MeasuredNode
@@ -27,8 +28,9 @@ _COLUMNS = {
 }
 _OPTIONAL = frozenset({"uram"})  # parts of the 7 series have none
 _NUMBER = re.compile(r"\d+")
-# How the top module calls its instances of a node, and of the memory that streams its weights.
-_NODE, _MEMORY = "{}_inst", "{}_memory"
+# How our top module and FINN's block design call the instance of a node, and how ours calls that of
+# the memory that streams its weights; FINN's has it within the node's.
+_NODE, _MEMORY = ("{}_inst", "{}"), "{}_memory"
 
 
 def read_utilization(text: str, source: str = "the report") -> dict[str, Amounts]:
@@ -78,14 +80,14 @@ def read_utilization(text: str, source: str = "the report") -> dict[str, Amounts
 
 
 def measured_nodes(
-    nodes: Iterable[HardwareNode], report: Path, top: str, origin: str
+    nodes: Sequence[HardwareNode], report: Path, top: str | None, origin: str
 ) -> list[MeasuredNode]:
     """Puts together the nodes of a graph and what Vivado found for them.
 
     Args:
         nodes: of the graph that was synthesised.
         report: the hierarchical utilization report.
-        top: path of the instance that has those of the nodes.
+        top: path of the instance that has those of the nodes; None for the one that has most.
         origin: what to call the design.
 
     Raises:
@@ -96,13 +98,31 @@ def measured_nodes(
     except (OSError, UnicodeDecodeError) as error:
         raise StageError(f"{report} can't be read ({error})", "give a readable file") from error
     found = read_utilization(text, str(report))
-    return [_measured(node, found, top, origin, report) for node in nodes]
+    above = _top(found, nodes, report) if top is None else top
+    return [_measured(node, found, above, origin, report) for node in nodes]
+
+
+def _top(found: Mapping[str, Amounts], nodes: Sequence[HardwareNode], report: Path) -> str:
+    """The instance that has most of the nodes, and of several the one nearest to the top."""
+    names = {form.format(node.name) for node in nodes for form in _NODE}
+    below = Counter(
+        above
+        for above, _, name in (path.rpartition("/") for path in sorted(found, key=len))
+        if above and name in names
+    )
+    if not below:
+        raise StageError(
+            f"{report} has no row for any node of the run",
+            "give the report of this run's design, synthesised with its hierarchy kept",
+        )
+    return below.most_common(1)[0][0]
 
 
 def _measured(
     node: HardwareNode, found: Mapping[str, Amounts], top: str, origin: str, report: Path
 ) -> MeasuredNode:
-    own = found.get(f"{top}/{_NODE.format(node.name)}")
+    paths = [f"{top}/{form.format(node.name)}" for form in _NODE]
+    own = next((found[path] for path in paths if path in found), None)
     if own is None:
         raise StageError(
             f"{report} has no row for {node.name} below {top}",

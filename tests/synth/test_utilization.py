@@ -101,3 +101,18 @@ def test_a_node_without_a_row_is_named(tmp_path):
         measured_nodes([nodes.elements("SdqPad_rtl", 4, 1)], path, "sdq_fpga_top", "example")
     with pytest.raises(StageError, match="can't be read"):
         measured_nodes([], tmp_path / "none.rpt", "sdq_fpga_top", "example")
+
+
+@pytest.mark.parametrize("name", ["MVAU_rtl_0_inst", "MVAU_rtl_0"])
+def test_the_instance_that_has_the_nodes_is_found(tmp_path, name):
+    # As in a shell, and as FINN's block design calls the instances of nodes.
+    text = REPORT.replace("MVAU_rtl_0_inst   ", name.ljust(18)).replace("_rtl_0_inst |", "_rtl_0 |")
+    text = text.replace("| sdq_fpga_top         |", "| top_wrapper          |")
+    path = tmp_path / "utilization.rpt"
+    path.write_text(text)
+    matrix, fifo = nodes.matrix(8, 4, 27, 8, 1, 9), nodes.fifo(8, 1, 600, "block")
+    unit, queue = measured_nodes([matrix, fifo], path, None, "example")
+    assert unit.found == Amounts(lut=180, ff=443, dsp=9)
+    assert queue.found == Amounts(lut=19, ff=34, bram18=2, uram=1)
+    with pytest.raises(StageError, match="no row for any node"):
+        measured_nodes([nodes.elements("SdqPad_rtl", 4, 1)], path, None, "example")
