@@ -148,7 +148,8 @@ def _depthwise(node: HardwareNode) -> Actor:
             latency + (2 if places == 2 else 3),
             Places(places, 1),
         )
-        return Actor(node.name, beats * length, (Input(beats * length, every_step()),), (sums,))
+        taken = Input(beats * length, every_step())
+        return Actor(node.name, beats * length, (taken,), (sums,), ready=_WEIGHTS_READY)
     taken = Input(beats * length, every_step(), buffer=1, free=every_step(), wait=1)
     return _sums(node, beats, length, taken, _tree_latency(node) + 1)
 
