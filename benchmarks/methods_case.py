@@ -211,7 +211,7 @@ def _net(flow: Flow, found: SearchResult) -> nn.Module:
 
 
 def _activation_bits(net: nn.Module, policy: Policy) -> float:
-    bits = {layer.shape.name: layer.activation_bits for layer in policy.layers}
+    bits = policy.activation_bits
     pairs = [
         (each.values, bits[each.layer])
         for each in as_network(net).structure.quantizers

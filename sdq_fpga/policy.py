@@ -52,6 +52,11 @@ class Policy(Plain):
         total = sum(layer.shape.weights for layer in self.layers)
         return sum(layer.shape.weights * layer.weight_bits for layer in self.layers) / total
 
+    @property
+    def activation_bits(self) -> dict[str | None, int | None]:
+        """Activation bits by the layer's name; under None, those of quantizers without a layer."""
+        return {None: None} | {layer.shape.name: layer.activation_bits for layer in self.layers}
+
     @classmethod
     def from_file(cls, path: Path) -> "Policy":
         """Reads a policy file.

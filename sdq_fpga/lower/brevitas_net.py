@@ -66,11 +66,10 @@ def to_brevitas(net: nn.Module, policy: Policy) -> nn.Module:
     check_policy(policy, policy.network, float_net)
     structure = float_net.structure
     quantized = copy.deepcopy(float_net)
-    activation_bits: dict[str | None, int | None] = {None: None}
+    activation_bits = policy.activation_bits
     for layer, bits in zip(structure.layers, policy.layers, strict=True):
         weight = float_net.get_submodule(layer.weight)
         quantized.set_submodule(layer.weight, _quantized_weight_layer(weight, bits.weight_bits))
-        activation_bits[layer.name] = bits.activation_bits
     for place in structure.quantizers:
         bits_of_codes = place.code_bits(activation_bits[place.layer])
         quantizer: nn.Module = (

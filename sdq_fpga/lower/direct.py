@@ -62,10 +62,7 @@ class _Writer:
             layer.weight: bits.weight_bits
             for layer, bits in zip(structure.layers, policy.layers, strict=True)
         }
-        self.activation_bits = {
-            layer.name: bits.activation_bits
-            for layer, bits in zip(structure.layers, policy.layers, strict=True)
-        }
+        self.activation_bits = policy.activation_bits
         self.quantizers = {each.path: each for each in structure.quantizers}
         self.nodes: list[tuple[int, NodeProto, str]] = []  # with depth and module
         self.depths: dict[str, int] = {}
@@ -162,7 +159,7 @@ class _Writer:
 
     def _quantizer(self, step: Step, source: str) -> str:
         place = self.quantizers[step.path]
-        bits = None if place.layer is None else self.activation_bits[place.layer]
+        bits = self.activation_bits[place.layer]
         scale, shape = 2.0 ** -place.exponent(bits), self.shapes[step.name]
         if not place.signed:
             source = self._node("Relu", [source], step.name, step)

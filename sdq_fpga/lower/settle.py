@@ -65,10 +65,7 @@ def settle_thresholds(net: nn.Module, policy: Policy) -> tuple[Settled, ...]:
     """
     records = []
     structure = as_network(net).structure
-    activation_bits: dict[str | None, int | None] = {
-        layer.shape.name: layer.activation_bits for layer in policy.layers
-    }
-    activation_bits[None] = None
+    activation_bits = policy.activation_bits
 
     def exponent(path: str) -> int:
         place = structure.quantizer(path)

@@ -69,7 +69,7 @@ def check_policy(policy: Policy, network: str, net: nn.Module) -> None:
     structure = as_network(net).structure
     policy.check_network(network, tuple(layer.shape for layer in structure.layers))
     check_bits(policy, [layer.activation is not None for layer in structure.layers])
-    bits = {layer.shape.name: layer.activation_bits for layer in policy.layers}
+    bits = policy.activation_bits
     for layer in structure.layers:
         shared = structure.bits_layer(layer)
         if shared is not None and bits[layer.name] != bits[shared]:

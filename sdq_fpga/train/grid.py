@@ -55,11 +55,13 @@ class _Rounded(torch.autograd.Function):
         ctx: _Context, values: Tensor, levels: float, least: float, most: float, passes: Passes
     ) -> Tensor:
         scaled = values * levels
-        if passes is Passes.ROUNDED_INSIDE:
+        if passes is not Passes.INSIDE:
             scaled.round_()
         codes = scaled.clamp(least, most)
         ctx.inside = None if passes is Passes.EVERYWHERE else codes == scaled
-        return codes.round_().div_(levels)
+        if passes is Passes.INSIDE:
+            codes.round_()
+        return codes.div_(levels)
 
     @staticmethod
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -110,9 +112,8 @@ def on_grid(net: nn.Module, policy: Policy) -> nn.Module:
     network = copy.deepcopy(as_network(net))
     check_policy(policy, policy.network, network)
     structure = network.structure
-    bits: dict[str | None, int | None] = {None: None}
+    bits = policy.activation_bits
     for layer, its in zip(structure.layers, policy.layers, strict=True):
-        bits[layer.name] = its.activation_bits
         parametrize.register_parametrization(
             network.get_submodule(layer.weight), "weight", WeightGrid(its.weight_bits), unsafe=True
         )
