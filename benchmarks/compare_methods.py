@@ -12,6 +12,7 @@ that is already in the file is not made again. Times are of one thread.
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 from methods_rows import VARIANTS, Key, Row, Timing, row_key
@@ -132,11 +133,13 @@ def _wanted(text: str) -> tuple[str, list[str]]:
 @click.option("--rows", type=click.Path(path_type=Path), required=True, help="Kept as JSON lines.")
 @click.option("--timing", is_flag=True, help="Take the time of searches too, of seed 0.")
 @click.option("--simulate", type=click.Path(path_type=Path), help="Build too, in this directory.")
-@click.option("--out", type=click.Path(path_type=Path), help="File for the table of all rows.")
+@click.option(
+    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
+)
 def main(
     flow_name: str, data: Path | None, board: str, budget: str, wanted: tuple[str, ...],
     seeds: int, search_epochs: int | None, finetune_epochs: int | None, accelerator: str,
-    jobs: int, nets: Path, rows: Path, timing: bool, simulate: Path | None, out: Path | None,
+    jobs: int, nets: Path, rows: Path, timing: bool, simulate: Path | None, out: TextIO,
 ) -> None:  # fmt: skip
     """Makes the rows that are missing, and prints the table of all that there are."""
     flow = load_flow(flow_name)
@@ -163,10 +166,7 @@ def main(
         if timing and seed == 0:
             _time(setting, key, timings)
     text = table(list(_made(rows).values()), list(map(Timing.model_validate_json, _lines(timings))))
-    if out is None:
-        click.echo(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    click.echo(text, out, nl=False)
 
 
 def _made(rows: Path) -> dict[Key, Row]:

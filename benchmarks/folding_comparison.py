@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import click
 from finn_examples import Design, Designs, hand_made, in_ultra_ram, read_designs
@@ -193,10 +194,12 @@ estimate, nor what FINN's own HLS nodes would take. Weights are random.
     "--runs", type=click.Path(path_type=Path), default=Path("runs/folding"), show_default=True,
     help="Where finished comparisons are kept; they are not made again.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+@click.option(
+    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
+)
 @click.option("--only", multiple=True, help="Names of designs, or NAME:BOARD; seven-layer.")
 @click.option("--made-only", is_flag=True, help="Print what is there; make nothing.")
-def main(runs: Path, out: Path | None, only: tuple[str, ...], made_only: bool) -> None:
+def main(runs: Path, out: TextIO, only: tuple[str, ...], made_only: bool) -> None:
     """Makes the table of foldings."""
     designs = read_designs()
     runs.mkdir(parents=True, exist_ok=True)
@@ -216,10 +219,7 @@ def main(runs: Path, out: Path | None, only: tuple[str, ...], made_only: bool) -
             if path.is_file():
                 rows += Rows.from_yaml(path).rows
     text = _table(rows, designs)
-    if out is None:
-        click.echo(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    click.echo(text, out, nl=False)
 
 
 Comparisons = dict[str, Callable[[Case], Lines]]

@@ -8,6 +8,7 @@ A model that can't be built has the reason in its row. A run that is there is no
 """
 
 from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -66,14 +67,16 @@ def _cells(figures: AcceleratorFigures) -> list[str]:
 @click.option("--target-fps", type=float, default=100_000, show_default=True)
 @click.option("--input-type", multiple=True, help="MODEL=TYPE, where the file has none.")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/zoo"))
-@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+@click.option(
+    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
+)
 def main(
     models: Path,
     board: str,
     target_fps: float,
     input_type: tuple[str, ...],
     runs: Path,
-    out: Path | None,
+    out: TextIO,
 ) -> None:
     """Builds every QONNX file below MODELS."""
     types = dict(each.split("=", 1) for each in input_type)
@@ -97,10 +100,7 @@ def main(
         *("| " + " | ".join(cells) + " |" for cells in (_HEADS, ["---"] * len(_HEADS), *rows)),
     ]
     text = "\n".join(lines) + "\n"
-    if out is None:
-        click.echo(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    click.echo(text, out, nl=False)
 
 
 if __name__ == "__main__":

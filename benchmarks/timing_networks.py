@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import click
 import numpy as np
@@ -107,8 +108,10 @@ def _table(found: Sequence[Timed]) -> str:
 @click.command()
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/timing"))
 @click.option("--only", multiple=True, help="Names of networks, or NAME:BOARD.")
-@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
-def main(runs: Path, only: tuple[str, ...], out: Path | None) -> None:
+@click.option(
+    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
+)
+def main(runs: Path, only: tuple[str, ...], out: TextIO) -> None:
     """Builds and times networks, and writes the table."""
     found = [
         timed(name, board, slower, runs)
@@ -118,10 +121,7 @@ def main(runs: Path, only: tuple[str, ...], out: Path | None) -> None:
         if not only or name in only or f"{name}:{board}" in only
     ]
     text = _table(found)
-    if out is None:
-        click.echo(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    click.echo(text, out, nl=False)
 
 
 if __name__ == "__main__":
