@@ -13,7 +13,7 @@ import pytest
 from sdq_fpga.errors import StageError
 from sdq_fpga.rtl.rewrites import read_corrected
 from sdq_fpga.shipped import shipped_dir
-from sdq_fpga.synth import yosys
+from sdq_fpga.synth import tool
 from sdq_fpga.synth.figures import Resources
 from sdq_fpga.synth.netlist import DEEP_LUT_RAM, read_netlist
 from sdq_fpga.synth.yosys import check_design, family_of, synthesise, synthesise_nodes
@@ -180,7 +180,7 @@ def test_yosys_is_prepared_once(tmp_path, monkeypatch):
         calls.append((arguments, cache.parent))
         return subprocess.CompletedProcess(arguments, len(calls) == 1, "", "no space\n")
 
-    monkeypatch.setattr(yosys, "_call", call)
+    monkeypatch.setattr(tool, "_call", call)
     sources = write(tmp_path, top="module top; endmodule")
     cache = tmp_path / "cache"
     with pytest.raises(StageError, match=r"can't be prepared \(no space\)"):
