@@ -3,10 +3,10 @@
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
@@ -14,6 +14,9 @@ from pydantic import Field
 
 from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.plain import Plain
+
+if TYPE_CHECKING:
+    from dask_jobqueue import SLURMCluster
 
 __all__ = ["Slurm", "existing", "job_script", "local", "slurm"]
 
@@ -161,18 +164,24 @@ def slurm(spec: Slurm, logs: Path, retries: int) -> Iterator[Client]:
     from dask_jobqueue import SLURMCluster  # noqa: PLC0415  # it reads its settings on import
 
     with _settings(retries):
+        cluster = SLURMCluster(log_directory=str(logs), **spec.options())
         try:
-            with (
-                SLURMCluster(log_directory=str(logs), **spec.options()) as cluster,
-                Client(cluster) as client,
-            ):
-                cluster.scale(jobs=spec.jobs)
-                yield client
+            cluster.sync(_ask, cluster, spec.jobs)
         except (OSError, RuntimeError) as error:
+            with suppress(AssertionError):  # Dask's, as it has workers that never started
+                cluster.close()
             raise StageError(
                 f"Slurm did not take the jobs ({' '.join(str(error).split())})",
                 "look whether sbatch works on this machine; --dry-run shows the script of a job",
             ) from error
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+async def _ask(cluster: "SLURMCluster", jobs: int) -> None:
+    """Asks for jobs until they are with Slurm; a cluster by itself only logs a refusal."""
+    cluster.scale(jobs=jobs)
+    await cluster
 
 
 @contextmanager

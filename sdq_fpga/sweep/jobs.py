@@ -93,7 +93,7 @@ def run_jobs(
     token = uuid.uuid4().hex[:8]  # a scheduler may still know the jobs of an earlier call
     try:
         while waiting or running:
-            free = max(1, sum(client.nthreads().values())) - len(running)
+            free = max(1, _threads(client)) - len(running)
             for job in [each for each in waiting if each.after not in open_names]:
                 if job.after in failed:
                     waiting.remove(job)
@@ -123,15 +123,25 @@ def run_jobs(
             client.cancel(list(running))
 
 
+def _threads(client: Client) -> int:
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:  # also where a connection was closed or timed out
+        raise _lost(f"as it no longer answers ({' '.join(str(error).split())})") from error
+
+
+def _lost(why: str) -> StageError:
+    return StageError(
+        f"the scheduler was lost, {why}", "give the same command again: what is finished is kept"
+    )
+
+
 def _failure(future: Future, memory: _Memory) -> str | None:
     """Why a job that is done has failed; None if it has not."""
     if future.status == "finished":
         return None
     if future.status != "error":
-        raise StageError(
-            f"the scheduler was lost, or has dropped a task ({future.status})",
-            "give the same command again: what is finished is kept",
-        )
+        raise _lost(f"or has dropped a task ({future.status})")
     error = future.exception()
     if not isinstance(error, KilledWorker):
         return str(error) if isinstance(error, SdqFpgaError) else _said(error)
