@@ -6,10 +6,16 @@
 Nodes of every operator are synthesised side by side, small ones, as paths do not depend on how
 often something is there. What was found is kept in ``WORK/paths.jsonl``, and a run that is cut off
 goes on where it was.
+
+    python benchmarks/fit_clock.py --measured xcup.clocks.jsonl --out sdq_fpga/cost/data \
+        --docs docs/clock.md
+
+corrects the fit that there is by the clocks of designs that Vivado has placed and routed, as
+``sdq-fpga learn`` keeps them; all files of such clocks are to be given each time.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +29,10 @@ from qonnx.util.cleanup import cleanup_model
 from random_nodes import DrawnNode, draw_node, graph_of
 
 from sdq_fpga.board import load_board, load_boards
-from sdq_fpga.cost.clock import ClockModel, clock_limit, grade_scale
+from sdq_fpga.cost.clock import ClockModel, clock_limit, grade_scale, read_clock_model
 from sdq_fpga.cost.clock_fit import TimedNode, fit_clock
+from sdq_fpga.cost.clock_measured import MeasuredClock, corrected
+from sdq_fpga.cost.measured import read_clocks
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.synth.paths import LogicPaths
 from sdq_fpga.synth.yosys import synthesise_nodes
@@ -32,6 +40,7 @@ from sdq_fpga.synth.yosys import synthesise_nodes
 FAMILY = "xcup"
 EXAMPLES = Path(__file__).parent / "data" / "finn_examples.yaml"
 NETWORK = "cnv-w1a1"
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MOST_LUTS = 700  # of a node
 TRIES = 60  # to draw one that small
 # Operators that are synthesised in one design: those that take long, and the others.
@@ -114,8 +123,8 @@ def read(path: Path) -> list[tuple[str, TimedNode]]:
     ]
 
 
-def published() -> Iterator[str]:
-    """Rows of a table: clocks that FINN's builds of CNV ask for, and what the model says of ours.
+def published(model: ClockModel) -> Iterator[str]:
+    """Rows of a table: clocks that FINN's builds of CNV ask for, and what a model says of ours.
 
     The network is the same, the folding is our fastest, and the nodes are our own or FINN's RTL.
     """
@@ -132,11 +141,38 @@ def published() -> Iterator[str]:
         board = load_board(name)
         graph = describe(to_hardware(network, board.dsp))
         folded = solve(graph, board, board.clock_mhz.default, None, {}).graph
-        limit = clock_limit(folded.nodes, board.part)
+        limit = clock_limit(folded.nodes, board.part, model)
         yield f"| {NETWORK} | {name} | {asked} | {limit.mhz:.0f} | {limit.op} |"
 
 
-def document(model: ClockModel) -> str:
+def placed(model: ClockModel, clocks: Sequence[MeasuredClock]) -> Iterator[str]:
+    """Lines about designs that Vivado has placed and routed."""
+    yield from (
+        "## Designs that were placed and routed",
+        "",
+        "`sdq-fpga learn RUN --data FILE.jsonl` keeps the clock that Vivado found, that of the",
+        "run's bitstream or of `--timing`, in FILE.clocks.jsonl; `benchmarks/fit_clock.py",
+        "--measured` takes such files. A design that is slower than it was asked to be, and slower",
+        "than foretold, makes all delays of its family longer, by the factor that it takes for the",
+        "model to foretell no more for it than was found; of several designs the largest counts. A",
+        "design that reaches what was asked says nothing: Vivado does not look for more. No design",
+        "makes the model faster.",
+        "",
+    )
+    if not clocks:
+        yield "There is none: Vivado was not at hand."
+        return
+    yield "| design | part | asked, MHz | achieved | fit alone | corrected |"
+    yield "|---|---|---|---|---|---|"
+    fitted = model.model_copy(update={"measured": {}})
+    for clock in clocks:
+        yield (
+            f"| {clock.origin} | {clock.part} | {clock.target_mhz:g} | {clock.achieved_mhz:g} | "
+            f"{clock.by(fitted):.0f} | {clock.by(model):.0f} |"
+        )
+
+
+def document(model: ClockModel, clocks: Sequence[MeasuredClock]) -> str:
     """The page about the model."""
     lines = [
         "# Clock model",
@@ -157,8 +193,8 @@ def document(model: ClockModel) -> str:
         "its grades to each other as the DSP slices'. Block RAM and UltraRAM have no output",
         "register unless the netlist has it. Reset is left out: it is spread in other ways.",
         "",
-        "Not known: what placement and routing of a whole, nearly full part add. No design has",
-        "been placed; nothing here is measured on a board.",
+        "Not known: what placement and routing of a whole, nearly full part add, but for the",
+        "designs that are listed below; nothing here is measured on a board.",
         "",
         f"{model.tool}, random nodes of seeds {', '.join(map(str, model.seeds))}. *slower*:",
         "held-out nodes whose path is longer than predicted; *over*: mean of",
@@ -189,7 +225,9 @@ def document(model: ClockModel) -> str:
         "",
         "| network | board | published | model | limited by |",
         "|---|---|---|---|---|",
-        *published(),
+        *published(model),
+        "",
+        *placed(model, clocks),
     ]
     return "\n".join(lines) + "\n"
 
@@ -197,11 +235,34 @@ def document(model: ClockModel) -> str:
 @click.command()
 @click.option("--count", type=click.IntRange(1), default=4, help="Nodes of each operator.")
 @click.option("--seed", type=click.IntRange(0), default=9)
-@click.option("--work", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Fits again.")
+@click.option("--measured", "files", type=FILE, multiple=True, help="Clocks that Vivado found.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--docs", type=click.Path(dir_okay=False, path_type=Path))
-def main(count: int, seed: int, work: Path, out: Path | None, docs: Path | None) -> None:
-    """Synthesises, fits and writes."""
+def main(
+    count: int,
+    seed: int,
+    work: Path | None,
+    files: tuple[Path, ...],
+    out: Path | None,
+    docs: Path | None,
+) -> None:
+    """Synthesises, fits, corrects and writes."""
+    clocks = [clock for file in files for clock in read_clocks(file)]
+    fitted = read_clock_model() if work is None else fitted_on(count, seed, work)
+    model = corrected(fitted, clocks)
+    if out is not None:
+        (out / "clock.json").write_bytes(model.to_bytes())
+    if docs is not None:
+        docs.write_text(document(model, clocks), encoding="utf-8")
+    for op, fit in model.parts.items():
+        click.echo(f"{op}: {fit.over:+.0%} on average", err=True)
+    for family, factor in model.measured.items():
+        click.echo(f"{family}: delays times {factor:.2f}, by what Vivado found", err=True)
+
+
+def fitted_on(count: int, seed: int, work: Path) -> ClockModel:
+    """Synthesises what is not done yet, and fits."""
     work.mkdir(parents=True, exist_ok=True)
     kept = work / "paths.jsonl"
     done = {design for design, _ in read(kept)}
@@ -216,13 +277,7 @@ def main(count: int, seed: int, work: Path, out: Path | None, docs: Path | None)
         click.echo(f"{design}: {len(nodes)} nodes", err=True)
     found = read(kept)
     seeds = sorted({int(design.split("-")[0]) for design, _ in found})
-    model = fit_clock([node for _, node in found], f"Yosys {version(YOSYS)}", seeds)
-    if out is not None:
-        (out / "clock.json").write_bytes(model.to_bytes())
-    if docs is not None:
-        docs.write_text(document(model), encoding="utf-8")
-    for op, fit in model.parts.items():
-        click.echo(f"{op}: {fit.over:+.0%} on average", err=True)
+    return fit_clock([node for _, node in found], f"Yosys {version(YOSYS)}", seeds)
 
 
 if __name__ == "__main__":

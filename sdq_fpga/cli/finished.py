@@ -90,35 +90,35 @@ def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool
 @click.command()
 @debug_option
 @click.argument("run_directory", metavar="RUN", type=DIRECTORY)
-@click.option("--report", "table", type=FILE, required=True, help="Vivado's, hierarchical.")
+@click.option("--report", type=FILE, help="Vivado's utilization, hierarchical.")
+@click.option("--timing", type=FILE, help="Vivado's timing summary [that of the bitstream].")
 @click.option(
     "--data", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Gets the nodes."
 )
 @click.option("--top", help="Path of the instance that has those of the nodes [found].")
 @cache_option
 @json_option
-def learn(
-    run_directory: Path, as_json: bool, cache: Path, table: Path, data: Path, top: str | None
-) -> None:
-    r"""Keep what Vivado found for each node of a build, to fit the hardware model on.
+def learn(run_directory: Path, as_json: bool, cache: Path, data: Path, **stated: Any) -> None:
+    r"""Keep what Vivado found for a build, to fit the hardware model on.
 
-    The report is that of report_utilization -hierarchical of the synthesised or placed design.
+    --report is that of report_utilization -hierarchical of the synthesised or placed design, and
+    gives what each node takes. --timing is that of report_timing_summary of the routed design; a
+    run with a bitstream knows its clock without. Clocks go into a file beside that of nodes:
+    xcup.clocks.jsonl.
 
     \b
-    Example: sdq-fpga learn runs/digits-cnn-zcu104 --report utilization.rpt --data xcup.jsonl
+    Examples:
+      sdq-fpga learn runs/digits-cnn-zcu104 --report utilization.rpt --data xcup.jsonl
+      sdq-fpga learn runs/digits-cnn-zcu104 --timing timing.rpt --data xcup.jsonl
     """
     loading(cache)
-    from sdq_fpga.report.table import learnt_table  # noqa: PLC0415
+    from sdq_fpga.report.learnt import print_learnt  # noqa: PLC0415
+    from sdq_fpga.stages.learn import clocks_beside  # noqa: PLC0415
     from sdq_fpga.stages.learn import learn as keep  # noqa: PLC0415
 
-    found = keep(run_directory, table, data, top)
-    print_plain(
-        found,
-        as_json,
-        lambda console: console.print(
-            learnt_table(found.nodes, found.predicted, found.found, str(data))
-        ),
-    )
+    found = keep(run_directory, data, **stated)
+    files = data, clocks_beside(data)
+    print_plain(found, as_json, lambda console: print_learnt(found, *files, console))
 
 
 @click.command()

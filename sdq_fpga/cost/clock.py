@@ -3,7 +3,8 @@
 For each type of node, the longest paths of nodes that Yosys has mapped were found, with delays of
 cells and an assumed delay of nets, as picoseconds of a 7-series part of the slowest grade
 (``sdq_fpga.synth.paths``). ``cost.clock_fit`` fits them; here they are predicted from attributes.
-Every node is taken to have a FIFO or a converter on either side, as it has in a design.
+Every node is taken to have a FIFO or a converter on either side, as it has in a design. Where
+Vivado has found less than that (``cost.clock_measured``), all delays of that family are longer.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from sdq_fpga.cost.node import HardwareNode
+from sdq_fpga.cost.placement import Part
 from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.errors import StageError
 from sdq_fpga.plain import Plain
@@ -27,9 +29,11 @@ __all__ = [
     "PathFit",
     "clock_limit",
     "clock_terms",
+    "clocked_family",
     "grade_scale",
     "node_mhz",
     "read_clock_model",
+    "terms_mhz",
 ]
 
 _DATA = Path(__file__).parent / "data" / "clock.json"
@@ -42,6 +46,7 @@ _UNCERTAINTY = 200.0  # ps of skew and jitter, of a 7-series part
 _TREE_7, _TREE_7_FAST, _TREE_UP = 464.0, 628.0, 667.0
 _SLICE_UP: Mapping[str, float] = {"3": 891.0, "2": 775.0, "1": 645.0, "2LV": 644.0, "1LV": 600.0}
 _GRADE = re.compile(r"-([123])(LV)?")
+_ULTRASCALE = re.compile(r"xc([kv]u\d+p|au\d|zu\d|k\d|u\d)")
 
 
 class PathFit(Plain):
@@ -72,12 +77,15 @@ class ClockModel(Plain):
         tool: the synthesis that it was fitted on, with its version.
         seeds: of the random nodes.
         parts: by type of node.
+        measured: by family of parts, what delays are multiplied by, because a design that was
+            placed and routed is slower than ``parts`` alone would have it.
     """
 
     schema_version: Literal[1] = 1
     tool: str
     seeds: tuple[int, ...]
     parts: dict[str, PathFit]
+    measured: dict[Part, float] = Field(default_factory=dict)
 
 
 class ClockLimit(Plain):
@@ -129,6 +137,11 @@ def clock_terms(node: HardwareNode) -> dict[str, float]:
     }
 
 
+def clocked_family(part: str) -> Part:
+    """The family whose delays a part is taken to have; what is not known counts as 7 series."""
+    return "xcup" if _ULTRASCALE.match(part) else "xc7"
+
+
 def grade_scale(part: str) -> float:
     """Delays of a part, as a share of those of a 7-series part of the slowest grade.
 
@@ -140,7 +153,7 @@ def grade_scale(part: str) -> float:
     """
     match = _GRADE.search(part)
     grade, low = (match[1], match[2] or "") if match else ("1", "")
-    if re.match(r"xc([kv]u\d+p|au\d|zu\d|k\d|u\d)", part):
+    if clocked_family(part) == "xcup":
         slices = _SLICE_UP.get(f"{grade}{low}", _SLICE_UP["1LV"])
         return _TREE_7 / _TREE_UP * _SLICE_UP["1"] / slices
     return 1.0 if grade == "1" else _TREE_7 / _TREE_7_FAST
@@ -157,17 +170,35 @@ def node_mhz(node: HardwareNode, part: str, model: ClockModel | None = None) -> 
     Raises:
         StageError: nothing is known of nodes of that type.
     """
-    fit = (model or read_clock_model()).parts.get(node.op)
-    if fit is None:
+    model = model or read_clock_model()
+    if node.op not in model.parts:
         raise StageError(
             f"there is no clock model of {node.op} ('{node.name}')", "report the network"
         )
-    terms = clock_terms(node)
+    return terms_mhz(node.op, clock_terms(node), part, model)
+
+
+def terms_mhz(op: str, terms: Mapping[str, float], part: str, model: ClockModel) -> float:
+    """The clock that a node may reach, by what its path is explained by.
+
+    Args:
+        op: its type, one that the model has.
+        terms: as of ``clock_terms``.
+        part: full part number.
+        model: a fitted model.
+    """
+    fit = model.parts[op]
     path = sum(fit.terms.get(name, 0.0) * amount for name, amount in terms.items())
-    return _PS / ((path + fit.margin + _UNCERTAINTY) * grade_scale(part))
+    scale = grade_scale(part) * model.measured.get(clocked_family(part), 1.0)
+    return _PS / ((path + fit.margin + _UNCERTAINTY) * scale)
 
 
-def clock_limit(nodes: Iterable[HardwareNode], part: str) -> ClockLimit:
+def clock_limit(
+    nodes: Iterable[HardwareNode], part: str, model: ClockModel | None = None
+) -> ClockLimit:
     """The node that limits the clock of a design, and by how much; arguments as of ``node_mhz``."""
-    slowest, mhz = min(((node, node_mhz(node, part)) for node in nodes), key=lambda each: each[1])
+    model = model or read_clock_model()
+    slowest, mhz = min(
+        ((node, node_mhz(node, part, model)) for node in nodes), key=lambda each: each[1]
+    )
     return ClockLimit(mhz=mhz, node=slowest.name, layer=slowest.layer, op=slowest.op)

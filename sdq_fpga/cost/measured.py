@@ -1,15 +1,21 @@
-"""What a synthesis found for single nodes of the hardware graph: what a model is fitted on."""
+"""What syntheses found, as files with one JSON object a line: what models are fitted on.
+
+A synthesis finds what single nodes of the hardware graph take; place and route, a design's clock.
+"""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
+from sdq_fpga.cost.clock_measured import MeasuredClock
 from sdq_fpga.cost.node import HardwareNode, Value
 from sdq_fpga.plain import Plain
 
-__all__ = ["Amounts", "MeasuredNode", "append_measured", "read_measured"]
+__all__ = ["Amounts", "MeasuredNode", "append_measured", "read_clocks", "read_measured"]
+
+_Kind = TypeVar("_Kind", bound=Plain)
 
 _HELD_OUT = 5  # one node of so many is held out
 
@@ -108,18 +114,31 @@ class MeasuredNode(Plain):
         return hashlib.sha256(text.encode()).digest()[0] % _HELD_OUT == 0
 
 
-def append_measured(path: Path, nodes: Iterable[MeasuredNode]) -> None:
-    """Adds nodes to a file that has one JSON object a line, in place of a line that was cut off."""
+def append_measured(path: Path, found: Iterable[MeasuredNode] | Iterable[MeasuredClock]) -> None:
+    """Adds to a file, in place of a line that was cut off; made if there is none."""
     kept = path.read_bytes() if path.is_file() else b""
     if not kept.endswith(b"\n"):
         path.write_bytes(kept[: kept.rfind(b"\n") + 1])
     with path.open("a", encoding="utf-8") as file:
-        for node in nodes:
-            file.write(json.dumps(node.model_dump(mode="json"), sort_keys=True) + "\n")
+        for each in found:
+            file.write(json.dumps(each.model_dump(mode="json"), sort_keys=True) + "\n")
 
 
 def read_measured(path: Path) -> list[MeasuredNode]:
-    """Reads what ``append_measured`` has written; a last line that was cut off is left out."""
+    """Reads nodes that ``append_measured`` has written; a last line that was cut off is left out.
+
+    Raises:
+        UserError: the file has something else.
+    """
+    return _read(path, MeasuredNode)
+
+
+def read_clocks(path: Path) -> list[MeasuredClock]:
+    """Reads clocks that ``append_measured`` has written, as ``read_measured`` reads nodes."""
+    return _read(path, MeasuredClock)
+
+
+def _read(path: Path, kind: type[_Kind]) -> list[_Kind]:
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -131,5 +150,5 @@ def read_measured(path: Path) -> list[MeasuredNode]:
             if number < len(lines):
                 raise
             break
-        found.append(MeasuredNode.from_data(data, f"{path}, line {number}"))
+        found.append(kind.from_data(data, f"{path}, line {number}"))
     return found

@@ -2,13 +2,12 @@
 
 from rich.table import Table
 
-from sdq_fpga.cost.measured import Amounts
 from sdq_fpga.report.summary import RESOURCE_TITLES, AcceleratorFigures, Report, TrainingFigures
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.synth.figures import SynthesisFigures
 from sdq_fpga.synth.vivado_reports import AchievedFigures
 
-__all__ = ["learnt_table", "report_table", "simulation_table", "synthesis_table", "verdict"]
+__all__ = ["report_table", "simulation_table", "synthesis_table", "verdict"]
 
 
 def report_table(report: Report) -> Table:
@@ -102,17 +101,6 @@ def synthesis_table(synthesis: SynthesisFigures) -> Table:
         table.add_column(RESOURCE_TITLES.get(name, name), justify="right", footer=total)
     for node, figures in synthesis.nodes.items():
         table.add_row(node, *(f"{getattr(figures, name):,}" for name in names))
-    return table
-
-
-def learnt_table(nodes: int, predicted: Amounts, found: Amounts, file: str) -> Table:
-    """What was kept of a run's nodes, beside what the model says that they take."""
-    table = Table(caption=f"{nodes} nodes, now in {file}", caption_justify="left")
-    for heading in ("resource", "predicted", "Vivado"):
-        table.add_column(heading, justify="right")
-    for name in ("lut", "ff", "dsp", "bram18", "uram"):
-        amounts = (f"{getattr(each, name):,}" for each in (predicted, found))
-        table.add_row(RESOURCE_TITLES.get(name, name), *amounts)
     return table
 
 

@@ -25,7 +25,9 @@ _ROWS = {
 }
 _OPTIONAL = frozenset({"uram"})  # parts of the 7 series have none
 _SLACKS = re.compile(r"WNS\(ns\)\s+TNS\(ns\)[^\n]*\n[-\s]*\n\s*(-?[\d.]+|NA)\s")
-_CLOCK = re.compile(r"^\s*(clk_out1\S*)\s+\{[^}]*\}\s+([\d.]+)\s+([\d.]+)", re.MULTILINE)
+_CLOCK = re.compile(r"^\s*(\S+)\s+\{[^}]*\}\s+([\d.]+)\s+([\d.]+)", re.MULTILINE)
+_SHELLS = "clk_out1"  # how the clock of the accelerator begins, in the shell
+_INTRA = re.compile(r"\| Intra Clock Table(.*?)(?:\| Inter Clock Table|\Z)", re.DOTALL)
 
 
 class Achieved(Plain):
@@ -47,14 +49,17 @@ class Timing(Plain):
 
     Attributes:
         slack_ns: worst setup slack, negative if the clock is too fast.
-        clock_mhz: that the shell's clock generator really makes; None where the report has no
-            clock of that name.
+        clock_mhz: that the shell's clock generator really makes, or that of the only clock; None
+            where the report has neither.
         fastest_mhz: at which the worst path would just do.
+        clock_slack_ns: worst setup slack of the paths within that clock; the design's own may be of
+            another clock, or of a path between two. None where the report does not say.
     """
 
     slack_ns: float
     clock_mhz: float | None
     fastest_mhz: float
+    clock_slack_ns: float | None = None
 
 
 class AchievedFigures(Plain):
@@ -101,14 +106,23 @@ def read_timing(text: str, period_ns: float, source: str = "the timing report") 
     slack = _SLACKS.search(text)
     if slack is None or slack[1] == "NA":
         raise StageError(f"{source} states no slack", "report the version of Vivado")
-    clock = _CLOCK.search(text)
-    period = float(clock[2]) if clock else period_ns
+    clocks = _CLOCK.findall(text)
+    shells = [each for each in clocks if each[0].startswith(_SHELLS)]
+    name, period, mhz = (shells or clocks)[0] if shells or len(clocks) == 1 else (None, None, None)
     worst = float(slack[1])
     return Timing(
         slack_ns=worst,
-        clock_mhz=float(clock[3]) if clock else None,
-        fastest_mhz=round(1e3 / (period - worst), 3),
+        clock_mhz=float(mhz) if mhz else None,
+        fastest_mhz=round(1e3 / (float(period or period_ns) - worst), 3),
+        clock_slack_ns=None if name is None else _slack_within(text, name),
     )
+
+
+def _slack_within(text: str, clock: str) -> float | None:
+    """The worst slack of the paths within a clock; None where the report has no such row."""
+    table = _INTRA.search(text)
+    row = table and re.search(rf"^\s*{re.escape(clock)}\s+(-?\d[\d.]*)", table[1], re.MULTILINE)
+    return float(row[1]) if row else None
 
 
 def read_achieved(run: Path, period_ns: float) -> AchievedFigures:

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from sdq_fpga.board import load_board
+from sdq_fpga.cost.measured import read_clocks
+from sdq_fpga.errors import UserError
 from sdq_fpga.integrity import check_integrity
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.report.summary import Report
 from sdq_fpga.run import open_run
+from sdq_fpga.stages.learn import clocks_beside, learn
 from sdq_fpga.stages.model_build import ModelBuild
 from sdq_fpga.stages.target import ModelSettings
 from sdq_fpga.synth.vivado import Vivado
@@ -60,6 +63,17 @@ def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
     }
     assert check_integrity(run).faults == ()
     assert not (run / "vivado").exists()
+    # Its clock is kept for the hardware model, once.
+    data = tmp_path / "xc7.jsonl"
+    kept = learn(run, data, report=None, timing=None, top=None)
+    assert kept.nodes is None
+    assert kept.clock is not None
+    assert (kept.clock.target_mhz, kept.clock.slack_ns) == (100, 0.037)
+    assert kept.clock.achieved_mhz == achieved.timing.fastest_mhz
+    assert read_clocks(clocks_beside(data)) == [kept.clock]
+    assert not data.exists()
+    with pytest.raises(UserError, match="has the clock of"):
+        learn(run, data, report=None, timing=None, top=None)
     # What is made already is not made again.
     (vivado.directory / "bin" / "vivado").write_text("#!/bin/sh\nexit 1\n")
     assert build(run, model, vivado, cache) == report

@@ -180,6 +180,26 @@ Clock                        Waveform(ns)       Period(ns)      Frequency(MHz)
 clk_pl_0                     {{0.000 5.000}}      10.000          100.000
   clk_out1_top_clk_wiz_0_0   {{0.000 2.667}}      5.333           187.512
 """
+INTRA = """
+------------------------------------------------------------------------------------------------
+| Intra Clock Table
+| -----------------
+------------------------------------------------------------------------------------------------
+
+Clock                            WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints
+-----                            -------      -------  ---------------------  -------------------
+clk_pl_0                           7.013        0.000                      0                  311
+  clk_out1_top_clk_wiz_0_0        -0.120       -1.004                     12                20101
+
+------------------------------------------------------------------------------------------------
+| Inter Clock Table
+| -----------------
+------------------------------------------------------------------------------------------------
+
+From Clock                   To Clock                         WNS(ns)      TNS(ns)
+----------                   --------                         -------      -------
+clk_pl_0                     clk_out1_top_clk_wiz_0_0          -1.500       -9.000
+"""
 
 
 def test_utilization_of_both_families():
@@ -198,6 +218,17 @@ def test_timing(slack):
     assert found.slack_ns == slack
     assert found.clock_mhz == 187.512
     assert found.fastest_mhz == pytest.approx(1e3 / (5.333 - slack), abs=1e-3)
+
+
+def test_slack_within_the_clock_is_told_from_that_between_clocks():
+    found = read_timing(TIMING.format(slack=-1.5) + INTRA, 5.4)
+    assert (found.slack_ns, found.clock_slack_ns) == (-1.5, -0.12)
+    assert read_timing(TIMING.format(slack=-1.5), 5.4).clock_slack_ns is None
+    lines = (TIMING.format(slack=0.2) + INTRA).replace("clk_out1_top_clk_wiz_0_0", "ap_clk")
+    assert read_timing(lines, 5.4).clock_slack_ns is None  # of two clocks that nobody knows
+    only = "\n".join(line for line in lines.splitlines() if not line.startswith("clk_pl_0"))
+    found = read_timing(only, 5.4)
+    assert (found.clock_mhz, found.clock_slack_ns) == (187.512, -0.12)
 
 
 def test_timing_without_a_clock_of_that_name():
