@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes depends on what else the machine does, and says nothing of the code.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 # At the end, no process is left alone with a long file; and the second one does not begin with a
 # file that wants what the first one is just making.
