@@ -26,10 +26,11 @@ TOOLS = (
 
 
 def code_digest() -> str:
-    """SHA-256 over the sources of this package and the hardware sources that it ships."""
+    """SHA-256 over this package's sources and fitted models, and its hardware sources."""
     sha = hashlib.sha256()
     package = Path(sdq_fpga.__file__).parent
-    files = [(path.relative_to(package), path) for path in package.rglob("*.py")]
+    sources = [*package.rglob("*.py"), *(package / "cost" / "data").glob("*.json")]
+    files = [(path.relative_to(package), path) for path in sources]
     hardware = shipped_dir("hw")
     files += [
         (Path("hw") / path.relative_to(hardware), path)
