@@ -54,6 +54,8 @@ class AcceleratorFigures(Plain):
         nodes: nodes of the hardware graph, with converters and FIFOs.
         predicted_interval: cycles between frames by the timing model, before simulation.
         predicted_latency: cycles of a frame by the timing model.
+        foretold_mhz: the clock that the design may reach by the clock model, which is conservative;
+            None in reports that were written before there was one.
         target_fps: what the user asked for; None for the fastest that fits.
         target_latency_us: likewise; None where nobody asked for a latency.
         frames_per_second: at the board's clock and the simulated interval.
@@ -72,6 +74,7 @@ class AcceleratorFigures(Plain):
     nodes: int
     predicted_interval: float
     predicted_latency: int
+    foretold_mhz: float | None = None
     simulation: SimulationFigures
     frames_per_second: float
     latency_us: float

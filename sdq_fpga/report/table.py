@@ -55,14 +55,16 @@ def report_table(report: Report) -> Table:
     table.add_section()
     table.add_row("bitstream", report.bitstream.message)
     if report.bitstream.achieved is not None:
-        _add_achieved(table, report.bitstream.achieved)
+        _add_achieved(table, report.bitstream.achieved, figures.foretold_mhz)
     table.add_row("verdict", verdict(figures.simulation))
     return table
 
 
-def _add_achieved(table: Table, achieved: AchievedFigures) -> None:
+def _add_achieved(table: Table, achieved: AchievedFigures, foretold_mhz: float | None) -> None:
     timing, resources = achieved.timing, achieved.resources
     clock = "" if timing.clock_mhz is None else f"; the clock is {timing.clock_mhz:g} MHz"
+    if foretold_mhz is not None:
+        clock += f" ({foretold_mhz:.0f} MHz foretold, by a conservative model)"
     table.add_row(
         "timing (Vivado)",
         f"worst slack {timing.slack_ns:+.3f} ns, would reach {timing.fastest_mhz:g} MHz{clock}",

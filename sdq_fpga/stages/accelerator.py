@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.cost.clock import clock_limit
+from sdq_fpga.cost.clock import ClockLimit, clock_limit
 from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.roofline import roofline
@@ -106,6 +106,7 @@ class Accelerator:
         target, output = self.target, self.work.output
         folding = read_plain(Folding, output("size", "folding.json"))
         fifos = read_plain(FifoSizes, output("size", "fifos.json"))
+        limit = read_plain(ClockLimit, output("size", "clock.json"))
         simulation = read_plain(SimulationFigures, output("simulate", "figures.json"))
         return AcceleratorFigures(
             board=target.board.name,
@@ -117,6 +118,7 @@ class Accelerator:
             nodes=len(folding.nodes),
             predicted_interval=fifos.interval,
             predicted_latency=fifos.latency,
+            foretold_mhz=limit.mhz,
             simulation=simulation,
             frames_per_second=target.clock_mhz * 1e6 / simulation.interval,
             latency_us=simulation.latency / target.clock_mhz,
@@ -193,7 +195,7 @@ class Accelerator:
     def _size(self, out: Path) -> None:
         """Finds the depths of FIFOs, for which it may fold again.
 
-        Writes what ``_fold`` does, fifos.json and roofline.json.
+        Writes what ``_fold`` does, fifos.json, clock.json and roofline.json.
         """
         target = self.target
         model = ModelWrapper(str(self.work.output("fold", "folded.onnx")))
@@ -221,6 +223,7 @@ class Accelerator:
         found.model.save(str(out / "folded.onnx"))
         _write(out / "folding.json", found.folding)
         _write(out / "fifos.json", found.fifos)
+        _write(out / "clock.json", limit)
         limits, hertz = usable(target.board, target.shares), target.clock_mhz * 1e6
         found_roof = roofline(graph, target.board, limits, hertz, found.fifos.interval)
         _write(out / ROOFLINE, found_roof)

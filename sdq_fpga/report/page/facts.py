@@ -157,6 +157,7 @@ def compared(report: Report, measured: BoardFigures | None) -> tuple[ComparedFac
         ComparedFacts(
             "fastest clock, MHz",
             1,
+            made.foretold_mhz,
             synthesised=None if achieved is None else achieved.timing.fastest_mhz,
         ),
         ComparedFacts("power, W", 2, measured=watts),
