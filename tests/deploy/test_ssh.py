@@ -1,22 +1,73 @@
 """SSH to an emulated board: keys, cuts, full disks."""
 
+import asyncio
 import contextlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import asyncssh
 import pytest
+from click.testing import CliRunner
 from echo import bundle, installed
 from hypothesis import given
 from hypothesis import strategies as st
 from proxy import CutLine
 
+from sdq_fpga.cli import main
 from sdq_fpga.deploy.board import Board
 from sdq_fpga.deploy.emulate.server import EmulatedBoard
-from sdq_fpga.deploy.ssh import Ssh, parse_login
+from sdq_fpga.deploy.ssh import Login, Ssh, parse_login
 from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.progress import SilentProgress
 
 LARGE = 400_000
+
+
+class WithPassword(asyncssh.SSHServer):
+    """Lets in whoever knows the word."""
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return (username, password) == ("ada", "open sesame")
+
+
+@pytest.fixture
+def password_login(tmp_path: Path) -> Iterator[Login]:
+    """A server that takes a password and no keys."""
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    loop, ready, ports = asyncio.new_event_loop(), threading.Event(), []
+
+    async def listen() -> None:
+        server = await asyncssh.listen(
+            "127.0.0.1", 0, server_factory=WithPassword, server_host_keys=[host_key], gss_host=None
+        )
+        ports.append(server.get_port())
+        ready.set()
+
+    def serve() -> None:
+        loop.create_task(listen())
+        loop.run_forever()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert ready.wait(60)
+    known = tmp_path / "known_hosts"
+    public = host_key.export_public_key().decode().strip()
+    known.write_text(f"[127.0.0.1]:{ports[0]} {public}\n")
+    yield Login("127.0.0.1", "ada", ports[0], known_hosts=known, own_files=False)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(60)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +135,65 @@ def test_another_user_key_is_not_let_in(emulated, tmp_path):
     key.write_text("no key")
     with pytest.raises(UserError, match="key can't be used"):
         Ssh(replace(emulated.login, keys=(key,)))
+
+
+@pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="there is no ssh-agent")
+def test_a_key_of_the_agent_is_enough(emulated, tmp_path, monkeypatch):
+    socket = tmp_path / "agent"
+    agent = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        monkeypatch.setenv("HOME", str(tmp_path))  # there are no keys in it
+        stated = replace(emulated.login, keys=(), own_files=True)
+        with pytest.raises(UserError, match="does not let you in"):
+            Ssh(stated)
+        while not socket.exists():
+            assert agent.poll() is None
+            time.sleep(0.01)
+        (key,) = emulated.login.keys
+        subprocess.run(["ssh-add", "-q", str(key)], check=True)
+        ssh = Ssh(stated)
+        try:
+            assert ssh.execute(["echo", "in"]).out == "in\n"
+        finally:
+            ssh.close()
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_a_password_lets_in_where_it_is_the_right_one(password_login):
+    Ssh(replace(password_login, password="open sesame")).close()
+    for wrong in ("close sesame", None):
+        with pytest.raises(UserError, match="does not let you in"):
+            Ssh(replace(password_login, password=wrong))
+
+
+def test_a_password_is_asked_for_and_is_on_no_command_line(password_login, tmp_path, monkeypatch):
+    """The command stops behind the login: the run directory has no build."""
+    asked = []
+
+    def prompt(text: str, **options: object) -> str:
+        asked.append((text, options["hide_input"]))
+        return "open sesame"
+
+    logins = []
+    monkeypatch.setattr("click.prompt", prompt)
+    monkeypatch.setattr(
+        "sdq_fpga.stages.on_board.run_on_board",
+        lambda run, way, **_: logins.append(way.login) or Ssh(way.login).close() or sys.exit(9),
+    )
+    address = f"ada@{password_login.host}:{password_login.port}"
+    stated = ["run", str(tmp_path), "--board-host", address, "--throughput", "--ask-password"]
+    done = CliRunner().invoke(main, [*stated, "--known-hosts", str(password_login.known_hosts)])
+    assert done.exit_code == 9, done.output
+    assert asked == [(f"Password on {address}", True)]
+    assert [login.password for login in logins] == ["open sesame"]
+    assert "sesame" not in done.output
+    options = next(command for name, command in main.commands.items() if name == "run").params
+    assert [each.name for each in options if "password" in each.name] == ["ask_password"]
 
 
 def test_a_password_is_never_shown(emulated):

@@ -119,9 +119,6 @@ class EmulatedBoard:
         )
         return server
 
-    def _files(self, channel: "asyncssh.SSHServerChannel[bytes]") -> asyncssh.SFTPServer:
-        return asyncssh.SFTPServer(channel, chroot=os.fsencode(self._home))
-
     async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         """Runs a command as sshd does: by the shell, in the home directory."""
         if process.command is None:
