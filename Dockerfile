@@ -19,8 +19,8 @@ RUN set -eu; \
             "$sources" > "$sources.pinned"; \
         mv "$sources.pinned" "$sources"; \
     done; \
-    apt-get -o Acquire::Check-Valid-Until=false update; \
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+    apt-get -o Acquire::Check-Valid-Until=false -o Acquire::Retries=5 update; \
+    DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install --yes --no-install-recommends \
         g++ python3 python3-venv; \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
@@ -31,6 +31,8 @@ COPY requirements.lock requirements-no-deps.lock ./
 RUN python3 -m venv /opt/sdq-fpga \
     && /opt/sdq-fpga/bin/pip install --no-cache-dir -r requirements.lock \
     && /opt/sdq-fpga/bin/pip install --no-cache-dir --no-deps -r requirements-no-deps.lock
+# What the wheels have for their own developers only, an eighth of the image.
+RUN cd /opt/sdq-fpga/lib/python3*/site-packages && rm -rf cbcbox/cbc_dist_debug* torch/test
 COPY . .
 RUN /opt/sdq-fpga/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
