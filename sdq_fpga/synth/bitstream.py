@@ -97,8 +97,8 @@ def make_bitstream(job: BitstreamJob, work: Path, out: Path, progress: Progress)
         raise StageError(
             f"the design does not reach {job.clock_mhz:g} MHz: its worst path is "
             f"{-timing.slack_ns:.3f} ns too long",
-            f"give --clock {int(timing.fastest_mhz)} or less; the paths are in the timing report "
-            f"in {run}",
+            f"give --clock-mhz {int(timing.fastest_mhz)} or less; the paths are in the timing "
+            f"report in {run}",
         )
     (out / ACHIEVED).write_bytes(figures.to_bytes())
     shutil.rmtree(work)

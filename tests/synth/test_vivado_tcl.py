@@ -158,7 +158,10 @@ def test_the_shell_has_the_clock_that_was_asked_for(built):
 def test_it_goes_on_at_the_last_checkpoint(built):
     killed, slow = built.errors
     assert "not enough memory" in killed
-    assert "does not reach 187.5 MHz: its worst path is 0.250 ns too long; give --clock 179" in slow
+    assert (
+        "does not reach 187.5 MHz: its worst path is 0.250 ns too long; give --clock-mhz 179"
+        in slow
+    )
     assert "goes on where it stopped" in built.notes[1][0]
     (project,) = built.work.glob("vivado_zynq_proj_*")
     runs = project / "finn_zynq_link.runs"
