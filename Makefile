@@ -1,6 +1,7 @@
 # make demo   builds the default flow for a ZCU104, in .venv, from the lock files
 # make test   lints, type-checks and tests, in .venv
-# make docker-test   builds the Dockerfile with buildah on a Debian of debootstrap's, and tests in it;
+# make docker-test   builds the Dockerfile with buildah on a Debian of debootstrap's, builds and tests
+#                    in it, and makes that build again outside; takes 14 GiB in TMPDIR meanwhile;
 #                    DOCKER_TESTS="tests/test_board.py" runs some of the tests only
 # make coverage   writes docs/coverage.md: what the tests of the RTL reach of it
 

@@ -150,8 +150,9 @@ def placed(model: ClockModel, clocks: Sequence[MeasuredClock]) -> Iterator[str]:
     yield from (
         "## Designs that were placed and routed",
         "",
-        "`sdq-fpga learn RUN --data FILE.jsonl` keeps the clock that Vivado found, that of the",
-        "run's bitstream or of `--timing`, in FILE.clocks.jsonl; `benchmarks/fit_clock.py",
+        "`sdq-fpga learn RUN --data FILE.jsonl` keeps the clock that Vivado found in",
+        "FILE.clocks.jsonl: that of the run's bitstream, or of a report that `--timing` names,",
+        "such as a build that misses its clock leaves in RUN/vivado. `benchmarks/fit_clock.py",
         "--measured` takes such files. A design that is slower than it was asked to be, and slower",
         "than foretold, makes all delays of its family longer, by the factor that it takes for the",
         "model to foretell no more for it than was found; of several designs the largest counts. A",
