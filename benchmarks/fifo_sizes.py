@@ -5,9 +5,9 @@
 
 Random networks are those of ``fuzz_networks``; from the folders that ``network_table`` makes, each
 network is taken that is there. All are built with the depths that the model chose, and simulated.
-The same design is then simulated with FIFOs of any depth, which count their words: as fast as frames
-go in, for the interval, and with frames at that interval, for the greatest occupancies, which is what
-FINN makes its FIFOs of. Rows are kept; those that are there are not made again.
+The same design is then simulated with FIFOs of any depth, which count their words: as fast as
+frames go in, for the interval, and with frames at that interval, for the greatest occupancies,
+which is what FINN makes its FIFOs of. Rows are kept; those that are there are not made again.
 """
 
 import json
@@ -52,7 +52,8 @@ class Sized(Plain):
         fifos: how many FIFOs there are.
         chosen: bits of FIFOs of the depths that the model chose.
         foretold_occupancy: bits by greatest occupancy, as the model foretells it.
-        occupancy: bits by greatest occupancy in the RTL, FIFOs of any depth, frames at the interval.
+        occupancy: bits by greatest occupancy in the RTL, with FIFOs of any depth and frames at the
+            interval.
         foretold: interval with FIFOs of any depth, as the model foretells it.
         unlimited: that interval in the RTL.
         interval: that of the RTL as it is built, with the depths that the model chose.
@@ -124,7 +125,7 @@ def sized(name: str, board_name: str, run: Path, scratch: Path, began: float) ->
 
 
 def _simulated(simulation: Simulation, interval: int, gap: int, scratch: Path) -> Measured:
-    """With FIFOs of any depth. What is in the frames plays no part: timing does not depend on it."""
+    """With FIFOs of any depth; timing does not depend on what is in the frames."""
     design = simulation.design
     return simulation.run(
         {
@@ -227,14 +228,15 @@ def _page(rows: Sequence[Sized]) -> str:
     lines = [
         "# FIFO sizes: the timing model compared with RTL simulation",
         "",
-        "Made by `python benchmarks/fifo_sizes.py` (its rows are kept, and it goes on where it was",
-        "stopped). *Bits* are of the FIFOs as they are built, with the depths that the timing model",
-        "chose. *Bits by occupancy* are what they would be if each were as deep as the most words",
-        "that it ever holds in a simulation of the RTL with FIFOs of any depth and frames at the",
-        "interval, which is how FINN sizes them; the same foretold by the model is beside it. In all",
-        "of them a FIFO has 32 words at least. *Kept*: the RTL as it is built is not deadlocked, and",
-        f"its interval is at most {_TOLERANCE - 1:.1%} longer than that of the RTL with FIFOs of any",
-        f"depth. Intervals are of {_FRAMES} frames.",
+        "Made by `python benchmarks/fifo_sizes.py --rows FILE --runs DIR --out docs/fifo-sizes.md`",
+        "from rows that are kept; the first table says how many there are, others have not been",
+        "run. *Bits* are of the FIFOs as they are built, with the depths that the timing",
+        "model chose. *Bits by occupancy* are what they would be if each were as deep as the most",
+        "words that it ever holds in a simulation of the RTL with FIFOs of any depth and frames at",
+        "the interval, which is how FINN sizes them; the same foretold by the model is beside it.",
+        "In all of them a FIFO has 32 words at least. *Kept*: the RTL as it is built is not",
+        f"deadlocked, and its interval is at most {_TOLERANCE - 1:.1%} longer than that of the RTL",
+        f"with FIFOs of any depth. Intervals are of {_FRAMES} frames.",
         "",
         "| " + " | ".join(sums) + " |",
         "|" + "---|" * len(sums),
