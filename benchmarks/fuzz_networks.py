@@ -21,10 +21,11 @@ import numpy as np
 from sdq_fpga.board import load_board
 from sdq_fpga.flow import SimulateSpec
 from sdq_fpga.progress import SilentProgress
+from sdq_fpga.report.summary import AcceleratorFigures
 from sdq_fpga.run import open_run
 from sdq_fpga.zoo.random_net import NetSpec, build, draw, smaller
 
-__all__ = ["check_network"]
+__all__ = ["build_network", "check_network"]
 
 _BOARDS = ("zcu104", "pynq-z2")
 _REGRESSIONS = Path(__file__).resolve().parent.parent / "tests" / "networks" / "regressions"
@@ -35,14 +36,17 @@ _LATENCY_ERROR = 0.05
 _CYCLES_ERROR = 2  # of networks that take hardly any
 
 
-def check_network(spec: NetSpec, choice: int, work: Path, cache: Path | None) -> str | None:
-    """Builds one network and says what is wrong with it, or None.
+def build_network(
+    spec: NetSpec, choice: int, work: Path, cache: Path | None, trials: int | None = None
+) -> AcceleratorFigures:
+    """Builds and simulates one network; the run is in ``work / "run"``.
 
     Args:
         spec: the network.
-        choice: draws the board, the frame rate and the sizing of FIFOs.
+        choice: draws the board and the frame rate.
         work: scratch directory.
         cache: directory of compiled simulations, or None: of many networks they take gigabytes.
+        trials: of the sizing of FIFOs; None draws them too.
     """
     from sdq_fpga.stages.model_build import ModelBuild  # noqa: PLC0415  # imports torch and FINN
     from sdq_fpga.stages.target import ModelSettings, Target  # noqa: PLC0415
@@ -56,21 +60,28 @@ def check_network(spec: NetSpec, choice: int, work: Path, cache: Path | None) ->
         clock_mhz=board.clock_mhz.default,
         target_fps=float(10 ** rng.uniform(3.0, 6.0)),
         seed=choice,
-        simulate=SimulateSpec(images=4, fifo_trials=int(rng.choice([0, 0, 0, 6]))),
+        simulate=SimulateSpec(
+            images=4, fifo_trials=int(rng.choice([0, 0, 0, 6])) if trials is None else trials
+        ),
     )
+    with open_run(work / "run") as run:
+        settings = ModelSettings(name="model.onnx", target=target)
+        try:
+            made = ModelBuild(settings, model, run, cache, SilentProgress())
+            return made.everything(None).accelerator
+        except Exception as error:
+            if "frames/s" not in str(error):  # a rate that is out of reach
+                raise
+            fastest = target.model_copy(update={"target_fps": None})
+            settings = ModelSettings(name="model.onnx", target=fastest)
+            made = ModelBuild(settings, model, run, cache, SilentProgress())
+            return made.everything(None).accelerator
+
+
+def check_network(spec: NetSpec, choice: int, work: Path, cache: Path | None) -> str | None:
+    """Builds one network and says what is wrong with it, or None; as ``build_network``."""
     try:
-        with open_run(work / "run") as run:
-            settings = ModelSettings(name="model.onnx", target=target)
-            try:
-                made = ModelBuild(settings, model, run, cache, SilentProgress())
-                figures = made.everything(None).accelerator
-            except Exception as error:
-                if "frames/s" not in str(error):  # a rate that is out of reach
-                    raise
-                fastest = target.model_copy(update={"target_fps": None})
-                settings = ModelSettings(name="model.onnx", target=fastest)
-                made = ModelBuild(settings, model, run, cache, SilentProgress())
-                figures = made.everything(None).accelerator
+        figures = build_network(spec, choice, work, cache)
     except Exception as error:  # whatever it is, it is a finding
         return f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
     simulated = figures.simulation

@@ -88,26 +88,9 @@ def run(frames, gap, actors, inputs, outputs, edges, tables, fire, beats, may_go
             a += 1
             continue
         may_go[a] = False
-        if not _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
-            continue
-        # Whoever is at the other end of a stream may go on, if it learns of something new.
-        first = a
-        for i in range(actors[a, A_IN0], actors[a, A_IN1]):
-            e = inputs[i, I_EDGE]
-            source, wire = edges[e, E_SOURCE], edges[e, E_WIRE] == 1
-            left = edges[e, E_WRITTEN if wire else E_READ]
-            held_up = wire or edges[e, E_WRITTEN] < edges[e, E_OFFERED]
-            if source >= 0 and held_up and left > edges[e, E_HEARD]:
-                edges[e, E_HEARD] = left
-                may_go[source] = True
-                first = min(first, source)
-        for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
-            e = outputs[o, O_EDGE]
-            come = edges[e, E_OFFERED if edges[e, E_WIRE] == 1 else E_WRITTEN]
-            if edges[e, E_SINK] >= 0 and come > edges[e, E_TOLD]:
-                edges[e, E_TOLD] = come
-                may_go[edges[e, E_SINK]] = True
-        a = first
+        _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        _wake_sinks(a, actors, inputs, outputs, edges, may_go)
+        a = _wake_sources(a, actors, inputs, edges, may_go)
 
     for a in range(n_actors):
         if actors[a, A_FIRED] < actors[a, A_STEPS] * frames:
@@ -117,30 +100,70 @@ def run(frames, gap, actors, inputs, outputs, edges, tables, fire, beats, may_go
 
 
 @_inlined
+def _wake_sources(a, actors, inputs, edges, may_go):
+    """Who waits for what an actor has taken may go on; the first that may, or the actor."""
+    first = a
+    for i in range(actors[a, A_IN0], actors[a, A_IN1]):
+        e = inputs[i, I_EDGE]
+        source, gone = edges[e, E_SOURCE], edges[e, E_WRITTEN]
+        if source >= 0 and gone > edges[e, E_HEARD]:
+            edges[e, E_HEARD] = gone
+            if actors[source, A_WAITS] == -1 - e:
+                may_go[source] = True
+                first = min(first, source)
+    return first
+
+
+@_inlined
+def _wake_sinks(a, actors, inputs, outputs, edges, may_go):
+    """Who waits for what an actor has given may go on."""
+    for o in range(actors[a, A_OUT0], actors[a, A_OUT1]):
+        e = outputs[o, O_EDGE]
+        sink, i = edges[e, E_SINK], edges[e, E_INPUT]
+        if sink < 0:
+            continue
+        come = edges[e, E_OFFERED if edges[e, E_WIRE] == 1 else E_WRITTEN]
+        if actors[sink, A_IN1] - actors[sink, A_IN0] > 1:
+            wanted = come > edges[e, E_TOLD]
+        elif actors[sink, A_WAITS] == e and come >= inputs[i, I_NEXT]:
+            wanted = True
+        else:
+            # It may take what it does not need yet, and make room thereby.
+            held_up = inputs[i, I_BUFFER] >= 0 and actors[a, A_WAITS] == -1 - e
+            wanted = held_up and come > edges[e, E_READ] and come > edges[e, E_TOLD]
+        if wanted:
+            edges[e, E_TOLD] = come
+            may_go[sink] = True
+
+
+@_inlined
 def _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
-    """Lets an actor go on as far as it can; whether it did at all."""
+    """Lets an actor go on as far as it can."""
     in0, in1 = actors[a, A_IN0], actors[a, A_IN1]
     out0, out1 = actors[a, A_OUT0], actors[a, A_OUT1]
     plain = in1 - in0 == 1 and out1 - out0 == 1 and actors[a, A_WHOLE] == 0
     plain = plain and outputs[out0, O_PLACES] > 0
-    went = False
-    while True:
-        moved = False
+    for i in range(in0, in1):
+        _write(inputs[i, I_EDGE], edges, beats)
+    again = True
+    while again:
+        went = False
+        for i in range(in0, in1):
+            if inputs[i, I_BUFFER] >= 0:
+                went |= _take(a, i, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        if plain:
+            went |= _plain_step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        else:
+            went |= _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        # This makes room for beats that may be what the next step waits for.
+        more = False
         for i in range(in0, in1):
             e = inputs[i, I_EDGE]
-            if edges[e, E_SOURCE] < 0:
-                moved |= _write(e, edges, beats)
+            more |= _write(e, edges, beats)
             if inputs[i, I_BUFFER] >= 0:
-                moved |= _take(a, i, frames, actors, inputs, outputs, edges, tables, fire, beats)
-        for o in range(out0, out1):
-            moved |= _write(outputs[o, O_EDGE], edges, beats)
-        if plain:
-            moved |= _plain_step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
-        else:
-            moved |= _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
-        if not moved:
-            return went
-        went = True
+                come = edges[e, E_OFFERED if edges[e, E_WIRE] == 1 else E_WRITTEN]
+                more |= edges[e, E_READ] < come
+        again = went and more
 
 
 @_inlined

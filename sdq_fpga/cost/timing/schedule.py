@@ -13,6 +13,7 @@ from sdq_fpga.cost.timing import engine
 from sdq_fpga.cost.timing.actor import Cumulative, Latch, Lock, Places
 from sdq_fpga.cost.timing.critical import full_fifos
 from sdq_fpga.cost.timing.nodes import actor_of
+from sdq_fpga.cost.timing.rewind import first_change, rewind
 from sdq_fpga.errors import StageError
 
 __all__ = ["Pipeline", "Schedule", "StuckError"]
@@ -70,6 +71,15 @@ class _Edge:
     ram_style: str = "auto"
 
 
+@dataclass(frozen=True)
+class _Known:
+    """How far times were computed, of which steps and beats."""
+
+    gap: int
+    actors: Integers
+    edges: Integers
+
+
 class Pipeline:
     """A network, ready to be timed with any depths of its FIFOs.
 
@@ -83,7 +93,11 @@ class Pipeline:
     def __init__(self, graph: HardwareGraph) -> None:
         self._tables: list[npt.NDArray[np.int32]] = []
         self._table_at: dict[bytes, int] = {}
-        self._room = np.empty(0, np.int32)  # of times, which a large network has many of
+        # Times, which a large network has many of, and what of them is known.
+        self._most_frames = 0
+        self._fire = np.empty(0, np.int32)
+        self._beats = np.empty((3, 0), np.int32)
+        self._known: _Known | None = None
         self._table_size = 0
         self._edges: list[_Edge] = []
         self._edge_of: dict[str, int] = {}
@@ -217,17 +231,21 @@ class Pipeline:
         Raises:
             StuckError: a FIFO is so shallow that nothing moves any more.
         """
-        edges = self._edge_rows(depths, frames)
-        actors = self._actor_rows(frames)
+        self._make_room(frames)
+        edges, actors = self._edge_rows(depths), self._actor_rows()
         inputs, outputs = self._inputs.copy(), self._outputs.copy()
-        steps = frames * sum(actor.steps for actor in self.actors)
-        count = 3 * frames * sum(edge.beats for edge in self._edges)
-        if len(self._room) < steps + count:
-            self._room = np.empty(steps + count, np.int32)
-        fire, beats = self._room[:steps], self._room[steps : steps + count].reshape(3, -1)
+        if self._known is not None and self._known.gap == gap:
+            # Of what was computed last, keep what these depths leave as it is.
+            known = self._known.actors, self._known.edges
+            until = first_change(self._known.edges, edges, self._beats)
+            network = actors, inputs, outputs, edges
+            rewind(until, frames, known, network, self._counts, self._fire, self._beats)
+        fire, beats = self._fire, self._beats
         everything = actors, inputs, outputs, edges, self._counts, fire, beats
         may_go = np.ones(len(actors), np.bool_)
-        if engine.run(frames, gap, *everything, may_go) == engine.DEADLOCK:
+        ended = engine.run(frames, gap, *everything, may_go)
+        self._known = _Known(gap, actors, edges)
+        if ended == engine.DEADLOCK:
             raise StuckError(self._stuck(actors[:, engine.A_WAITS]))
         first = np.full(frames, np.iinfo(np.int64).max)
         last = np.zeros(frames, np.int64)
@@ -267,7 +285,16 @@ class Pipeline:
                 actor = self._edges[-1 - wait].sink
         return tuple(name for name in path[seen[actor] :] if name is not None)
 
-    def _edge_rows(self, depths: Mapping[str, int], frames: int) -> Integers:
+    def _make_room(self, frames: int) -> None:
+        """For the times of some frames at least; what is known is lost where it must grow."""
+        if frames <= self._most_frames:
+            return
+        steps = frames * sum(actor.steps for actor in self.actors)
+        self._most_frames, self._known = frames, None
+        self._fire = np.empty(steps, np.int32)
+        self._beats = np.empty((3, frames * sum(edge.beats for edge in self._edges)), np.int32)
+
+    def _edge_rows(self, depths: Mapping[str, int]) -> Integers:
         given = {self.fifos[name]: depth for name, depth in depths.items()}
         rows, base = [], 0
         for index, edge in enumerate(self._edges):
@@ -289,7 +316,7 @@ class Pipeline:
                     *(0, 0, 0, 0, 0),
                 )
             )
-            base += edge.beats * frames
+            base += edge.beats * self._most_frames
         return np.array(rows, np.int64)
 
     @staticmethod
@@ -300,9 +327,9 @@ class Pipeline:
         memory = fifo_memory(depth, edge.width, edge.ram_style)
         return memory.capacity, memory.forward
 
-    def _actor_rows(self, frames: int) -> Integers:
+    def _actor_rows(self) -> Integers:
         rows = np.zeros((len(self.actors), engine.A_WAITS + 1), np.int64)
         rows[:, : len(self._actors[0])] = self._actors
-        steps = rows[:, engine.A_STEPS] * frames
+        steps = rows[:, engine.A_STEPS] * self._most_frames
         rows[:, engine.A_FIRE] = np.cumsum(steps) - steps
         return rows

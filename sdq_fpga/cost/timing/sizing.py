@@ -95,7 +95,8 @@ class _Sizing:
 
     def run(self) -> FifoSizes:
         unlimited = dict.fromkeys(self.widths, 0)
-        free = self._time(unlimited)
+        longer = self._time(unlimited, frames=_PROOF_FRAMES)
+        free = self._time(unlimited)  # the first frames of these
         self.gap = math.ceil(free.interval)
         paced = self._time(unlimited, gap=self.gap)
         self.target = max(free.interval, paced.interval) * _TOLERANCE
@@ -103,7 +104,7 @@ class _Sizing:
         grown = self._grow(enough)
         self.most += self.trials
         depths = self._shrink_each(self._shrink_all(grown))
-        depths, found = self._proven((depths, grown, enough), unlimited)
+        depths, found = self._proven((depths, grown, enough), longer)
         return FifoSizes(
             depths=depths,
             unlimited_interval=free.interval,
@@ -115,15 +116,18 @@ class _Sizing:
         )
 
     def _proven(
-        self, found: Sequence[dict[str, int]], unlimited: Mapping[str, int]
+        self, found: Sequence[dict[str, int]], free: Schedule
     ) -> tuple[dict[str, int], Schedule]:
         """The first depths that keep the interval of unlimited FIFOs over more frames.
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
         deeper ones. Those that hold all that unlimited ones ever hold are the last resort: they
         allow the same times.
+
+        Args:
+            found: the depths, best first.
+            free: the network with unlimited FIFOs, over as many frames.
         """
-        free = self._time(unlimited, frames=_PROOF_FRAMES)
         self.target = max(self.target, free.interval * _TOLERANCE)
         for depths in found:
             timed = self._timed(depths, _PROOF_FRAMES)
