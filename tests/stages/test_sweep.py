@@ -24,7 +24,8 @@ def test_what_is_finished_outlives_an_interrupt_and_is_not_done_again(terminal):
     (terminal.root / "work" / "sweep.yaml").write_text(yaml.safe_dump(SPEC))
     rows = terminal.root / "work" / "found" / "rows"
     process = subprocess.Popen(
-        terminal.arguments(*COMMAND),
+        # Where tests run in the background, a shell has it ignore the interrupt.
+        ["env", "--default-signal=INT", *terminal.arguments(*COMMAND)],
         cwd=terminal.root / "work",
         env=terminal.environment(),
         stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """Jobs under a scheduler of the user's own, and in jobs of a Slurm whose commands stand in."""
 
+import json
 import os
 import signal
 import subprocess
@@ -54,22 +55,17 @@ def scheduler(tmp_path):
     """A scheduler with one worker; its address and process."""
     address = tmp_path / "scheduler.json"
     where = ("--scheduler-file", str(address))
-    with (
-        started("distributed.cli.dask_scheduler", *LOCAL, "--port", "0", *where) as process,
-        started(
-            "distributed.cli.dask_worker", *LOCAL, "--nthreads", "1", "--nanny", "--no-dashboard",
-            "--local-directory", str(tmp_path / "scratch"), *where,
-        ),
-    ):  # fmt: skip
+    with started("distributed.cli.dask_scheduler", *LOCAL, "--port", "0", *where) as process:
+        # A worker would not wait until the whole file is there.
         deadline = time.monotonic() + PATIENCE_S
-        while not address.is_file() or not address.read_text():
+        while not address.is_file() or not address.read_text().rstrip().endswith("}"):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        from distributed import Client
-
-        with Client(scheduler_file=str(address)) as client:
-            yield client.scheduler.address, process
+        scratch = ("--local-directory", str(tmp_path / "scratch"))
+        options = ("--nthreads", "1", "--nanny", "--no-dashboard", *scratch, *where)
+        with started("distributed.cli.dask_worker", *LOCAL, *options):
+            yield json.loads(address.read_text())["address"], process
 
 
 def asked(client, *jobs):

@@ -93,10 +93,6 @@ class Program:
         """[resources] of a choice and what stands between, in order of ``RESOURCES``."""
         return self.wiring.amounts(chosen.index)
 
-    def filling(self, stage: Stage, interval: int) -> Floats:
-        """[choices] what filling the pipeline costs: an interval as much as ``_AN_INTERVAL``."""
-        return _filling(stage.fill, stage.cycles, interval)
-
     def interval(self, chosen: Chosen) -> int:
         """Cycles of the slowest node."""
         return self.wiring.interval(chosen.index)
