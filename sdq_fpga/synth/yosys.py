@@ -24,6 +24,7 @@ from sdq_fpga.shipped import shipped_dir
 from sdq_fpga.synth.figures import Resources, SynthesisFigures
 from sdq_fpga.synth.groups import Group, count_groups, in_groups
 from sdq_fpga.synth.mapping import Family, mapping_of, settling_steps
+from sdq_fpga.synth.mapping import Mapping as Steps
 from sdq_fpga.synth.memories import DEEP_LUT_RAMS
 from sdq_fpga.synth.netlist import Netlist, read_netlist
 from sdq_fpga.synth.paths import LogicPaths, longest_paths
@@ -202,9 +203,7 @@ class _Run:
         with self._scratch() as folder, self.progress.task(f"synthesise {self.top}", 2) as advance:
             netlist = self._elaborate(folder, parameters)
             advance(1)
-            text = netlist.for_mapping()
-            self._write(folder, _TO_MAP, text)
-            mapping = mapping_of(netlist, text, self.top, self.family, flatten=True)
+            mapping = self._to_map(folder, netlist, flatten=True)
             script = [
                 *self._read_again(),
                 *settling_steps(hierarchy=False),
@@ -231,9 +230,7 @@ class _Run:
             advance(1)
             netlist = self._elaborate_apart(folder, nodes)
             advance(1)
-            text = netlist.for_mapping()
-            self._write(folder, _TO_MAP, text)
-            mapping = mapping_of(netlist, text, self.top, self.family, flatten=False)
+            mapping = self._to_map(folder, netlist, flatten=False)
             settle = [*settling_steps(hierarchy=True), "write_rtlil settled.il"]
             self._run(folder, [*self._read_again(), *settle])
             advance(1)
@@ -256,7 +253,7 @@ class _Run:
 
         def work(place: Path, group: Group) -> list[tuple[str, str]]:
             place.mkdir()
-            self._write(str(place), _TO_MAP, group.text)
+            (place / _TO_MAP).write_text(group.text, encoding="utf-8")
             shutil.copyfile(Path(folder) / DEEP_LUT_RAMS, place / DEEP_LUT_RAMS)
             return self.tool.run(place, script)
 
@@ -338,8 +335,11 @@ class _Run:
     def _read_again(self) -> list[str]:
         return [f"read_rtlil {_TO_MAP}", f"hierarchy -top {self.top}"]
 
-    def _write(self, folder: str, name: str, text: str) -> None:
-        (Path(folder) / name).write_text(text, encoding="utf-8")
+    def _to_map(self, folder: str, netlist: Netlist, *, flatten: bool) -> Steps:
+        """Writes a design for ``_read_again``; returns how it is mapped."""
+        text = netlist.for_mapping()
+        (Path(folder) / _TO_MAP).write_text(text, encoding="utf-8")
+        return mapping_of(netlist, text, self.top, self.family, flatten=flatten)
 
     def _run(self, folder: str, script: Sequence[str]) -> None:
         self._note(self.tool.run(Path(folder), script))
