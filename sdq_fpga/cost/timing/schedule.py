@@ -220,6 +220,21 @@ class Pipeline:
         """Bits of a word of each FIFO, by name."""
         return {name: self._edges[edge].bits for name, edge in self.fifos.items()}
 
+    def make_room(self, frames: int) -> None:
+        """Keeps room for the times of some frames at least.
+
+        Of what is computed for fewer, nothing is lost then; where the room must grow, all is.
+
+        Args:
+            frames: how many.
+        """
+        if frames <= self._most_frames:
+            return
+        steps = frames * sum(actor.steps for actor in self.actors)
+        self._most_frames, self._known = frames, None
+        self._fire = np.empty(steps, np.int32)
+        self._beats = np.empty((3, frames * sum(edge.beats for edge in self._edges)), np.int32)
+
     def time(self, depths: Mapping[str, int], *, frames: int = 4, gap: int = 0) -> Schedule:
         """Times some frames.
 
@@ -231,7 +246,7 @@ class Pipeline:
         Raises:
             StuckError: a FIFO is so shallow that nothing moves any more.
         """
-        self._make_room(frames)
+        self.make_room(frames)
         edges, actors = self._edge_rows(depths), self._actor_rows()
         inputs, outputs = self._inputs.copy(), self._outputs.copy()
         if self._known is not None and self._known.gap == gap:
@@ -284,15 +299,6 @@ class Pipeline:
                 path.append(names.get(-1 - wait))
                 actor = self._edges[-1 - wait].sink
         return tuple(name for name in path[seen[actor] :] if name is not None)
-
-    def _make_room(self, frames: int) -> None:
-        """For the times of some frames at least; what is known is lost where it must grow."""
-        if frames <= self._most_frames:
-            return
-        steps = frames * sum(actor.steps for actor in self.actors)
-        self._most_frames, self._known = frames, None
-        self._fire = np.empty(steps, np.int32)
-        self._beats = np.empty((3, frames * sum(edge.beats for edge in self._edges)), np.int32)
 
     def _edge_rows(self, depths: Mapping[str, int]) -> Integers:
         given = {self.fifos[name]: depth for name, depth in depths.items()}

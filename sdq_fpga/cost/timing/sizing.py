@@ -94,9 +94,9 @@ class _Sizing:
         self.widths = pipeline.widths()
 
     def run(self) -> FifoSizes:
+        self.pipeline.make_room(_PROOF_FRAMES)
         unlimited = dict.fromkeys(self.widths, 0)
-        longer = self._time(unlimited, frames=_PROOF_FRAMES)
-        free = self._time(unlimited)  # the first frames of these
+        free = self._time(unlimited)
         self.gap = math.ceil(free.interval)
         paced = self._time(unlimited, gap=self.gap)
         self.target = max(free.interval, paced.interval) * _TOLERANCE
@@ -104,7 +104,7 @@ class _Sizing:
         grown = self._grow(enough)
         self.most += self.trials
         depths = self._shrink_each(self._shrink_all(grown))
-        depths, found = self._proven((depths, grown, enough), longer)
+        depths, found = self._proven((depths, grown, enough))
         return FifoSizes(
             depths=depths,
             unlimited_interval=free.interval,
@@ -115,9 +115,7 @@ class _Sizing:
             trials=self.trials,
         )
 
-    def _proven(
-        self, found: Sequence[dict[str, int]], free: Schedule
-    ) -> tuple[dict[str, int], Schedule]:
+    def _proven(self, found: Sequence[dict[str, int]]) -> tuple[dict[str, int], Schedule]:
         """The first depths that keep the interval of unlimited FIFOs over more frames.
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
@@ -126,8 +124,11 @@ class _Sizing:
 
         Args:
             found: the depths, best first.
-            free: the network with unlimited FIFOs, over as many frames.
         """
+        timed = self._timed(found[0], _PROOF_FRAMES)
+        if timed is not None and timed.interval <= self.target:
+            return found[0], timed
+        free = self._time(dict.fromkeys(self.widths, 0), frames=_PROOF_FRAMES)
         self.target = max(self.target, free.interval * _TOLERANCE)
         for depths in found:
             timed = self._timed(depths, _PROOF_FRAMES)
