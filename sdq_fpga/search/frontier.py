@@ -5,7 +5,7 @@ has ended. So it has little to learn anew, and takes a part of the epochs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -21,6 +21,7 @@ from sdq_fpga.search.on_board import BoardGoal, OnBoard
 from sdq_fpga.search.space import Space
 from sdq_fpga.search.task import SearchResult
 from sdq_fpga.train import seeded
+from sdq_fpga.train.rig import Rig
 
 __all__ = ["Design", "Frontier"]
 
@@ -52,6 +53,7 @@ class Frontier:
         goal: the board; its targets have no part.
         seed: of everything that is drawn.
         progress: is told of every step.
+        rig: what the search for a frame rate runs on.
 
     Attributes:
         slowest: frames/s of the most bits of all candidates that fit.
@@ -69,6 +71,7 @@ class Frontier:
         goal: BoardGoal,
         seed: int,
         progress: Progress,
+        rig: Callable[[float], Rig] = lambda _: Rig(),
     ) -> None:
         epochs = math.ceil(flow.search.epochs / _PARTS)
         self._flow = flow.model_copy(
@@ -76,7 +79,7 @@ class Frontier:
         )
         self._net, self._dataset, self._seed = net_float, dataset, seed
         self._goal = replace(goal, target_fps=None, target_latency_us=None)
-        self._progress = progress
+        self._progress, self._rig = progress, rig
         self._designs: list[Design] = []
         with seeded(0):
             self._shapes = make_net(flow.network)
@@ -99,8 +102,9 @@ class Frontier:
         goal = replace(self._goal, target_fps=hertz / (math.floor(hertz / target_fps + 1e-6) + 0.5))
         slower = [each for each in self._designs if each.target_fps <= target_fps]
         after = max(slower, key=lambda each: each.target_fps).result if slower else None
+        rig = self._rig(target_fps)
         result = search(
-            self._flow, self._net, self._dataset, goal, self._seed, self._progress, after=after
+            self._flow, self._net, self._dataset, goal, self._seed, self._progress, rig, after
         )
         reached = max(goal.target_fps or 0.0, self._limit.speed(self._bits(result.policy)))
         design = Design(target_fps, reached, result)

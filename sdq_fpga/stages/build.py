@@ -29,7 +29,7 @@ from sdq_fpga.stages.settings import (
     dataset_of,
     read_plain,
 )
-from sdq_fpga.stages.several import do_fastest, do_pareto
+from sdq_fpga.stages.several import Rigs, do_fastest, do_pareto
 from sdq_fpga.stages.target import Target
 from sdq_fpga.stages.team import Team, connected
 from sdq_fpga.stages.unfinished import Unfinished, long_stage
@@ -125,7 +125,7 @@ class Build:
         self._reach(goal)
         self.train()
         inputs = {"spec": flow.search.model_dump(mode="json"), "count": self._settings.pareto}
-        made = self._stage("pareto", goal | inputs, ("train",), do_pareto)
+        made = self._several("pareto", goal | inputs, do_pareto)
         found = read_plain(Designs, made / "designs.json")
         self._run.write("pareto.png", drawn_designs(found, flow.name, self._settings.board.name))
         return found
@@ -170,7 +170,7 @@ class Build:
                 "accuracy_drop": self._settings.accuracy_drop,
                 "finetune": flow.finetune.model_dump(mode="json"),
             }
-            self._stage("search", goal | spec | drop, ("train",), do_fastest)
+            self._several("search", goal | spec | drop, do_fastest)
         else:
             self._train("search", spec | goal, ("train",))
         return self._context.policy()
@@ -252,11 +252,7 @@ class Build:
         """Runs a stage that trains, with all processes, and goes on where it was cut."""
 
         def make(out: Path, unfinished: Unfinished) -> None:
-            for other in unfinished.others:
-                self._context.progress.note(
-                    f"{name}: {other} is of other settings, data or code and is not used; it is "
-                    "kept until this stage is finished"
-                )
+            self._tell_others(name, unfinished)
             log = self._run.directory / CURVES / f"{name}-{unfinished.key[:8]}"
             with tensorboard_curves(log) as curves:
                 rig = Rig(
@@ -270,6 +266,31 @@ class Build:
         devices = self._settings.devices.model_dump(mode="json")
         stated = self._common | {"settings": inputs, "devices": devices}
         long_stage(self._run, name, stated, after, make)
+
+    def _several(
+        self, name: str, inputs: dict[str, Any], step: Callable[[Context, Rigs, Path], None]
+    ) -> Path:
+        """Runs a stage of several trainings, in this process, and goes on where it was cut."""
+
+        def make(out: Path, unfinished: Unfinished) -> None:
+            self._tell_others(name, unfinished)
+
+            def rig(training: str) -> Rig:
+                place = unfinished.directory / training
+                return Rig(
+                    checkpoints=Checkpoints(place, unfinished.key, self._every_s, at_end=True)
+                )
+
+            step(self._context, rig, out)
+
+        return long_stage(self._run, name, self._common | {"settings": inputs}, ("train",), make)
+
+    def _tell_others(self, name: str, unfinished: Unfinished) -> None:
+        for other in unfinished.others:
+            self._context.progress.note(
+                f"{name}: {other} is of other settings, data or code and is not used; it is "
+                "kept until this stage is finished"
+            )
 
     def _training(self) -> TrainingFigures:
         context = self._context

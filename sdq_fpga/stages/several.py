@@ -2,6 +2,9 @@
 
 Accuracies that decide are those of training images that are held back (``data.split``); the test
 images have no part in it.
+
+Each of the trainings is kept when it ends, until the stage is finished: where the stage is cut, it
+passes over them.
 """
 
 import copy
@@ -24,10 +27,14 @@ from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
 from sdq_fpga.train.grid import on_grid
+from sdq_fpga.train.rig import Rig
 
-__all__ = ["do_fastest", "do_pareto", "fastest_kept"]
+__all__ = ["Rigs", "do_fastest", "do_pareto", "fastest_kept"]
 
 D = TypeVar("D")
+
+Rigs = Callable[[str], Rig]
+"""From the name of a training, which no other of the stage has, to what it runs on."""
 
 _NEAR = 1.03  # ratio of frame rates between which nobody looks further
 _MOST = 7  # designs that are tried for an accuracy
@@ -36,7 +43,8 @@ _MOST = 7  # designs that are tried for an accuracy
 class _Searched:
     """The searches of one build, and how good what they find is."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, rigs: Rigs) -> None:
+        self._rigs = rigs
         settings, self._data = context.settings, context.dataset
         self._context, self.teacher = context, context.net_of("train")
         self.frontier = Frontier(
@@ -46,6 +54,7 @@ class _Searched:
             _of_board(goal_of(settings)),
             settings.seed,
             context.progress,
+            lambda target_fps: rigs(f"search-{target_fps}"),
         )
         self.float_accuracy = self.accuracy(self.teacher)
 
@@ -73,7 +82,8 @@ class _Searched:
         student = on_grid(normalised_state(self.net(design), policy), policy)
         if finetuned:
             flow, seed = context.settings.flow, context.settings.seed
-            finetune(student, self.teacher, flow.finetune, self._data, seed, context.progress)
+            rig = self._rigs(f"finetune-{design.target_fps}")
+            finetune(student, self.teacher, flow.finetune, self._data, seed, context.progress, rig)
         return Found(
             target_fps=design.target_fps,
             frames_per_second=design.frames_per_second,
@@ -82,7 +92,7 @@ class _Searched:
         )
 
 
-def do_fastest(context: Context, out: Path) -> None:
+def do_fastest(context: Context, rigs: Rigs, out: Path) -> None:
     """Searches the fastest design that keeps an accuracy.
 
     Each that is tried is finetuned as the build would.
@@ -95,7 +105,7 @@ def do_fastest(context: Context, out: Path) -> None:
     drop = context.settings.accuracy_drop
     if drop is None:
         raise ValueError("no accuracy is asked for")
-    searched = _Searched(context)
+    searched = _Searched(context, rigs)
     frontier = searched.frontier
     wanted = searched.float_accuracy - drop
     tried: list[Found] = []
@@ -157,7 +167,7 @@ def fastest_kept(
     return best
 
 
-def do_pareto(context: Context, out: Path) -> None:
+def do_pareto(context: Context, rigs: Rigs, out: Path) -> None:
     """Searches policies from the slowest to the fastest; those that are alike are kept once.
 
     Writes policy-1.json and so on, and designs.json.
@@ -165,7 +175,7 @@ def do_pareto(context: Context, out: Path) -> None:
     count = context.settings.pareto
     if count is None:
         raise ValueError("no number of policies is asked for")
-    searched = _Searched(context)
+    searched = _Searched(context, rigs)
     designs: list[Design] = []
     for target_fps in searched.frontier.targets(count):
         design = searched.frontier.at(target_fps)

@@ -271,7 +271,9 @@ class _Training:
     def save(self) -> None:
         """Writes a checkpoint, if it is time for one."""
         kept = self._rig.checkpoints
-        if kept is None or self._fabric.global_rank or not kept.due:
+        if kept is None or self._fabric.global_rank:
+            return
+        if not kept.due(ended=self.epoch == self._recipe.epochs):
             return
         kept.save(
             {

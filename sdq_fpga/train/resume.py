@@ -27,12 +27,14 @@ class Checkpoints:
         key: of everything that decides the training (network, data, settings, code): a checkpoint
             of another is refused.
         every_s: seconds that lie at least between two checkpoints.
+        at_end: whether the end of the training is kept as well, as others follow.
     """
 
-    def __init__(self, directory: Path, key: str, every_s: float) -> None:
+    def __init__(self, directory: Path, key: str, every_s: float, *, at_end: bool = False) -> None:
         self.path = directory / CHECKPOINT
         self._key = key
         self._every_s = every_s
+        self._at_end = at_end
         self._last = time.monotonic()
 
     @property
@@ -40,10 +42,13 @@ class Checkpoints:
         """What to do about a checkpoint that is of no use."""
         return f"delete {self.path}, and the training begins afresh"
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time for the next."""
-        return time.monotonic() - self._last >= self._every_s
+    def due(self, *, ended: bool) -> bool:
+        """Whether it is time for the next.
+
+        Args:
+            ended: whether the training has come to its end.
+        """
+        return (ended and self._at_end) or time.monotonic() - self._last >= self._every_s
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replaces the checkpoint; its name never shows half of one.

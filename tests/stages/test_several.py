@@ -1,6 +1,12 @@
 """The fastest design that keeps an accuracy, and a frontier of several."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +14,17 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from terminal import TINY
+from terminal import TINY, tree
 
+from sdq_fpga.board import load_board
 from sdq_fpga.cli import main
+from sdq_fpga.flow import load_flow
 from sdq_fpga.policy import Policy
+from sdq_fpga.progress import SilentProgress
+from sdq_fpga.run import open_run
 from sdq_fpga.stages import several
+from sdq_fpga.stages.build import Build
+from sdq_fpga.stages.settings import Settings
 from sdq_fpga.stages.several import fastest_kept
 
 
@@ -78,6 +90,82 @@ def test_a_drop_that_can_not_be_kept_is_said_with_the_nearest(asked, monkeypatch
     assert done.exit_code == 2
     assert "a drop of 2.00% in accuracy can't be kept" in done.output
     assert "have 87.50% of the images held back, and the float network 95.00%" in done.output
+
+
+class Killing(SilentProgress):
+    """Kills this process in the middle of the second task of a name."""
+
+    def __init__(self, label):
+        self.label, self.begun, self.notes = label, 0, []
+
+    @contextmanager
+    def task(self, label, total):
+        self.begun += label == self.label
+        left = total // 2
+
+        def advance(steps):
+            nonlocal left
+            left -= steps
+            if label == self.label and self.begun == 2 and left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        yield advance
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def search_several(directory, progress, **asked):
+    flow = load_flow(str(TINY))
+    short = {"train": 4, "search": 8, "finetune": 2}
+    flow = flow.model_copy(
+        update={
+            name: getattr(flow, name).model_copy(update={"epochs": epochs})
+            for name, epochs in short.items()
+        }
+    )
+    board, shares = load_board("pynq-z2"), {"lut": 0.04, "dsp": 0.01}
+    settings = Settings(
+        flow=flow, board=board, clock_mhz=100, seed=0, target_bits=None, shares=shares, **asked
+    )
+    with open_run(directory) as run:
+        # Nothing but the ends of trainings is kept.
+        build = Build(settings, run, None, progress, checkpoint_every_s=3600)
+        build.pareto() if settings.pareto else build.search()
+
+
+KILL = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_several as here
+here.search_several(Path(sys.argv[2]), here.Killing(sys.argv[3]), **json.loads(sys.argv[4]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "killed_in", "kept"),
+    [
+        ({"pareto": 3}, "search", ["search"]),
+        ({"accuracy_drop": 0.99}, "finetune", ["search", "finetune", "search"]),
+    ],
+)
+def test_several_searches_that_are_killed_go_on(tmp_path, asked_for, killed_in, kept):
+    script = [sys.executable, "-c", KILL, str(Path(__file__).parent), str(tmp_path / "run")]
+    killed = subprocess.run(
+        [*script, killed_in, json.dumps(asked_for)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    progress = Killing("nothing")
+    search_several(tmp_path / "run", progress, **asked_for)
+    went_on = [note.split(":")[0] for note in progress.notes if "goes on after epoch" in note]
+    assert went_on == kept
+    assert not (tmp_path / "run" / ".unfinished").exists()
+    search_several(tmp_path / "whole", SilentProgress(), **asked_for)
+    stage = "pareto" if "pareto" in asked_for else "search"
+    assert tree(tmp_path / "run" / stage) == tree(tmp_path / "whole" / stage)
 
 
 @pytest.mark.parametrize(
