@@ -3,28 +3,52 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
-from terminal import TINY
+from terminal import TINY, tree
 from test_bad_input import one_sentence
 from torch.distributed import DistNetworkError
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.stages import team
+from sdq_fpga.train.resume import CHECKPOINT
 
 
-def test_two_processes_search_together(terminal):
-    done = terminal.run(
-        "search", "--board", "zcu104", "--flow", str(TINY), "--run", "run", "--json",
-        "--devices", "2",
+def test_two_processes_search_together_and_go_on_if_they_are_killed(terminal):
+    options = (
+        "search", "--board", "zcu104", "--flow", str(TINY), "--devices", "2",
+        "--checkpoint-every", "0", "--run",
     )  # fmt: skip
+    done = terminal.run(*options, "whole", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["network"] == "tiny"
-    run = terminal.root / "work" / "run"
-    assert json.loads((run / "train" / "metrics.json").read_text())["accuracy"] > 0.8
-    assert json.loads((run / "settings.json").read_text())["devices"]["devices"] == 2
-    assert not list(run.glob(".scratch-*"))
+    work = terminal.root / "work"
+    whole = work / "whole"
+    assert json.loads((whole / "train" / "metrics.json").read_text())["accuracy"] > 0.8
+    assert json.loads((whole / "settings.json").read_text())["devices"]["devices"] == 2
+    assert not list(whole.glob(".scratch-*"))
     assert done.err.count("train: 132 of 132") == 1
+
+    # The first one is killed; the other ends by itself.
+    killed = subprocess.Popen(
+        terminal.arguments(*options, "cut"),
+        cwd=work,
+        env=terminal.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list((work / "cut").glob(f".unfinished/search/*/{CHECKPOINT}")):
+        assert killed.poll() is None, "the command ended before it could be killed"
+        time.sleep(0.002)
+    killed.kill()
+    killed.wait()
+    again = terminal.run(*options, "cut", "--json")
+    assert again.code == 0, again.err
+    assert "search: goes on after epoch" in again.err
+    assert again.out == done.out
+    for stage in ("train", "search"):
+        assert tree(work / "cut" / stage) == tree(whole / stage)
 
 
 def test_a_model_is_not_trained(terminal):
