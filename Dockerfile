@@ -43,4 +43,6 @@ RUN useradd --create-home --uid 1000 sdq && install --directory --owner=sdq /pro
 ENV PATH=/opt/sdq-fpga/bin:$PATH
 USER sdq
 WORKDIR /project
+# Compiles the timing model once, not in every container.
+RUN sdq-fpga simulate --board zcu104 > /dev/null
 ENTRYPOINT ["sdq-fpga"]

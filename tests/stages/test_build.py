@@ -103,7 +103,10 @@ def test_package_is_complete_and_has_no_path_of_this_machine(tiny_build, shared)
 def test_nothing_is_written_outside_run_and_cache(tiny_build):
     terminal, _ = tiny_build
     assert list((terminal.root / "tmp").iterdir()) == []
-    assert list((terminal.root / "home").iterdir()) == []
+    # Numba keeps the compiled timing model beside the package, or here where that is not writable.
+    numba = terminal.root / "home" / ".cache" / "numba"
+    home = [path for path in (terminal.root / "home").rglob("*") if path.is_file()]
+    assert all(path.is_relative_to(numba) for path in home)
     assert [path.name for path in (terminal.root / "work").iterdir()] == ["runs"]
 
 
