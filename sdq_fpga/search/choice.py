@@ -58,6 +58,11 @@ class Choice:
         """[options] with which the next step mixes what they quantize to; differentiable."""
         return self.probabilities()
 
+    @classmethod
+    def drawn(cls, choices: Sequence[Self]) -> Sequence[Tensor]:
+        """[choices][options] shares of several choices, some of which may be the same."""
+        return [each.shares() for each in choices]
+
     @property
     def expected_bits(self) -> Tensor:
         """Mean bits under the probabilities; differentiable."""
@@ -122,5 +127,6 @@ def mean_bits(choices: Sequence[Choice]) -> float:
 
 def expected_bits(choices: Sequence[Choice]) -> Tensor:
     """Mean bits under the probabilities, over all values; differentiable."""
-    parts = [each.size * each.expected_bits for each in choices]
-    return torch.stack(parts).sum() / sum(each.size for each in choices)
+    total = sum(each.size for each in choices)
+    weights = [each.size * bits / total for each in choices for bits in each.options()]
+    return torch.tensor(weights) @ type(choices[0]).together(choices)
