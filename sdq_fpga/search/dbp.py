@@ -114,7 +114,7 @@ class Dbp(Learned):
     @property
     def nearest(self) -> int:
         """The likelier of b_i and b_(i-1)."""
-        return self.bits if self.beta.item() >= 0.5 else self.lower_bits
+        return self.bits if self.chance >= 0.5 else self.lower_bits
 
     @property
     def deterministic(self) -> bool:
@@ -125,6 +125,11 @@ class Dbp(Learned):
     def beta(self) -> Tensor:
         """Probability of ``bits`` against ``lower_bits``; 1 where that is settled."""
         return torch.ones(()) if self.deterministic else torch.sigmoid(self.logit)
+
+    @property
+    def chance(self) -> float:
+        """``beta`` as a number."""
+        return 1.0 if self.deterministic else _sigmoid(self.logit.item())
 
     @property
     def expected_bits(self) -> Tensor:

@@ -14,7 +14,7 @@ also cost what simpler models say (``sdq_fpga.search.counts``).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -438,4 +438,13 @@ def _variables(goal: BoardGoal, space: Space[C]) -> tuple[tuple[Variable, ...], 
         fixed=fixed,
         tied=list(tied.values()),
     )
-    return variables, tuple(owner[next(iter(each.layers))] for each in variables)
+    owners = tuple(owner[next(iter(each.layers))] for each in variables)
+    pairs = zip(variables, owners, strict=True)
+    return tuple(_narrowed(each, own, each.now - goal.bits) for each, own in pairs), owners
+
+
+def _narrowed(variable: Variable, choice: Choice, shift: int) -> Variable:
+    """The variable with the bits that its choice has candidates for: tables are smaller."""
+    low, high = (choice.candidates[end] + shift for end in (0, -1))
+    kept = range(max(variable.bits[0], low), min(variable.bits[-1], high) + 1)
+    return replace(variable, bits=kept) if kept else variable
