@@ -222,8 +222,10 @@ float networks are not trained.
   epoch that took the longest.
 - **Term**: expected resources or bits with their gradient, multiplier and drops, median of a step.
   **Looks and settling**: all that comes beside in the whole search: looks at the board where the
-  policy has moved (folding, prices, tables), and deciding the bits in the end. **Hardware term**:
-  both, as a share of the whole search.
+  policy has moved (folding, prices, tables), and deciding the bits in the end; below 0 where steps
+  after the bits are settled take less than the median. **Hardware term**: both, as a share of the
+  whole search. It is more than what the search itself pays, as the gradient of the term is taken by
+  a pass of its own here.
 - **Run**: *whole* searches were run to their end, as the flow states it. Of those in *parts*, the
   training was run for {steps_run} steps, and taken to be that of those in which all layers are
   undecided (later ones take less); and steering for the flow's number of steps without a network,

@@ -87,7 +87,7 @@ class _Both(torch.autograd.Function):
 
 
 def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit)) if logit > -_FAR else 0.0
+    return 0.0 if logit < -_FAR else 1 / (1 + math.exp(-logit))
 
 
 class Dbp(Learned):

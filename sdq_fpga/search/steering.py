@@ -55,7 +55,8 @@ class Steering:
     def term(self, measure: Tensor) -> Tensor:
         """What the constraint adds to the loss; its gradient by h is max(0, lambda + c h)."""
         now = measure.item()
-        pressure = max(0.0, self.multiplier + _PENALTY * (now - self._reference) / self._span)
+        # In this order, what is not a number stays so, and the loss is found to be none.
+        pressure = max(self.multiplier + _PENALTY * (now - self._reference) / self._span, 0.0)
         value = (pressure**2 - self.multiplier**2) / (2 * _PENALTY)
         if not pressure:
             return measure.new_tensor(value)

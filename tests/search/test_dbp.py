@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sdq_fpga.search.dbp import START_BETA, Dbp, draw_gate
 from sdq_fpga.search.qer import Seen, expected_errors
+from sdq_fpga.search.steering import Steering
 
 
 def draws(logit, temperature, count=200_000):
@@ -142,6 +143,15 @@ def test_relative_error_is_free_of_scale_and_pulls_towards_the_levels():
     found.backward()
     assert error(values.detach() - 0.01 * values.grad, levels) < found
     assert error(torch.zeros(3), torch.zeros(3)).item() == 0
+
+
+def test_a_logit_that_is_no_number_does_not_pass_for_one():
+    dbps = [Dbp("a", (2, 4), 1), Dbp("b", (2, 4), 1)]
+    with torch.no_grad():
+        dbps[1].logit.fill_(math.nan)
+    assert math.isnan(dbps[1].chance)
+    steering = Steering(1.0, 0.5, least_span=0.1, steps=10)
+    assert math.isnan(steering.term(Dbp.together(dbps).sum()).item())
 
 
 def test_draws_of_several_are_those_of_each_in_turn():
