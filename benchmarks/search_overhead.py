@@ -31,7 +31,7 @@ from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
 from sdq_fpga.train import seeded, steps_per_epoch
 
 _UNIFORM_BITS = 3
-_STEPS = 6  # of a search of which not all is run
+_STEPS = 12  # of a search of which not all is run
 _PULL = 0.1  # of the layers that resist a drop, where there is no network
 
 _HEADS = (
