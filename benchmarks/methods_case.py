@@ -1,17 +1,14 @@
 """One search of the comparison of methods: from a float network to an accuracy and a frame rate."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from methods_rows import Key, Row, Timing, file_name, row_key, searching, variant
-from torch import Tensor, nn
+from search_clock import Clock, timed_hardware
+from torch import nn
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding import Shares, parse_shares
@@ -25,7 +22,6 @@ from sdq_fpga.nets import as_network, make_net
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import BoardGoal, SearchResult, normalised_state, search
-from sdq_fpga.search.steering import Steered
 from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
 from sdq_fpga.train import (
     Devices,
@@ -44,23 +40,6 @@ __all__ = ["Case"]
 
 _PLAIN_BITS = 3  # of the uniform training that epochs are compared with
 _PLAIN_EPOCHS = 2
-
-
-class _Clock(SilentProgress):
-    """Takes the processor time of the steps of a task."""
-
-    def __init__(self) -> None:
-        self.marks: list[float] = []
-
-    @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        self.marks = [time.process_time()]
-        yield lambda _: self.marks.append(time.process_time())
-
-    @property
-    def step(self) -> float:
-        """Seconds of a step, the first excepted, which warms up."""
-        return (self.marks[-1] - self.marks[1]) / (len(self.marks) - 2)
 
 
 @dataclass(frozen=True)
@@ -176,9 +155,9 @@ class Case:
 
     def timing(self, key: Key) -> Timing:
         """Searches again, and takes the time of the hardware term; on the CPU."""
-        flow, clock = variant(self.flow, key.method), _Clock()
+        flow, clock = variant(self.flow, key.method), Clock()
         teacher, goal = self.net_float(key.seed), self.goal(key.goal)
-        with _timed_hardware() as spent:
+        with timed_hardware() as spent:
             search(flow, teacher, self.dataset, goal, key.seed, clock)
         return Timing(
             key=key,
@@ -196,7 +175,7 @@ class Case:
 
     def _plain(self, seed: int) -> float:
         """Seconds of a step of uniform quantization-aware training."""
-        clock = _Clock()
+        clock = Clock()
         fixed = {"weight_bits": (_PLAIN_BITS,), "activation_bits": (_PLAIN_BITS,)}
         flow = searching(**fixed, method="sdq", epochs=_PLAIN_EPOCHS)(self.flow)
         net = self.net_float(seed)
@@ -218,35 +197,3 @@ def _activation_bits(net: nn.Module, policy: Policy) -> float:
         if each.layer is not None
     ]
     return sum(count * (own or 0) for count, own in pairs) / sum(count for count, _ in pairs)
-
-
-@contextmanager
-def _timed_hardware() -> Iterator[list[float]]:
-    """Lists the seconds of all that steers, with its gradient, which is taken at once."""
-    spent: list[float] = []
-    term, step = Steered.term, Steered.step
-
-    def timed_term(self: Steered[Any]) -> Tensor:
-        began = time.process_time()
-        value = term(self)
-        if value.requires_grad:
-            logits = [each.logit for each in self.choices if not each.deterministic]
-            gradients = torch.autograd.grad(value, logits, allow_unused=True)
-            value = value.detach()
-            for logit, gradient in zip(logits, gradients, strict=True):
-                if gradient is not None:
-                    value = value + (gradient * (logit - logit.detach())).sum()
-        spent.append(time.process_time() - began)
-        return value
-
-    def timed_step(self: Steered[Any], done: int) -> list[Any]:
-        began = time.process_time()
-        dropped = step(self, done)
-        spent.append(time.process_time() - began)
-        return dropped
-
-    Steered.term, Steered.step = timed_term, timed_step  # type: ignore[method-assign]
-    try:
-        yield spent
-    finally:
-        Steered.term, Steered.step = term, step  # type: ignore[method-assign]

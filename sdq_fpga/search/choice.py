@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-__all__ = ["Choice", "Learned", "expected_bits", "mean_bits"]
+__all__ = ["Choice", "Learned", "expected_bits", "mean_bits", "option_weights"]
 
 
 class Choice:
@@ -57,6 +57,11 @@ class Choice:
     def shares(self) -> Tensor:
         """[options] with which the next step mixes what they quantize to; differentiable."""
         return self.probabilities()
+
+    @classmethod
+    def drawn(cls, choices: Sequence[Self]) -> Sequence[Tensor]:
+        """[choices][options] shares of several choices, some of which may be the same."""
+        return [each.shares() for each in choices]
 
     @property
     def expected_bits(self) -> Tensor:
@@ -122,5 +127,16 @@ def mean_bits(choices: Sequence[Choice]) -> float:
 
 def expected_bits(choices: Sequence[Choice]) -> Tensor:
     """Mean bits under the probabilities, over all values; differentiable."""
-    parts = [each.size * each.expected_bits for each in choices]
-    return torch.stack(parts).sum() / sum(each.size for each in choices)
+    return option_weights(choices) @ type(choices[0]).together(choices)
+
+
+def option_weights(choices: Sequence[Choice]) -> Tensor:
+    """[options of the first, those of the second, ...] bits by the share of values that has them.
+
+    The sum of these by the probabilities is the mean of bits over all values.
+    """
+    total = sum(each.size for each in choices)
+    return torch.tensor(
+        [each.size * bits / total for each in choices for bits in each.options()],
+        dtype=torch.float32,
+    )

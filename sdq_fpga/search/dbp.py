@@ -5,8 +5,9 @@ Source: Huang et al., "SDQ: Stochastic Differentiable Quantization with Mixed Pr
 candidate b_(i-1) otherwise.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -18,10 +19,11 @@ __all__ = ["START_BETA", "Dbp", "draw_gate"]
 # A beta starts here and never rises above, so that the way down to a drop is as long for a layer
 # that was held up for many steps as for one that has just dropped.
 START_BETA = 0.9
+_FAR = 700.0  # of a logit, beyond which an exponential is none of double precision
 _START_LOGIT = float(torch.logit(torch.tensor(START_BETA)))
 
 
-def draw_gate(logit: Tensor, temperature: float) -> Tensor:
+def draw_gate(logit: Tensor, temperature: float | Tensor) -> Tensor:
     """Draws 1 with probability sigmoid(logit), else 0, with a gradient to ``logit``.
 
     Straight-through Gumbel-softmax of two classes (Jang, Gu and Poole, ICLR 2017, section 2.2):
@@ -35,9 +37,57 @@ def draw_gate(logit: Tensor, temperature: float) -> Tensor:
     Returns:
         Exactly 0 or 1, of the same shape.
     """
-    uniform = torch.rand_like(logit).clamp(min=torch.finfo(torch.float32).eps)
-    relaxed = torch.sigmoid((logit + torch.logit(uniform)) / temperature)
-    return (relaxed > 0.5).to(logit.dtype) + (relaxed - relaxed.detach())
+    found: Tensor = _Gate.apply(logit, temperature)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _GateContext(Protocol):
+    slope: Tensor
+
+
+class _Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _GateContext, logit: Tensor, temperature: float | Tensor) -> Tensor:
+        uniform = torch.rand_like(logit).clamp_(min=torch.finfo(torch.float32).eps)
+        relaxed = uniform.logit_().add_(logit).div_(temperature).sigmoid_()
+        ctx.slope = relaxed * (1 - relaxed) / temperature
+        return (relaxed > 0.5).to(logit.dtype)
+
+    @staticmethod
+    def backward(ctx: _GateContext, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.slope, None
+
+
+class _BothContext(Protocol):
+    betas: list[float]
+    places: list[int]
+
+
+class _Both(torch.autograd.Function):
+    """beta and 1 - beta of several choices, in plain numbers: tensors of one number are slow."""
+
+    @staticmethod
+    def forward(ctx: _BothContext, places: list[int], *logits: Tensor) -> Tensor:
+        ctx.betas = [_sigmoid(each.item()) for each in logits]
+        ctx.places = places
+        found, own = [1.0] * places[-1], iter(ctx.betas)
+        for place in places[:-1]:
+            beta = next(own)
+            found[place : place + 2] = beta, 1 - beta
+        return torch.tensor(found)
+
+    @staticmethod
+    def backward(ctx: _BothContext, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        slopes = gradient.tolist()
+        found = [
+            beta * (1 - beta) * (slopes[place] - slopes[place + 1])
+            for beta, place in zip(ctx.betas, ctx.places[:-1], strict=True)
+        ]
+        return None, *torch.tensor(found).unbind()
+
+
+def _sigmoid(logit: float) -> float:
+    return 0.0 if logit < -_FAR else 1 / (1 + math.exp(-logit))
 
 
 class Dbp(Learned):
@@ -64,7 +114,7 @@ class Dbp(Learned):
     @property
     def nearest(self) -> int:
         """The likelier of b_i and b_(i-1)."""
-        return self.bits if self.beta.item() >= 0.5 else self.lower_bits
+        return self.bits if self.chance >= 0.5 else self.lower_bits
 
     @property
     def deterministic(self) -> bool:
@@ -75,6 +125,11 @@ class Dbp(Learned):
     def beta(self) -> Tensor:
         """Probability of ``bits`` against ``lower_bits``; 1 where that is settled."""
         return torch.ones(()) if self.deterministic else torch.sigmoid(self.logit)
+
+    @property
+    def chance(self) -> float:
+        """``beta`` as a number."""
+        return 1.0 if self.deterministic else _sigmoid(self.logit.item())
 
     @property
     def expected_bits(self) -> Tensor:
@@ -92,23 +147,31 @@ class Dbp(Learned):
     @classmethod
     def together(cls, choices: Sequence[Self]) -> Tensor:
         """[options of the first, those of the second, ...] probabilities of several choices."""
-        places: list[int] = []
-        logits = [each.logit for each in choices if not each.deterministic]
-        count, seen = len(logits), 0
+        places, count = [], 0  # of the betas of those that are open, and how many options
         for each in choices:
-            if each.deterministic:
-                places.append(2 * count)
-                continue
-            places += [seen, count + seen]
-            seen += 1
+            if not each.deterministic:
+                places.append(count)
+            count += 1 if each.deterministic else 2
+        logits = [each.logit for each in choices if not each.deterministic]
         if not logits:
-            return torch.ones(len(places))
-        betas = torch.sigmoid(torch.stack(logits))
-        return torch.cat([betas, 1 - betas, torch.ones(1)])[places]
+            return torch.ones(count)
+        found: Tensor = _Both.apply([*places, count], *logits)  # type: ignore[no-untyped-call]
+        return found
 
     def shares(self) -> Tensor:
         """[options] 1 for the one that is drawn, else 0."""
         return _both(self.draw(), self.options())
+
+    @classmethod
+    def drawn(cls, choices: Sequence[Self]) -> Sequence[Tensor]:
+        """[choices][options] 1 for the one that is drawn, else 0; each draws for itself."""
+        if any(each.deterministic for each in choices):
+            return [each.shares() for each in choices]
+        if not choices:
+            return ()
+        temperatures = torch.tensor([each.temperature for each in choices])
+        gates = draw_gate(torch.stack([each.logit for each in choices]), temperatures)
+        return torch.stack([gates, 1 - gates], dim=1).unbind()
 
     def draw(self) -> Tensor:
         """1 for ``bits``, 0 for ``lower_bits``; see ``draw_gate``."""
@@ -116,8 +179,9 @@ class Dbp(Learned):
 
     def bound(self) -> None:
         """Keeps beta at or below its start, after an optimizer's step."""
-        with torch.no_grad():
-            self.logit.clamp_(max=_START_LOGIT)
+        if self.logit.item() > _START_LOGIT:
+            with torch.no_grad():
+                self.logit.fill_(_START_LOGIT)
 
     def drop(self) -> None:
         """Goes to the next lower candidate, where beta starts again.

@@ -24,7 +24,7 @@ class Dropping(Steered[Dbp]):
 
     def dropped(self) -> list[Dbp]:
         """Drops the layers whose beta fell under the threshold."""
-        found = [d for d in self.choices if not d.deterministic and d.beta.item() < self._threshold]
+        found = [d for d in self.choices if not d.deterministic and d.chance < self._threshold]
         for dbp in found:
             dbp.drop()
         return found
@@ -33,9 +33,7 @@ class Dropping(Steered[Dbp]):
         """Drops the layer of the smallest beta, again and again, until the search can settle."""
         while not enough():
             # min takes the first of equals: among equal betas the first layer drops.
-            smallest = min(
-                (d for d in self.choices if not d.deterministic), key=lambda d: d.beta.item()
-            )
+            smallest = min((d for d in self.choices if not d.deterministic), key=lambda d: d.chance)
             smallest.drop()
             self.greedy_drops.append(smallest)
 

@@ -34,7 +34,7 @@ class FrameRate(Dropping):
         """Bits of every layer, as the class says."""
         self.drop_until(lambda: self.limit.allows(self.lower_bits()))
         undecided = [dbp for dbp in self.choices if not dbp.deterministic]
-        order = sorted(undecided, key=lambda dbp: dbp.beta.item())
+        order = sorted(undecided, key=lambda dbp: dbp.chance)
         low, high = 0, len(order)  # of the smallest betas; all of them are enough
         while low < high:
             middle = (low + high) // 2
@@ -43,7 +43,7 @@ class FrameRate(Dropping):
             else:
                 low = middle + 1
         # What has come down to its last candidate, of beta 1, resisted least.
-        gains = [0.0 if dbp.deterministic else dbp.beta.item() for dbp in self.choices]
+        gains = [0.0 if dbp.deterministic else dbp.chance for dbp in self.choices]
         costs = [
             [-gain * place for place in range(len(dbp.candidates))]
             for gain, dbp in zip(gains, self.choices, strict=True)

@@ -6,7 +6,7 @@ expected resources are multilinear in them, and are computed exactly; at certain
 of the policy. Expected bits between two neighbours stand for a choice between these two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.policies import PolicyTables
+from sdq_fpga.search.polynomial import Floats, Integers
 
 __all__ = ["HardwareCost"]
 
@@ -41,11 +42,13 @@ class HardwareCost:
         self._lowest = torch.from_numpy(tables.lowest).to(dtype)
         self._highest = torch.from_numpy(tables.highest).to(dtype)
         self._places = torch.arange(tables.width, dtype=dtype)
-        worth = np.array([prices.get(name, 0.0) for name in RESOURCES])
+        by_resource = np.array([prices.get(name, 0.0) for name in RESOURCES])
         groups = [(torch.from_numpy(each.variables), each.values) for each in tables.groups]
         self._amounts = [(axes, torch.from_numpy(a).to(dtype)) for axes, a in groups]
+        self._exact = [(each.variables, each.values @ by_resource) for each in tables.groups]
         self._worth = [
-            (axes, torch.from_numpy(a @ worth)[..., None].to(dtype)) for axes, a in groups
+            (axes, torch.from_numpy(worth)[..., None].to(dtype))
+            for (axes, _), (_, worth) in zip(groups, self._exact, strict=True)
         ]
 
     def probabilities(self, bits: Tensor) -> Tensor:
@@ -67,7 +70,7 @@ class HardwareCost:
 
         Args:
             probabilities: [..., variables, width], each row summing to 1, of independent bits;
-                such as ``probabilities`` and ``Spread.mixed`` give.
+                such as ``probabilities`` gives.
 
         Returns:
             [..., resources] in order of ``RESOURCES``.
@@ -76,9 +79,11 @@ class HardwareCost:
 
     def priced(self, probabilities: Tensor) -> Tensor:
         """[...] what the expected resources are worth, in cycles; arguments as ``resources``."""
-        if probabilities.ndim == 2:
-            return _expected_worth(self._worth, probabilities)
         return _expected(self._worth, probabilities)[..., 0]
+
+    def worth(self) -> Sequence[tuple[Integers, Floats]]:
+        """Of tables of as many variables, [tables, axes] these and [tables, bits...] the worth."""
+        return self._exact
 
 
 def _expected(tables: list[tuple[Tensor, Tensor]], probabilities: Tensor) -> Tensor:
@@ -93,20 +98,3 @@ def _expected(tables: list[tuple[Tensor, Tensor]], probabilities: Tensor) -> Ten
             left = (weights[..., axis, None, :] @ left).squeeze(-2)
         found = found + left.sum(dim=-2)
     return found
-
-
-def _expected_worth(tables: list[tuple[Tensor, Tensor]], probabilities: Tensor) -> Tensor:
-    """The same of one amount at one set of probabilities, as each step of a search asks for it."""
-    width = probabilities.shape[1]
-    parts = []
-    for variables, values in tables:
-        count, axes = variables.shape
-        if not axes:
-            parts.append(values.sum())
-            continue
-        weights = probabilities[variables]
-        left = values
-        for axis in range(axes - 1):
-            left = torch.bmm(weights[:, None, axis], left.view(count, width, -1))
-        parts.append((weights[:, -1] * left.view(count, width)).sum())
-    return sum(parts[1:], parts[0])

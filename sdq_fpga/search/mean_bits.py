@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sdq_fpga.errors import UserError
-from sdq_fpga.search.choice import Choice, expected_bits
+from sdq_fpga.search.choice import Choice, option_weights
 from sdq_fpga.search.limit import Costs, Limit
 from sdq_fpga.search.program import Taken, cheapest_choice
 
@@ -43,6 +44,8 @@ class MeanBits(Limit[C]):
         super().__init__(choices)
         _check_reach(what, choices, bits)
         self.goal = bits
+        self._options: tuple[tuple[int, ...], ...] | None = None
+        self._weights = torch.zeros(0)
         self.budget = int(bits * (1 + ROUNDING) * sum(each.size for each in choices))
 
     def allows(self, bits: Sequence[int]) -> bool:
@@ -67,7 +70,10 @@ class MeanBits(Limit[C]):
 
     def measure(self) -> Tensor:
         """The expected bits."""
-        return expected_bits(self.choices)
+        options = tuple(each.options() for each in self.choices)
+        if options != self._options:  # which change only where a layer drops
+            self._options, self._weights = options, option_weights(self.choices)
+        return self._weights @ type(self.choices[0]).together(self.choices)
 
     def look(self) -> None:
         """Nothing: the measure is exact."""

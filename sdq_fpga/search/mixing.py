@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn.utils import parametrize
 from sdq_fpga.nets import Quantizer, QuantLayer, as_network
 from sdq_fpga.nets.network import MEAN_BITS
 from sdq_fpga.search.choice import Choice
-from sdq_fpga.search.qer import expected_error, relative_error
+from sdq_fpga.search.qer import Seen
 from sdq_fpga.search.quantizers import code_grid, quantize_weights
 
 __all__ = ["MixingQuantizer", "insert_quantizers", "remove_quantizers"]
@@ -22,11 +23,13 @@ class MixingQuantizer(nn.Module):
     Args:
         choice: the layer's bits.
         quantize: from values and bits to quantized values of the same shape.
+        measured: whether to keep what is quantized, for its errors to be measured.
 
     Attributes:
-        error: expected relative error of what was quantized last in training mode, scalar; 0
-            where nobody asked for it.
-        measured: whether errors are asked for.
+        choice: as given.
+        quantize: likewise.
+        measured: likewise.
+        shares: [options] with which the next forward pass mixes; None to ask the choice then.
     """
 
     def __init__(
@@ -36,7 +39,8 @@ class MixingQuantizer(nn.Module):
         self.choice = choice
         self.quantize = quantize
         self.measured = measured
-        self.error = torch.zeros(())
+        self.shares: Tensor | None = None
+        self._seen: Seen | None = None
 
     def forward(self, values: Tensor) -> Tensor:
         """Maps values to quantized values of the same shape."""
@@ -44,16 +48,74 @@ class MixingQuantizer(nn.Module):
         if not self.training or len(options) == 1:
             quantized = self.quantize(values, self.choice.bits)
             if self.training and self.measured:
-                self.error = relative_error(values, quantized)
+                self._seen = Seen(values, (quantized,))
             return quantized
-        several = [self.quantize(values, bits) for bits in options]
+        shares = self.choice.shares() if self.shares is None else self.shares
+        self.shares = None
+        several = tuple(
+            self._taken(values, bits, share)
+            for share, bits in zip(shares.tolist(), options, strict=True)
+        )
         if self.measured:
-            errors = torch.stack([relative_error(values, each) for each in several])
-            self.error = expected_error(self.choice.probabilities().to(errors.device), errors)
-        mixed = torch.zeros(())
-        for share, each in zip(self.choice.shares(), several, strict=True):
-            mixed = mixed + share * each
+            self._seen = Seen(values, several)
+        mixed: Tensor = _Mixed.apply(shares, *several)  # type: ignore[no-untyped-call]
         return mixed
+
+    def seen(self) -> Seen:
+        """What was quantized last in training mode; once, so that its memory is not kept.
+
+        Raises:
+            ValueError: nothing was, or it was not to be kept.
+        """
+        if self._seen is None:
+            raise ValueError(f"the quantizer of '{self.choice.name}' has kept nothing")
+        seen, self._seen = self._seen, None
+        return seen
+
+    def _taken(self, values: Tensor, bits: int, share: float) -> Tensor:
+        """What values quantize to; what has no share in the result passes no gradient."""
+        if share:
+            return self.quantize(values, bits)
+        with torch.no_grad():
+            return self.quantize(values, bits)
+
+
+class _Context(Protocol):
+    saved_tensors: tuple[Tensor, ...]
+    shares: list[float]
+    place: torch.device
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
+class _Mixed(torch.autograd.Function):
+    """Sum of tensors by their shares; where one is drawn, nothing is computed but gradients."""
+
+    @staticmethod
+    def forward(ctx: _Context, shares: Tensor, *several: Tensor) -> Tensor:
+        ctx.save_for_backward(*several)
+        ctx.shares, ctx.place = shares.tolist(), shares.device
+        if 1.0 in ctx.shares:
+            return several[ctx.shares.index(1.0)].view_as(several[0])
+        mixed = several[0] * ctx.shares[0]
+        for share, each in zip(ctx.shares[1:], several[1:], strict=True):
+            mixed.add_(each, alpha=share)
+        return mixed
+
+    @staticmethod
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        of_shares = torch.stack([_inner(gradient, each) for each in ctx.saved_tensors])
+        return of_shares.to(ctx.place), *(
+            gradient if share == 1.0 else gradient * share if share else None
+            for share in ctx.shares
+        )
+
+
+def _inner(one: Tensor, other: Tensor) -> Tensor:
+    """Sum of products."""
+    if one.is_contiguous() and other.is_contiguous():
+        return torch.dot(one.view(-1), other.view(-1))
+    return (one * other).sum()
 
 
 def insert_quantizers(

@@ -14,9 +14,10 @@ also cost what simpler models say (``sdq_fpga.search.counts``).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,6 +44,7 @@ from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.counts import Count, bit_count, mac_count
 from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.limit import Costs, Limit
+from sdq_fpga.search.polynomial import Floats, known
 from sdq_fpga.search.program import Taken, cheapest_choice
 from sdq_fpga.search.space import Space
 from sdq_fpga.search.spread import Spread
@@ -140,6 +142,7 @@ class OnBoard(Limit[C]):
         self._nodes = Known(goal.board)
         self._fixed = FixedFolding(goal.board, self._variables)
         self._spread_now: Spread | None = None
+        self._last: tuple[Spread, Floats, tuple[float, Floats]] | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -165,14 +168,25 @@ class OnBoard(Limit[C]):
         if here.cost is None:
             counted = self._counted(self._spread(options, None).means @ shares)
             return torch.clamp(here.interval * counted / here.worth, min=1.0)
-        mixed = self._spread(options, here.cost).mixed(shares)
-        return torch.clamp(here.interval + here.cost.priced(mixed) - here.worth, min=1.0)
+        value, gradient = self._priced(self._spread(options, here.cost), shares)
+        interval = here.interval + value - here.worth
+        return known(shares, max(interval, 1.0), gradient * (interval >= 1.0))
+
+    def _priced(self, spread: Spread, shares: Tensor) -> tuple[float, Floats]:
+        """What the expected resources are worth, and its gradient by shares."""
+        at = np.array(shares.tolist())
+        before = self._last
+        # A step asks after it, and the next one before it.
+        if before is None or before[0] is not spread or not np.array_equal(before[1], at):
+            self._last = before = spread, at, spread.priced.at(at)
+        return before[2]
 
     def _spread(self, options: tuple[tuple[int, ...], ...], cost: HardwareCost | None) -> Spread:
-        # They change only where a layer drops.
-        if self._spread_now is None or self._spread_now.options != options:
-            self._spread_now = Spread(options, self._owners, self._shifts, cost)
-        return self._spread_now
+        # It changes only where a layer drops, or the board is looked at.
+        now = self._spread_now
+        if now is None or now.options != options or now.cost is not cost:
+            self._spread_now = now = Spread(options, self._owners, self._shifts, cost)
+        return now
 
     def measure(self) -> Tensor:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
@@ -368,9 +382,9 @@ class OnBoard(Limit[C]):
             counted = self._counted(torch.tensor(bits).float()).item()
             return _Here(found.interval, latency, counted, None)
         tables = self._fixed.of(found.graph)
-        cost = HardwareCost(tables.monotone(found.prices), found.prices)
+        cost = HardwareCost(tables.monotone(found.prices), found.prices, torch.float64)
         at = torch.tensor([bits[owner] for owner in self._owners]) + torch.tensor(self._shifts)
-        taken = cost.priced(cost.probabilities(at.float())).item()
+        taken = cost.priced(cost.probabilities(at.double())).item()
         return _Here(found.interval, latency, taken, cost)
 
     def _counted(self, bits: Tensor) -> Tensor:
@@ -424,4 +438,13 @@ def _variables(goal: BoardGoal, space: Space[C]) -> tuple[tuple[Variable, ...], 
         fixed=fixed,
         tied=list(tied.values()),
     )
-    return variables, tuple(owner[next(iter(each.layers))] for each in variables)
+    owners = tuple(owner[next(iter(each.layers))] for each in variables)
+    pairs = zip(variables, owners, strict=True)
+    return tuple(_narrowed(each, own, each.now - goal.bits) for each, own in pairs), owners
+
+
+def _narrowed(variable: Variable, choice: Choice, shift: int) -> Variable:
+    """The variable with the bits that its choice has candidates for: tables are smaller."""
+    low, high = (choice.candidates[end] + shift for end in (0, -1))
+    kept = range(max(variable.bits[0], low), min(variable.bits[-1], high) + 1)
+    return replace(variable, bits=kept) if kept else variable

@@ -54,8 +54,15 @@ class Steering:
 
     def term(self, measure: Tensor) -> Tensor:
         """What the constraint adds to the loss; its gradient by h is max(0, lambda + c h)."""
-        pressure = torch.relu(self.multiplier + _PENALTY * self._lag(measure))
-        return (pressure.square() - self.multiplier**2) / (2 * _PENALTY)
+        now = measure.item()
+        # In this order, what is not a number stays so, and the loss is found to be none.
+        pressure = max(self.multiplier + _PENALTY * (now - self._reference) / self._span, 0.0)
+        value = (pressure**2 - self.multiplier**2) / (2 * _PENALTY)
+        if not pressure:
+            return measure.new_tensor(value)
+        # The tangent: nobody asks for second derivatives.
+        slope = pressure / self._span
+        return slope * measure + (value - slope * now)
 
     def follow(self, measure: float, done: int) -> None:
         """Moves price and reference.
@@ -82,9 +89,6 @@ class Steering:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from what ``state_dict`` gave."""
         self.multiplier, self._reference = state["multiplier"], state["reference"]
-
-    def _lag(self, measure: Tensor) -> Tensor:
-        return (measure - self._reference) / self._span
 
 
 class Steered(ABC, Generic[L]):

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from sdq_fpga.policy import Policy
-from sdq_fpga.search.choice import Learned, expected_bits
+from sdq_fpga.search.choice import Choice, Learned, expected_bits
 from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.mixing import insert_quantizers, remove_quantizers
 from sdq_fpga.search.on_board import OnBoard
+from sdq_fpga.search.qer import expected_errors
 from sdq_fpga.search.space import Space, unique
 from sdq_fpga.search.steering import Steered
 from sdq_fpga.search.task import SearchResult, Task
@@ -48,6 +49,7 @@ class SearchTraining(Generic[L]):
         self.space = space
         self.steered = tuple(steered)
         self.choices = space.choices
+        self._kind: type[Choice] = type(self.choices[0])
         self.steps = search_steps(task)
         self.net = task.unit_net()
         self.layers = space.structure.layers
@@ -59,7 +61,9 @@ class SearchTraining(Generic[L]):
             measured=task.flow.search.qer_weight > 0,
         )
         self.optimizer = torch.optim.Adam(
-            [each.logit for each in self.choices], lr=task.flow.search.dbp_learning_rate
+            [each.logit for each in self.choices],
+            lr=task.flow.search.dbp_learning_rate,
+            fused=True,  # many tensors of a number or a few
         )
         self.history: list[EpochRecord] = []
 
@@ -120,12 +124,22 @@ class SearchTraining(Generic[L]):
 
     def _loss(self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Task + lambda_Q * QER + the terms of what steers."""
+        self._draw()
         task = classification_loss(self.task.flow.search, forward(images), labels)
         terms = torch.stack([each.term() for each in self.steered]).sum()
         weight = self.task.flow.search.qer_weight
         if not weight:
             return task + terms
-        return task + weight * torch.stack([each.error for each in self.quantizers]).sum() + terms
+        probabilities = self._kind.together([each.choice for each in self.quantizers])
+        seen = [each.seen() for each in self.quantizers]
+        return task + weight * expected_errors(seen, probabilities) + terms
+
+    def _draw(self) -> None:
+        """Draws for all quantizers at once, in their order."""
+        undecided = [each for each in self.quantizers if not each.choice.deterministic]
+        drawn = self._kind.drawn([each.choice for each in undecided])
+        for each, shares in zip(undecided, drawn, strict=True):
+            each.shares = shares
 
     def _after_step(self, done: int) -> None:
         self._share_gradients()

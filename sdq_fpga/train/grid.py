@@ -1,16 +1,19 @@
 """Rounds weights and activations to grids while a network is trained: what Brevitas does, in less.
 
 Brevitas's quantizers derive scale, zero point and limits from tensors in every forward pass, some
-thirty kernels each. Here all of them are constants, and a quantizer is five kernels forward and
+thirty kernels each. Here all of them are constants, and a quantizer is four kernels forward and
 one backward, with the same values and the same gradients to the bit. Networks are trained with
 these; what is measured and exported is a Brevitas network with the same weights
 (``sdq_fpga.lower.brevitas_net``).
 """
 
 import copy
+import math
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -46,7 +49,10 @@ def rounded(values: Tensor, levels: float, least: float, most: float, passes: Pa
 
 
 class _Context(Protocol):
-    inside: Tensor | None
+    saved_tensors: tuple[Tensor, ...]
+    between: tuple[float, float]
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
 
 
 class _Rounded(torch.autograd.Function):
@@ -54,19 +60,50 @@ class _Rounded(torch.autograd.Function):
     def forward(
         ctx: _Context, values: Tensor, levels: float, least: float, most: float, passes: Passes
     ) -> Tensor:
-        scaled = values * levels
-        if passes is not Passes.INSIDE:
-            scaled.round_()
-        codes = scaled.clamp(least, most)
-        ctx.inside = None if passes is Passes.EVERYWHERE else codes == scaled
-        if passes is Passes.INSIDE:
-            codes.round_()
-        return codes.div_(levels)
+        if passes is not Passes.EVERYWHERE:
+            ctx.save_for_backward(values)
+            ctx.between = _passing(levels, least, most, passes, values.dtype)
+        return (values * levels).round_().clamp_(least, most).div_(levels)
 
     @staticmethod
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-        passed = gradient if ctx.inside is None else gradient * ctx.inside
-        return passed, None, None, None, None
+        for values in ctx.saved_tensors:
+            # One kernel; a mask of booleans takes several times as long to find and to multiply by.
+            gradient = torch.ops.aten.hardtanh_backward(gradient, values, *ctx.between)
+        return gradient, None, None, None, None
+
+
+@lru_cache
+def _passing(
+    levels: float, least: float, most: float, passes: Passes, dtype: torch.dtype
+) -> tuple[float, float]:
+    """Between which numbers, themselves excluded, values lie whose gradient passes a rounding.
+
+    Args:
+        levels: as of ``rounded``, and so are the next.
+        least: there.
+        most: there.
+        passes: there, but not everywhere.
+        dtype: of the values.
+    """
+    if passes is Passes.ROUNDED_INSIDE:
+        # Halves are rounded to even codes: half a code beyond an even limit is still within.
+        odd = least % 2 == 1, most % 2 == 1
+        low, high = least - 0.5, most + 0.5
+    else:
+        odd, low, high = (False, False), least, most
+    # Limits are exact in any type; an excluded number is the next one of the values' type, and
+    # of float32 where that is shorter, as kernels compare in float32 then.
+    ends = low / levels, high / levels
+    beyond = [_next(end, to, dtype) for end, to in zip(ends, (-math.inf, math.inf), strict=True)]
+    first, last = (end if o else n for end, n, o in zip(ends, beyond, odd, strict=True))
+    return first, last
+
+
+def _next(number: float, to: float, dtype: torch.dtype) -> float:
+    if dtype is torch.float64:
+        return math.nextafter(number, to)
+    return float(np.nextafter(np.float32(number), np.float32(to)))
 
 
 class WeightGrid(nn.Module):

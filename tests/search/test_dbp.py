@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdq_fpga.search.dbp import START_BETA, Dbp, draw_gate
-from sdq_fpga.search.qer import expected_error, relative_error
+from sdq_fpga.search.qer import Seen, expected_errors
+from sdq_fpga.search.steering import Steering
 
 
 def draws(logit, temperature, count=200_000):
@@ -99,20 +100,74 @@ def test_a_single_candidate_and_a_settled_layer_are_deterministic():
         dbp.settle(3)
 
 
-@given(st.floats(0.01, 0.99), st.floats(0, 1), st.floats(0, 1))
-def test_expected_error_is_the_mean_over_draws(beta, high, low):
-    shares, errors = (torch.tensor(x).double() for x in ([beta, 1 - beta], [high, low]))
-    assert expected_error(shares, errors).item() == pytest.approx(beta * high + (1 - beta) * low)
+def errors_reference(seen, probabilities):
+    """By torch's own gradients, the quantized values being constants."""
+    shares, total = iter(probabilities), 0.0
+    for each in seen:
+        power = each.values.square().sum().clamp(min=1e-12)
+        for quantized in each.quantized:
+            error = (each.values - quantized.detach()).square().sum() / power
+            total = total + next(shares) * error
+    return total
+
+
+@given(st.integers(0, 1000), st.lists(st.integers(1, 3), min_size=1, max_size=4))
+def test_errors_and_their_gradients_are_those_of_the_definition(seed, options):
+    generator = torch.Generator().manual_seed(seed)
+    leaves, seen = [], []
+    for number, count in enumerate(options):
+        values = torch.randn(5 + number, 3, generator=generator, dtype=torch.float64)
+        leaves.append(values.requires_grad_())
+        levels = (torch.round(values * 2**k) / 2**k for k in range(count))
+        seen.append(Seen(leaves[-1], tuple(levels)))
+    parts = [torch.rand(count, generator=generator) + 0.1 for count in options]
+    probabilities = torch.cat([part / part.sum() for part in parts]).double().requires_grad_()
+    ours, theirs = expected_errors(seen, probabilities), errors_reference(seen, probabilities)
+    torch.testing.assert_close(ours, theirs)
+    inputs = [*leaves, probabilities]
+    for one, other in zip(
+        torch.autograd.grad(3 * ours, inputs), torch.autograd.grad(3 * theirs, inputs), strict=True
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_relative_error_is_free_of_scale_and_pulls_towards_the_levels():
+    def error(values, levels):
+        return expected_errors([Seen(values, (levels,))], torch.ones(1))
+
     values = torch.tensor([0.2, 0.9, -0.4], requires_grad=True)
     levels = torch.tensor([0.0, 1.0, -0.5])
-    error = relative_error(values, levels)
-    assert error.item() == pytest.approx((0.04 + 0.01 + 0.01) / (0.04 + 0.81 + 0.16), rel=1e-5)
-    scaled = relative_error(values * 8, levels * 8)
-    assert scaled.item() == pytest.approx(error.item(), rel=1e-6)
-    error.backward()
-    moved = values.detach() - 0.01 * values.grad
-    assert relative_error(moved, levels) < error
-    assert relative_error(torch.zeros(3), torch.zeros(3)).item() == 0
+    found = error(values, levels)
+    assert found.item() == pytest.approx((0.04 + 0.01 + 0.01) / (0.04 + 0.81 + 0.16), rel=1e-5)
+    assert error(values * 8, levels * 8).item() == pytest.approx(found.item(), rel=1e-6)
+    found.backward()
+    assert error(values.detach() - 0.01 * values.grad, levels) < found
+    assert error(torch.zeros(3), torch.zeros(3)).item() == 0
+
+
+def test_a_logit_that_is_no_number_does_not_pass_for_one():
+    dbps = [Dbp("a", (2, 4), 1), Dbp("b", (2, 4), 1)]
+    with torch.no_grad():
+        dbps[1].logit.fill_(math.nan)
+    assert math.isnan(dbps[1].chance)
+    steering = Steering(1.0, 0.5, least_span=0.1, steps=10)
+    assert math.isnan(steering.term(Dbp.together(dbps).sum()).item())
+
+
+def test_draws_of_several_are_those_of_each_in_turn():
+    dbps = [Dbp(name, (2, 4), 1) for name in "abc"]
+    with torch.no_grad():
+        for dbp, logit in zip(dbps, (-0.4, 0.1, 0.8), strict=True):
+            dbp.logit.fill_(logit)
+    dbps = [dbps[0], dbps[1], dbps[2], dbps[1]]
+    found = []
+    for draw in (Dbp.drawn, lambda each: [dbp.shares() for dbp in each]):
+        torch.manual_seed(1)
+        values = [draw(dbps) for _ in range(50)]
+        loss = sum((k + 1) * each[0] for drawn in values for k, each in enumerate(drawn))
+        gradients = torch.autograd.grad(loss, [dbp.logit for dbp in dbps[:3]])
+        found.append((torch.stack([each for drawn in values for each in drawn]), gradients))
+    (ours, our_gradients), (theirs, their_gradients) = found
+    assert torch.equal(ours, theirs)
+    assert 0 < ours[:, 0].mean() < 1
+    torch.testing.assert_close(our_gradients, their_gradients)

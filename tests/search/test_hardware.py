@@ -15,6 +15,7 @@ from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.methods.fractional import Fraction
 from sdq_fpga.search.methods.relaxation import Mixture
+from sdq_fpga.search.polynomial import known
 from sdq_fpga.search.spread import Spread
 
 PRICES = {"lut": 0.5, "dsp": 20.0}
@@ -97,7 +98,8 @@ def test_the_gradient_of_beta_is_the_difference_of_two_policies():
     beta = torch.tensor([0.2, 1.0, 1.0], requires_grad=True)
     spread = Spread(((4, 2), (5,), (4, 3)), (0, 1, 2), (0, 0, 0), found)
     shares = torch.stack([beta[0], 1 - beta[0], beta[1], beta[2], 1 - beta[2]])
-    found.priced(spread.mixed(shares)).backward()
+    value, gradient = spread.priced.at(shares.detach().double().numpy())
+    known(shares, value, gradient).backward()
     prices = np.array([PRICES.get(name, 0.0) for name in RESOURCES])
     upper, dropped = some_tables(0).resources([[4, 5, 4], [2, 5, 4]]) @ prices
     assert beta.grad[0].item() == pytest.approx(upper - dropped, rel=1e-4)
@@ -108,7 +110,30 @@ def test_variables_of_one_choice_with_bits_of_their_own():
     found = HardwareCost(some_tables(0), PRICES)
     spread = Spread(((4, 3), (3,)), (0, 0, 1), (-1, 0, 1), found)
     one = found.probabilities(torch.tensor([2.75, 3.75, 4.0]))
-    torch.testing.assert_close(spread.mixed(torch.tensor([0.75, 0.25, 1.0])), one)
+    value, _ = spread.priced.at(np.array([0.75, 0.25, 1.0]))
+    assert value == pytest.approx(found.priced(one).item(), rel=1e-6)
+
+
+@given(st.integers(0, 1000))
+def test_the_polynomial_of_shares_is_the_expected_worth(seed):
+    """Of choices with different numbers of options, and its gradient that of torch."""
+    found = HardwareCost(some_tables(seed), PRICES, torch.float64)
+    options, owners, shifts = ((4, 3, 2), (3,), (5, 2)), (0, 2, 1), (0, 0, 1)
+    spread = Spread(options, owners, shifts, found)
+    generator = torch.Generator().manual_seed(seed)
+    at = torch.rand(6, generator=generator, dtype=torch.float64).requires_grad_()
+    of_variable = []
+    for owner, shift in zip(owners, shifts, strict=True):
+        first = sum(map(len, options[:owner]))
+        rows = found.probabilities(
+            torch.tensor(options[owner], dtype=torch.float64)[:, None].expand(-1, 3) + shift
+        )[:, len(of_variable)]
+        of_variable.append(at[first : first + len(options[owner])] @ rows)
+    priced = found.priced(torch.stack(of_variable))
+    value, gradient = spread.priced.at(at.detach().numpy())
+    assert value == pytest.approx(priced.item(), rel=1e-9)
+    (expected,) = torch.autograd.grad(priced, at)
+    np.testing.assert_allclose(gradient, expected.numpy(), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("make", [Choice, Dbp, Mixture, Fraction])

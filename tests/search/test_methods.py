@@ -13,7 +13,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.flow import MethodName
 from sdq_fpga.nets import make_net
 from sdq_fpga.progress import SilentProgress
-from sdq_fpga.search import METHODS, BoardGoal, Task, check_search, mixing, search, steering
+from sdq_fpga.search import METHODS, BoardGoal, Task, check_search, search, steering, training
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.limit import Limit
 from sdq_fpga.search.methods.fractional import Fraction
@@ -279,7 +279,7 @@ def test_a_weight_of_0_switches_the_error_off(flow, net, digits, monkeypatch):
     """Nobody even computes it."""
     spec = with_method(flow, "sdq", epochs=1, qer_weight=0.0)
     expected = search(spec, net, digits, 4.0, 0, SilentProgress())
-    monkeypatch.setattr(mixing, "relative_error", None)
+    monkeypatch.setattr(training, "expected_errors", None)
     found = search(spec, net, digits, 4.0, 0, SilentProgress())
     assert found.policy == expected.policy
     assert all(torch.equal(found.state[key], expected.state[key]) for key in found.state)

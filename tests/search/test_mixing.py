@@ -9,6 +9,7 @@ from sdq_fpga.nets import quant_layers
 from sdq_fpga.search import activation_grid, quantize_weights
 from sdq_fpga.search.dbp import START_BETA, Dbp
 from sdq_fpga.search.mixing import MixingQuantizer, insert_quantizers, remove_quantizers
+from sdq_fpga.search.qer import expected_errors
 from sdq_fpga.train import to_input
 
 
@@ -38,16 +39,23 @@ def test_error_is_the_expectation_over_both():
     quantizer = MixingQuantizer(dbp, activation_grid)
     quantizer(values)
     power = values.square().sum()
+
+    def error():
+        return expected_errors([quantizer.seen()], dbp.probabilities())
+
+    found = error()
     high, low = (
         ((values - activation_grid(values, bits)).square().sum() / power).item() for bits in (5, 2)
     )
-    assert quantizer.error.item() == pytest.approx(START_BETA * high + (1 - START_BETA) * low)
-    quantizer.error.backward()
+    assert found.item() == pytest.approx(START_BETA * high + (1 - START_BETA) * low)
+    found.backward()
     slope = START_BETA * (1 - START_BETA)
     assert dbp.logit.grad.item() == pytest.approx((high - low) * slope, rel=1e-4)
     dbp.drop()
     quantizer(values)
-    assert quantizer.error.item() == pytest.approx(low)
+    assert error().item() == pytest.approx(low)
+    with pytest.raises(ValueError, match="'x' has kept nothing"):
+        error()
 
 
 def test_the_task_alone_moves_every_beta_and_every_weight(net, digits):

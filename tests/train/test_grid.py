@@ -117,3 +117,20 @@ def test_rounding_and_its_gradient_by_the_definition(values, bits, passes, signe
         assert result == min(max(code, least), most) / levels
         tested = code if passes is Passes.ROUNDED_INSIDE else value * levels
         assert gradient == float(passes is Passes.EVERYWHERE or least <= tested <= most)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("passes", [Passes.INSIDE, Passes.ROUNDED_INSIDE])
+@pytest.mark.parametrize("signed", [True, False])
+def test_limits_are_exact_in_any_type(dtype, passes, signed):
+    """At the limits, halves a code beyond, and the next numbers on either side of all of these."""
+    levels = 8.0
+    least, most = (-levels if signed else 0.0), levels - 1
+    ends = torch.tensor([least - 0.5, least, most, most + 0.5], dtype=dtype) / levels
+    up, down = (torch.nextafter(ends, torch.full_like(ends, to)) for to in (torch.inf, -torch.inf))
+    values = torch.cat([ends, up, down]).requires_grad_()
+    rounded(values, levels, least, most, passes).sum().backward()
+    codes = values.detach().double() * levels
+    if passes is Passes.ROUNDED_INSIDE:
+        codes = codes.round()
+    assert values.grad.tolist() == ((codes >= least) & (codes <= most)).double().tolist()

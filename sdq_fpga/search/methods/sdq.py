@@ -15,7 +15,7 @@ from sdq_fpga.search.target import Target
 from sdq_fpga.search.task import SearchResult, Task, limits_of
 from sdq_fpga.search.training import SearchTraining, search_steps
 
-__all__ = ["sdq"]
+__all__ = ["dropping", "sdq"]
 
 
 def sdq(task: Task) -> SearchResult:
@@ -25,14 +25,21 @@ def sdq(task: Task) -> SearchResult:
         UserError: a fixed layer does not exist, or the goal is out of reach.
         StageError: training diverged.
     """
-    spec = task.flow.search
+    spec, steps = task.flow.search, search_steps(task)
     space = task.space(Dbp)
-
-    def steered(limit: Limit[Dbp]) -> Dropping:
-        threshold, steps = spec.drop_threshold, search_steps(task)
-        if isinstance(limit, MeanBits):
-            return Target(limit, threshold=threshold, steps=steps)
-        return FrameRate(limit, threshold=threshold, steps=steps)
-
     limits = limits_of(spec, space, task.goal)
-    return SearchTraining(task, space, [steered(limit) for limit in limits]).run()
+    steered = [dropping(limit, spec.drop_threshold, steps) for limit in limits]
+    return SearchTraining(task, space, steered).run()
+
+
+def dropping(limit: Limit[Dbp], threshold: float, steps: int) -> Dropping:
+    """What carries DBPs to a goal.
+
+    Args:
+        limit: the goal.
+        threshold: a layer drops when its beta is below this.
+        steps: length of the search.
+    """
+    if isinstance(limit, MeanBits):
+        return Target(limit, threshold=threshold, steps=steps)
+    return FrameRate(limit, threshold=threshold, steps=steps)
