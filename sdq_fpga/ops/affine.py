@@ -30,6 +30,9 @@ LINEAR_ATTRIBUTES: Mapping[str, Attribute] = {
     # What the constants are like, as read from the model; until then the costliest.
     "gain_form": ("s", False, "channels", {"channels", "scalar", "shifts", "shift"}),
     "gain_shift": ("i", False, 0),
+    "gain_products": ("i", False, -1),
+    "gain_sums": ("i", False, -1),
+    "offset_ones": ("i", False, -1),
     "offset_form": ("s", False, "channels", {"channels", "scalar", "none"}),
 }
 """Attributes that every ``LinearOperator`` has."""
@@ -46,7 +49,11 @@ class LinearOperator(Operator):
     negative x; each an initializer of shape (C,), or of one value for all channels. ``gain_form``
     says what the gains are like: "channels" (any), "scalar" (the same for all channels), "shifts"
     (scalar, and each 0 or a power of two, not all the same), "shift" (all ``2**gain_shift``); the
-    operator writes it, and ``offset_form``, when it sees the model.
+    operator writes it, and ``offset_form``, when it sees the model. ``gain_products`` says in how
+    many channels there is a product, as the gain is neither 0 nor ``+-2**k``, and ``gain_sums`` how
+    many sums and negations of shifted inputs all these products are; ``offset_ones``, how many bits
+    of all offsets are 1, as wide as the sum and with ``rounding_half``. They are for the hardware
+    model; -1 says that the constants have not been seen.
     """
 
     _words: Mapping[str, str] = MappingProxyType({})  # constants that are parameters
@@ -167,6 +174,13 @@ class LinearOperator(Operator):
             powers = all(value >= 0 and value.bit_count() <= 1 for value in values)
             form = "shifts" if powers else "scalar"
         self.set_nodeattr("gain_form", form)
+        sums = np.vectorize(_sums_of_product, otypes=[np.int64])(np.stack(gains))
+        products = np.vectorize(_is_product, otypes=[bool])(np.stack(gains)).any(axis=0)
+        self.set_nodeattr("gain_products", int(products.sum()))
+        self.set_nodeattr("gain_sums", int(sums.sum()))
+        mask = (1 << self.sum_bits()) - 1
+        ones = sum((int(value) & mask).bit_count() for value in stored)
+        self.set_nodeattr("offset_ones", ones)
         uniform = bool((stored == stored[0]).all())
         self.set_nodeattr(
             "offset_form", "channels" if not uniform else "none" if stored[0] == 0 else "scalar"
@@ -249,11 +263,12 @@ class LinearOperator(Operator):
         return multiplies and (wanted == "dsp" or (wanted == "auto" and wide))
 
     def derived(self) -> Mapping[str, int]:
-        """Whether products take DSP slices, and bits of their operands."""
+        """Whether products take DSP slices, bits of their operands, and if there are two gains."""
         return {
             "dsp": int(self.uses_dsps()),
             "x_bits": self._x_bits(),
             "gain_bits": self.gain_bits(),
+            "negative": int(self._has_negative()),
         }
 
     def parameters(self) -> Mapping[str, int | str]:
@@ -316,6 +331,22 @@ class LinearOperator(Operator):
         if not self.uses_dsps():
             return 0
         return self.integer("PE") * dsp_slices(part, self._x_bits(), self.gain_bits())
+
+
+def _is_product(constant: int) -> bool:
+    """Whether a constant is more than a shift, perhaps negated."""
+    return abs(int(constant)).bit_count() > 1
+
+
+def _sums_of_product(constant: int) -> int:
+    """Sums or differences of shifted inputs that the product by a constant takes.
+
+    One for each further 1 of its two's complement, where the uppermost one of a negative constant
+    is subtracted; one that stands alone is negated.
+    """
+    value = int(constant)
+    ones = (value & ((1 << signed_bits(value, value)) - 1)).bit_count()
+    return max(ones - 1, int(value < 0))
 
 
 def _word(values: Integers, width: int) -> int:

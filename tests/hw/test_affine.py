@@ -180,6 +180,27 @@ def test_types_and_forms_are_inferred():
 
 
 @pytest.mark.parametrize(
+    ("gain", "products", "sums"),
+    [
+        ([8], 0, 0),
+        ([-8], 0, 6),  # negated
+        ([5], 6, 6),
+        ([-3], 6, 6),  # 101: -4 and 1
+        (GAINS, 4, 1 + 2 + 1 + 8),  # 11, 1000001100, 10001 and nine ones
+        (ZERO, 0, 0),
+    ],
+)
+def test_the_additions_of_products_are_counted(gain, products, sums):
+    model, node = _model(example(gain, MANY), 0)
+    op = getHWCustomOp(node)
+    op.infer_node_datatype(model)
+    assert op.get_nodeattr("gain_products") == products
+    assert op.get_nodeattr("gain_sums") == sums
+    ones = [f"{value % 2 ** op.sum_bits():b}".count("1") for value in MANY]
+    assert op.get_nodeattr("offset_ones") == sum(ones)
+
+
+@pytest.mark.parametrize(
     ("case", "match"),
     [
         (example([1], ZERO, pe=4), "PE=4"),

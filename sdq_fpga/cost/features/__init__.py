@@ -2,18 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from sdq_fpga.cost.features.elements import (
-    affine,
-    elementwise,
-    global_pool,
-    label_select,
-    pool,
-    requant,
-    threshold,
-)
+from sdq_fpga.cost.features.linear import affine, elementwise, requant
 from sdq_fpga.cost.features.matrix import depthwise, matrix_lut
 from sdq_fpga.cost.features.matrix_dsp import matrix_dsp
 from sdq_fpga.cost.features.parts import Part, Terms
+from sdq_fpga.cost.features.reductions import global_pool, label_select, pool
 from sdq_fpga.cost.features.streams import (
     concat,
     converter,
@@ -24,6 +17,7 @@ from sdq_fpga.cost.features.streams import (
     split,
     upsample,
 )
+from sdq_fpga.cost.features.thresholds import threshold
 from sdq_fpga.cost.features.weights import weight_stream
 from sdq_fpga.cost.features.windows import windows
 from sdq_fpga.cost.node import HardwareNode

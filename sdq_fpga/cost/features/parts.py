@@ -9,15 +9,26 @@ from sdq_fpga.cost.many import Array, Many
 from sdq_fpga.cost.placement import Kind, Part, Placement, place
 
 __all__ = [
+    "LUT_INPUTS",
     "Amount",
     "Memories",
     "Part",
     "Terms",
     "clog2",
+    "comparison",
+    "comparison_with_constant",
+    "maximum",
     "memories",
     "memory",
     "multiplexer",
+    "table_luts",
 ]
+
+LUT_INPUTS = 6
+"""Of both families."""
+
+_COMPARED_BITS = LUT_INPUTS // 2  # of two numbers, in a LUT
+_SMALL_TABLE, _TABLE_WORDS = 32, 1 << LUT_INPUTS
 
 Amount = dict[str, float | Array]
 """Amounts of structures, by name, each of which takes some LUTs or flip-flops."""
@@ -50,9 +61,45 @@ def clog2(number: int) -> int:
     return max(number - 1, 0).bit_length()
 
 
-def multiplexer(inputs: int) -> float:
-    """LUTs of a multiplexer of one bit; a LUT selects among 4, and up to 16 need no more levels."""
-    return max(0, inputs - 1) / 3 if inputs > 2 else max(0, inputs - 1) / 2
+def multiplexer(inputs: int) -> int:
+    """LUTs of a multiplexer of one bit; a LUT selects among 4."""
+    return -(-max(0, inputs - 1) // 3)
+
+
+def comparison(bits: int) -> int:
+    """LUTs of "greater" of two numbers, by Yosys's cmp2lcu.v.
+
+    A LUT takes three bits of both; on a carry chain there are two for these, one for what is
+    greater and one for what is equal. Two places are no carry chain yet.
+    """
+    if bits <= _COMPARED_BITS:
+        return 1
+    if bits <= 2 * _COMPARED_BITS:
+        return bits - 2
+    return 2 * -(-bits // _COMPARED_BITS)
+
+
+def comparison_with_constant(bits: int) -> int:
+    """LUTs of a comparison with a constant, as ``comparison``; a LUT takes six bits."""
+    if bits <= LUT_INPUTS:
+        return 1
+    if bits <= 2 * LUT_INPUTS:
+        return 3
+    return 2 * -(-bits // LUT_INPUTS)
+
+
+def maximum(bits: int) -> int:
+    """LUTs of the greater of two numbers: a bit of few bits is a function of all of them."""
+    return bits if bits <= _COMPARED_BITS else comparison(bits) + bits
+
+
+def table_luts(words: int) -> float:
+    """LUTs of a bit of a table beyond the one that holds 32 words, if each held 64.
+
+    Yosys's abc9 makes logic of a table and does not find that every 64 words are one LUT, so this
+    is to be fitted.
+    """
+    return max(0, words - _SMALL_TABLE) / _TABLE_WORDS
 
 
 def memory(words: int, width: int, part: Part, style: str = "auto") -> Placement:

@@ -10,6 +10,7 @@ from sdq_fpga.cost.placement import Kind, Placement, place
 __all__ = ["concat", "converter", "crop", "duplicate", "fifo", "pad", "split", "upsample"]
 
 _MANY_WORDS = 4  # of a beat, where it takes more than a LUT to choose one
+_MOST_BITS_WITHOUT_CHAIN = 2  # of an adder
 _SRL = 32  # stages of a shift register in one LUT
 
 # ---- finn-rtllib/fifo -----------------------------------------------------------------------
@@ -183,10 +184,10 @@ def concat(node: HardwareNode, part: Part) -> Terms:
     lut = {
         "constant": 1.0,
         "streams": len(channels),
-        "turns": turns,
         "selected bits": bits * multiplexer(len(channels)),
     }
-    return Terms(lut, {"constant": 1.0, "streams": len(channels), "turns": turns, "bits": bits})
+    ff = {"constant": 1.0, "streams": len(channels), "bits": bits}
+    return Terms({**lut, **turns.lut}, {**ff, **turns.ff})
 
 
 def split(node: HardwareNode, part: Part) -> Terms:
@@ -195,14 +196,24 @@ def split(node: HardwareNode, part: Part) -> Terms:
     pe, channels = node.integer("PE"), node.integers("channels")
     turns = _turns([each // pe for each in channels])
     kept = sum(node.integers("keep")) or len(channels)
-    lut = {"constant": 1.0, "streams": kept, "turns": turns}
     bits = pe * node.bits("data_type")
-    return Terms(lut, {"constant": 1.0, "streams": kept, "turns": turns, "bits": bits})
+    lut = {"constant": 1.0, "streams": kept}
+    ff = {"constant": 1.0, "streams": kept, "bits": bits}
+    return Terms({**lut, **turns.lut}, {**ff, **turns.ff})
 
 
-def _turns(beats: list[int]) -> int:
-    """Bits of the counters of hw/ops/turns.sv."""
-    return clog2(len(beats)) + clog2(max(beats))
+def _turns(beats: list[int]) -> Terms:
+    """The counters of hw/ops/turns.sv; that of beats goes where every turn has one.
+
+    A counter of two bits needs no carry chain.
+    """
+    count = 1 + clog2(max(beats) - 1) if max(beats) > 1 else 0
+    turn = clog2(len(beats))
+    chain = float(count > _MOST_BITS_WITHOUT_CHAIN)
+    return Terms(
+        {"counter": count, "counter: chain": chain, "turns": turn},
+        {"counter": count, "turns": turn},
+    )
 
 
 def upsample(node: HardwareNode, part: Part) -> Terms:
