@@ -18,13 +18,14 @@ RETRIES = 1
 PATIENCE_S = 120
 LOCAL = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
 
-# Gives the script of a job to the shell at once, where Slurm would find a node for it first. The
-# number of the job is that of its group of processes.
+# Gives the script of a job to the shell at once, where Slurm would find a node for it first. Like
+# Slurm, it keeps no file that may be deleted as soon as the job is taken. The number of the job is
+# that of its group of processes.
 SBATCH = """#!{python}
-import subprocess, sys
+import pathlib, subprocess, sys
 job = subprocess.Popen(
-    ["/bin/sh", sys.argv[-1]], stdout=open("{log}", "a"), stderr=subprocess.STDOUT,
-    start_new_session=True,
+    ["/bin/sh", "-c", pathlib.Path(sys.argv[-1]).read_text()], stdout=open("{log}", "a"),
+    stderr=subprocess.STDOUT, start_new_session=True,
 )
 print("Submitted batch job", job.pid)
 """
@@ -65,7 +66,26 @@ def scheduler(tmp_path):
         scratch = ("--local-directory", str(tmp_path / "scratch"))
         options = ("--nthreads", "1", "--nanny", "--no-dashboard", *scratch, *where)
         with started("distributed.cli.dask_worker", *LOCAL, *options):
-            yield json.loads(address.read_text())["address"], process
+            found = json.loads(address.read_text())["address"]
+            with existing(found) as client:
+                wait_for_nannies(client, 1)
+            yield found, process
+
+
+def wait_for_nannies(client, workers):
+    """Waits for workers, and until those who watch over them have seen them begin.
+
+    A worker that dies before that is not begun again.
+    """
+
+    def watching(dask_worker):
+        return dask_worker.status.name == "running"
+
+    client.wait_for_workers(workers, timeout=PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
+    while not all(client.run(watching, nanny=True).values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def asked(client, *jobs):
@@ -166,6 +186,7 @@ SPEC = Slurm(memory="1GiB", jobs=2, interface="lo", python=sys.executable)
 
 def test_jobs_run_in_jobs_of_slurm(commands, tmp_path):
     with slurm(SPEC, tmp_path / "logs", RETRIES) as client:
+        wait_for_nannies(client, SPEC.jobs)
         found = asked(
             client,
             Job("where", in_process()),
