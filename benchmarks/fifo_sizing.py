@@ -44,7 +44,8 @@ NETWORKS: dict[str, tuple[Callable[[], ModelProto], str, int, float]] = {
 def _row(name: str, model: ModelProto, board: Board, fps: float | None) -> str:
     network, _ = read_qonnx(cleanup_model(ModelWrapper(model)))
     graph = describe(to_hardware(network, board.dsp))
-    pipeline = Pipeline(solve(graph, board, board.clock_mhz.default, fps, {}).graph)
+    folded = solve(graph, board, board.clock_mhz.default, fps, {}).graph
+    pipeline = Pipeline(folded, ultra=board.budget.uram > 0)
     began = time.process_time()
     sizes = size_fifos(pipeline, SimulateSpec().fifo_trials, SilentProgress())
     seconds = time.process_time() - began

@@ -6,7 +6,7 @@ Mirrors finn-rtllib/fifo/hdl/fifo.sv.
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["LEAST_ADDRESS_BITS", "FifoMemory", "FifoStyle", "fifo_memory"]
+__all__ = ["LEAST_ADDRESS_BITS", "FifoMemory", "FifoStyle", "asked_style", "fifo_memory"]
 
 _SHIFT_WORDS = 33
 _LEAST_SHIFT = 5
@@ -44,6 +44,17 @@ class FifoMemory:
     capacity: int
     forward: int
     address_bits: tuple[int, ...] = ()
+
+
+def asked_style(depth: int, *, ultra: bool) -> str:
+    """What a FIFO is asked to be made of, as ``fifo_memory`` takes it.
+
+    Args:
+        depth: words.
+        ultra: whether the part has UltraRAM, which fifo.sv takes by itself; else deep FIFOs are to
+            be block RAM.
+    """
+    return "auto" if ultra or depth <= _DISTRIBUTED[0] else "block"
 
 
 def fifo_memory(depth: int, width: int, ram_style: str = "auto") -> FifoMemory:

@@ -6,6 +6,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.fifo import asked_style
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.ports import Port, output_ports
 from sdq_fpga.cost.streams import FIFO, LEAST_DEPTH
@@ -14,8 +15,6 @@ from sdq_fpga.lower.describe import describe
 from sdq_fpga.ops import DOMAIN
 
 __all__ = ["append_node", "insert_streams", "set_depths"]
-
-_SHIFT_WORDS = 257  # beyond this, the FIFO is a memory
 
 
 def insert_streams(model: ModelWrapper) -> ModelWrapper:
@@ -74,13 +73,9 @@ def _declare(model: ModelWrapper, name: str, port: Port) -> None:
 
 
 def set_depths(model: ModelWrapper, depths: dict[str, int], board: Board) -> None:
-    """Sets the depth of FIFOs, by name, and what they are made of.
-
-    Deep ones are block RAM unless the part has UltraRAM, which fifo.sv takes by itself.
-    """
+    """Sets the depth of FIFOs, by name, and what they are made of (``asked_style``)."""
     for node in model.get_nodes_by_op_type(FIFO):
         depth = depths.get(node.name, LEAST_DEPTH)
         inst = getHWCustomOp(node)
         inst.set_nodeattr("depth", depth)
-        block = depth > _SHIFT_WORDS and not board.budget.uram
-        inst.set_nodeattr("ram_style", "block" if block else "auto")
+        inst.set_nodeattr("ram_style", asked_style(depth, ultra=board.budget.uram > 0))

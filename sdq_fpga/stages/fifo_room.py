@@ -68,7 +68,8 @@ def size_within(
     room: dict[str, int] = {}
     for left in reversed(range(_ROUNDS + 1)):
         model, least = folded
-        sizes = size_fifos(Pipeline(describe(model)), trials, progress)
+        pipeline = Pipeline(describe(model), ultra=board.budget.uram > 0)
+        sizes = size_fifos(pipeline, trials, progress)
         set_depths(model, sizes.depths, board)
         figures = folded_figures(model, board)
         figures = figures.model_copy(update={"bound": least.bound, "prices": least.prices})

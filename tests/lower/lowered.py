@@ -68,7 +68,9 @@ def generated(
         (directory / name).mkdir()
     graph, folding = folded(model, directory, board, target_fps)
     with finn_session(directory, directory / "log"):
-        sizes = size_fifos(Pipeline(describe(graph)), 0, SilentProgress())
+        sizes = size_fifos(
+            Pipeline(describe(graph), ultra=board.budget.uram > 0), 0, SilentProgress()
+        )
         set_depths(graph, sizes.depths, board)
     design = generate(
         graph, board.part, CLOCK_MHZ, directory / "work", directory / "rtl", directory / "log"

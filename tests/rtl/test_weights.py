@@ -123,7 +123,9 @@ def built(directory, cache, memory, *, writable, fps=600_000.0, board_name="zcu1
         graph = to_hardware(model.network, board.dsp)
         set_weight_memory(graph, board, memory, writable=writable)
         graph, folding = fold(graph, board, 100.0, fps, {}, SilentProgress())
-        sizes = size_fifos(Pipeline(describe(graph)), 0, SilentProgress())
+        sizes = size_fifos(
+            Pipeline(describe(graph), ultra=board.budget.uram > 0), 0, SilentProgress()
+        )
         set_depths(graph, sizes.depths, board)
     design = generate(
         graph, board.part, 100.0, directory / "work", directory / "rtl", directory / "log"

@@ -10,10 +10,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
+from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
+from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
+from sdq_fpga.lower.streams import set_depths
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.stages.fifo_room import further_room, size_within
 from tests.lower.lowered import CLOCK_MHZ, read
@@ -46,6 +49,19 @@ def hardly_enough(folding):
     """Shares that hold a design only with FIFOs of the least depth."""
     used, whole = folding.resources.model_dump(), BOARD.budget.model_dump()
     return {name: (used[name] + 0.5) / whole[name] for name in whole}
+
+
+@pytest.mark.parametrize("name", ["pynq-z2", "zcu104"])
+def test_fifos_are_timed_as_they_are_made(refold, name):
+    """Where there is no UltraRAM, a deep FIFO is of block RAM, and holds other numbers of words."""
+    board = load_board(name)
+    model, _ = refold({}, FPS)
+    pipeline = Pipeline(describe(model), ultra=board.budget.uram > 0)
+    for depth in (1000, 2028, 2100, 5000):
+        depths = dict.fromkeys(pipeline.widths(), depth)
+        told = pipeline.time(depths)
+        set_depths(model, depths, board)
+        assert told == Pipeline(describe(model)).time({})
 
 
 def test_a_design_within_the_budget_stays_as_it_is(refold):

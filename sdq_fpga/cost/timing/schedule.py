@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sdq_fpga.cost.fifo import fifo_memory
+from sdq_fpga.cost.fifo import asked_style, fifo_memory
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing import engine
@@ -85,12 +85,14 @@ class Pipeline:
 
     Args:
         graph: with its FIFOs, as ``sdq_fpga.cost.streams`` inserts them.
+        ultra: whether the part has UltraRAM: what FIFOs of other depths would be made of.
 
     Raises:
         StageError: a node's timing is not known.
     """
 
-    def __init__(self, graph: HardwareGraph) -> None:
+    def __init__(self, graph: HardwareGraph, *, ultra: bool = True) -> None:
+        self._ultra = ultra
         self._tables: list[npt.NDArray[np.int32]] = []
         self._table_at: dict[bytes, int] = {}
         # Times, which a large network has many of, and what of them is known.
@@ -308,7 +310,11 @@ class Pipeline:
             port = edge.source < 0 or edge.sink < 0
             memory = (0, 0)
             if not edge.wire:
-                memory = self._memory(edge, given.get(index, edge.depth))
+                depth, style = edge.depth, edge.ram_style
+                if index in given:
+                    depth = given[index]
+                    style = asked_style(depth, ultra=self._ultra)
+                memory = self._memory(edge.width, depth, style)
             rows.append(
                 (
                     base,
@@ -326,11 +332,11 @@ class Pipeline:
         return np.array(rows, np.int64)
 
     @staticmethod
-    def _memory(edge: _Edge, depth: int) -> tuple[int, int]:
-        """Capacity and forward latency of an edge's FIFO; no limit for depth 0."""
+    def _memory(width: int, depth: int, style: str) -> tuple[int, int]:
+        """Capacity and forward latency of a FIFO; no limit for depth 0."""
         if depth == 0:
             return 0, _NO_LIMIT_FORWARD
-        memory = fifo_memory(depth, edge.width, edge.ram_style)
+        memory = fifo_memory(depth, width, style)
         return memory.capacity, memory.forward
 
     def _actor_rows(self) -> Integers:
