@@ -118,7 +118,7 @@ def probes():
     """The model with FIFOs as probes are: any depth, and one cycle."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            Pipeline, "_memory", staticmethod(lambda edge, depth: (depth, 1)), raising=True
+            Pipeline, "_memory", staticmethod(lambda width, depth, style: (depth, 1)), raising=True
         )
         yield
 
