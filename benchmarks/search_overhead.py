@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from methods_rows import searching
 from search_clock import Floats, alternated, timed_hardware
 
 from sdq_fpga.board import load_board
@@ -120,17 +121,18 @@ def _rows(flow: Flow, case: Case, seed: int) -> Iterator[str]:
 
     bits = {"weight_bits": (_UNIFORM_BITS,), "activation_bits": (_UNIFORM_BITS,)}
     epochs = spec.epochs if case.whole else 1
-    plain = _searching(flow, **bits, epochs=epochs, qer_weight=0.0)
+    plain = searching(**bits, epochs=epochs, qer_weight=0.0)(flow)
+    searched = searching(epochs=epochs)(flow)
 
     def both(goal: Goal, every: int) -> tuple[Floats, Floats, list[float]]:
         """[steps] seconds of a search and of uniform training; and those of all that steers."""
         with timed_hardware() as spent:
-            searching, training = alternated(
-                lambda clock: search(_searching(flow, epochs=epochs), net, data, goal, seed, clock),
+            of_search, training = alternated(
+                lambda clock: search(searched, net, data, goal, seed, clock),
                 lambda clock: search(plain, net, data, float(_UNIFORM_BITS), seed, clock),
                 every,
             )
-        return searching.steps, training.steps, spent
+        return of_search.steps, training.steps, spent
 
     if not case.whole:
         taken, uniform, spent = both(spec.target_bits, 1)
@@ -162,10 +164,6 @@ def _rows(flow: Flow, case: Case, seed: int) -> Iterator[str]:
             f"{sum(spent) / (step * count):.1%}",
         )
         yield f"| {' | '.join(cells)} |"
-
-
-def _searching(flow: Flow, **fields: object) -> Flow:
-    return flow.model_copy(update={"search": flow.search.model_copy(update=fields)})
 
 
 def _drawn(count: int, frame: tuple[int, ...], classes: int) -> Dataset:

@@ -10,6 +10,7 @@ from sdq_fpga.cost.placement import Kind, Part, Placement, place
 
 __all__ = [
     "LUT_INPUTS",
+    "SRL",
     "Amount",
     "Memories",
     "Part",
@@ -26,6 +27,9 @@ __all__ = [
 
 LUT_INPUTS = 6
 """Of both families."""
+
+SRL = 32
+"""Stages of a shift register in one LUT."""
 
 _COMPARED_BITS = LUT_INPUTS // 2  # of two numbers, in a LUT
 _SMALL_TABLE, _TABLE_WORDS = 32, 1 << LUT_INPUTS

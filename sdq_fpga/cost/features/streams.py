@@ -2,7 +2,7 @@
 
 import math
 
-from sdq_fpga.cost.features.parts import Amount, Part, Terms, clog2, memory, multiplexer
+from sdq_fpga.cost.features.parts import SRL, Amount, Part, Terms, clog2, memory, multiplexer
 from sdq_fpga.cost.fifo import LEAST_ADDRESS_BITS, FifoMemory, FifoStyle, fifo_memory
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.placement import Kind, Placement, place
@@ -11,7 +11,6 @@ __all__ = ["concat", "converter", "crop", "duplicate", "fifo", "pad", "split", "
 
 _MANY_WORDS = 4  # of a beat, where it takes more than a LUT to choose one
 _MOST_BITS_WITHOUT_CHAIN = 2  # of an adder
-_SRL = 32  # stages of a shift register in one LUT
 
 # ---- finn-rtllib/fifo -----------------------------------------------------------------------
 
@@ -28,8 +27,8 @@ def fifo(node: HardwareNode, part: Part) -> Terms:
         pointer = clog2(stages) + 1
         lut = {
             "shift": 1.0,
-            "shift: bits": width * math.ceil(stages / _SRL),
-            "shift: multiplexers": width * (stages > 2 * _SRL),
+            "shift: bits": width * math.ceil(stages / SRL),
+            "shift: multiplexers": width * (stages > 2 * SRL),
             "shift: pointer": pointer,
         }
         return Terms(lut, {"shift": 1.0, "shift: bits": width, "shift: pointer": pointer})

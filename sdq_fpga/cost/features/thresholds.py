@@ -3,6 +3,7 @@
 import math
 
 from sdq_fpga.cost.features.parts import (
+    SRL,
     Amount,
     Part,
     Terms,
@@ -15,8 +16,6 @@ from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.placement import Access, Kind, distinct_bits, place
 
 __all__ = ["threshold"]
-
-_SRL = 32  # stages of a shift register in one LUT
 
 
 def threshold(node: HardwareNode, part: Part) -> Terms:
@@ -72,7 +71,7 @@ def threshold(node: HardwareNode, part: Part) -> Terms:
         "found: regular": regular,
         "tables: channels": by_channel,
         "tables": tables,
-        "queue": pe * stages * math.ceil(pending / _SRL),
+        "queue": pe * stages * math.ceil(pending / SRL),
         "bias": pe * (1 if bias == -(1 << (stages - 1)) else stages) * (bias != 0),
         "scope": float(steps + 1 < 1 << stages) * pe * stages,
         "stages": stages,

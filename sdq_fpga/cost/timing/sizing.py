@@ -125,17 +125,23 @@ class _Sizing:
         Args:
             found: the depths, best first.
         """
-        timed = self._timed(found[0], _PROOF_FRAMES)
-        if timed is not None and timed.interval <= self.target:
-            return found[0], timed
+        if (best := self._first_proven(found[:1])) is not None:
+            return best
         free = self._time(dict.fromkeys(self.widths, 0), frames=_PROOF_FRAMES)
         self.target = max(self.target, free.interval * _TOLERANCE)
+        if (best := self._first_proven(found)) is not None:
+            return best
+        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
+        return deepest, self.pipeline.time(deepest, frames=_PROOF_FRAMES)
+
+    def _first_proven(
+        self, found: Sequence[dict[str, int]]
+    ) -> tuple[dict[str, int], Schedule] | None:
         for depths in found:
             timed = self._timed(depths, _PROOF_FRAMES)
             if timed is not None and timed.interval <= self.target:
                 return depths, timed
-        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
-        return deepest, self.pipeline.time(deepest, frames=_PROOF_FRAMES)
+        return None
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
         """Gives the limit of shallow FIFOs up until the interval is kept.
