@@ -15,7 +15,7 @@ from design import RefusedError
 from interpreter import Interpreter
 from packager import Packager
 from project import Project
-from runs import Runs
+from project_runs import Runs
 from verilog import module_names
 
 
