@@ -79,6 +79,10 @@ def run(frames, gap, actors, inputs, outputs, edges, tables, fire, beats, may_go
             for m in range(count * frames):
                 beats[OFFERED, base + m] = (m // count) * gap
             edges[e, E_OFFERED] = count * frames
+        if edges[e, E_SINK] < 0:
+            # Times may go on from a cycle in which a beat was offered, and not yet written; that of
+            # other edges is written when their sink is visited.
+            _write(e, edges, beats)
 
     n_actors = actors.shape[0]
     # The first that may go on does so: it then goes as far as FIFOs let it, at one visit.

@@ -3,8 +3,8 @@
 FIFOs start shallow. What holds the network up then names the FIFO to make deeper: the one that is
 full on the path of waits that ends with the last beat, or that closes a circle of waits in which
 nothing moves. When the interval is that of unlimited FIFOs, those that were named get the depth
-that they then use. These depths are shrunk as far as the interval allows, first all together, then
-one by one. What comes out is timed once more, over more frames.
+that they then use. These depths are shrunk one by one as far as the interval allows. What comes out
+is timed once more, over more frames.
 """
 
 import math
@@ -26,7 +26,7 @@ _FRAMES = 3
 _PROOF_FRAMES = 6
 _FINENESS = 16  # shrinking stops when what is left to gain is less than this part of the depth
 # Steps of actors for which all trials together may last: those of a large network are fewer.
-_WORK = 500_000_000
+_WORK = 300_000_000
 
 
 class FifoSizes(Plain):
@@ -103,7 +103,7 @@ class _Sizing:
         enough = {name: max(SHIFT_DEPTH, peak) for name, peak in paced.peaks.items()}
         grown = self._grow(enough)
         self.most += self.trials
-        depths = self._shrink_each(self._shrink_all(grown))
+        depths = self._shrink(grown)
         depths, found = self._proven((depths, grown, enough))
         return FifoSizes(
             depths=depths,
@@ -176,30 +176,17 @@ class _Sizing:
     def _fewer_bits(self, depths: Mapping[str, int], others: Mapping[str, int]) -> bool:
         return fifo_bits(self.widths, depths) < fifo_bits(self.widths, others)
 
-    def _shrink_all(self, depths: dict[str, int]) -> dict[str, int]:
-        """Bisects the share of what is beyond a shift register that all FIFOs keep."""
-        low, high = 0, _FINENESS
-        kept = depths
-        while high - low > 1 and self.trials < self.most:
-            middle = (low + high) // 2
-            smaller = {
-                name: SHIFT_DEPTH + (depth - SHIFT_DEPTH) * middle // _FINENESS
-                for name, depth in depths.items()
-            }
-            if self._keeps(smaller):
-                high, kept = middle, smaller
-            else:
-                low = middle
-        return kept
+    def _shrink(self, depths: dict[str, int]) -> dict[str, int]:
+        """Bisects the depths of FIFOs that are deep, the largest first, as trials allow.
 
-    def _shrink_each(self, depths: dict[str, int]) -> dict[str, int]:
-        """Bisects the depths of FIFOs that are deep, the largest first, as trials allow."""
+        By the geometric mean: where trials are few, it is soon near a depth that is much less.
+        """
         deep = [name for name, depth in depths.items() if depth > SHIFT_DEPTH]
         for name in sorted(deep, key=lambda each: -self.widths[each] * depths[each]):
             # The one is taken to fail, the other does not.
             low, high = SHIFT_DEPTH - 1, depths[name]
             while high - low > max(1, high // _FINENESS) and self.trials < self.most:
-                middle = (low + high) // 2
+                middle = math.isqrt(low * high) + 1
                 if self._keeps(depths | {name: middle}):
                     high = middle
                 else:
