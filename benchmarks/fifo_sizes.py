@@ -80,7 +80,7 @@ class Sized(Plain):
         return self.failed is not None or self.interval > kept
 
 
-def sized(name: str, board_name: str, run: Path, scratch: Path, began: float) -> Sized:
+def sized(name: str, board_name: str, run: Path, scratch: Path, cache: Path, began: float) -> Sized:
     """Simulates a network that is built with FIFOs of any depth.
 
     Args:
@@ -88,6 +88,7 @@ def sized(name: str, board_name: str, run: Path, scratch: Path, began: float) ->
         board_name: what it is built for.
         run: its run directory, which is only read.
         scratch: empty directory.
+        cache: of what all simulations are linked with.
         began: when its build began, by ``time.monotonic``.
     """
     board = load_board(board_name)
@@ -104,7 +105,7 @@ def sized(name: str, board_name: str, run: Path, scratch: Path, began: float) ->
     )  # fmt: skip
     interval = math.ceil(sizes.unlimited_interval)
     simulation = build_simulation(
-        design, scratch / "rtl", scratch / "sim", cycles=3 * _FRAMES * interval, cache=None,
+        design, scratch / "rtl", scratch / "sim", cycles=3 * _FRAMES * interval, cache=cache,
         progress=SilentProgress(),
     )  # fmt: skip
     free = _simulated(simulation, interval, 0, scratch / "sim")
@@ -142,16 +143,16 @@ def _simulated(simulation: Simulation, interval: int, gap: int, scratch: Path) -
     )  # fmt: skip
 
 
-def _random(seed: int) -> Sized:
+def _random(seed: int, cache: Path) -> Sized:
     began = time.monotonic()
     name = f"{_RANDOM} {seed}"
     with tempfile.TemporaryDirectory(prefix="fifos-") as folder:
         work = Path(folder)
         try:
             trials = SimulateSpec().fifo_trials
-            figures = build_network(draw(seed), seed, work, None, trials)
-            (work / "probed").mkdir()
-            return sized(name, figures.board, work / "run", work / "probed", began)
+            figures = build_network(draw(seed), seed, work, cache, trials)
+            (probed := work / "probed").mkdir()
+            return sized(name, figures.board, work / "run", probed, cache, began)
         except Exception as error:  # whatever it is, it is a finding
             return Sized(name=name, failed=_said(error), seconds=time.monotonic() - began)
 
@@ -160,7 +161,7 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-def _made(rows: Path, count: int, seed: int, runs: Path | None) -> Iterator[Sized]:
+def _made(rows: Path, count: int, seed: int, runs: Path | None, cache: Path) -> Iterator[Sized]:
     """All rows that are asked for, those that are kept first; new ones are kept."""
     lines = rows.read_text(encoding="utf-8").splitlines() if rows.is_file() else []
     kept = {row.name + row.board: row for row in map(Sized.model_validate_json, lines)}
@@ -174,14 +175,17 @@ def _made(rows: Path, count: int, seed: int, runs: Path | None) -> Iterator[Size
             click.echo(f"{name} for {board}", err=True)
             with tempfile.TemporaryDirectory(prefix="fifos-") as scratch:
                 began = time.monotonic()
-                yield _keep(rows, sized(name, board, folder / "run", Path(scratch), began))
+                row = sized(name, board, folder / "run", Path(scratch), cache, began)
+            yield _keep(rows, row, cache)
     for number in range(seed, seed + count):
         if f"{_RANDOM} {number}" not in random:
             click.echo(f"{_RANDOM} {number}", err=True)
-            yield _keep(rows, _random(number))
+            yield _keep(rows, _random(number, cache), cache)
 
 
-def _keep(rows: Path, row: Sized) -> Sized:
+def _keep(rows: Path, row: Sized, cache: Path) -> Sized:
+    for model in cache.glob("model-*"):  # of many networks they take gigabytes
+        model.unlink()
     rows.parent.mkdir(parents=True, exist_ok=True)
     with rows.open("a", encoding="utf-8") as file:
         file.write(row.model_dump_json() + "\n")
@@ -264,7 +268,9 @@ def _page(rows: Sequence[Sized]) -> str:
 )
 def main(count: int, seed: int, runs: Path | None, rows: Path, out: TextIO) -> None:
     """Sizes the FIFOs of networks by the model and by RTL simulation, and writes the table."""
-    page = _page(sorted(_made(rows, count, seed, runs), key=lambda row: row.name))
+    with tempfile.TemporaryDirectory(prefix="fifos-") as cache:
+        made = sorted(_made(rows, count, seed, runs, Path(cache)), key=lambda row: row.name)
+    page = _page(made)
     click.echo(page, out, nl=False)
 
 
