@@ -31,19 +31,17 @@ def requant(node: HardwareNode, part: Part) -> Terms:
     shift = node.integer("shift")
     halves = node.text("rounding") == "half_even" and shift > 0
     half = 1 << (shift - 1) if halves else 0
-    gains, xs = limits_of(node.text("gain_type")), limits_of(node.text("in_type"))
-    low, high = (value + half for value in limits_of(node.text("offset_type")))
-    products = [x * gain for x in xs for gain in gains]
-    bits = max(signed_bits(min(products) + low, max(products) + high), shift + 1)
+    bits = _sum_bits(node, limits_of(node.text("gain_type")), half)
     # Of bits that are rounded down nothing but their carry is needed.
     linear = _linear(node, part, bits, half, stored=bits if halves else bits - shift)
     pe, out, kept = node.integer("PE"), node.bits("out_type"), bits - shift
     most, low, high = (1 << (kept - 1)) - 1, node.integer("low"), node.integer("high")
     clips_low, clips_high = -most - 1 < low, most > high
     clips = clips_low + clips_high
+    varying = _varying_bits(node, half, in_slices="slices: sums" in linear.lut)
     # A half that is rounded to the lower bound counts as below it.
-    compared = clips_low * _beyond_luts(-low, kept, equal=halves)
-    compared += clips_high * _beyond_luts(high + 1, kept, equal=False)
+    compared = clips_low * _beyond_luts(-low, varying, equal=halves)
+    compared += clips_high * _beyond_luts(high + 1, varying, equal=False)
     lut = dict(linear.lut) | {
         "rounding": 1.0,
         "comparisons": pe * compared,
@@ -60,17 +58,55 @@ def requant(node: HardwareNode, part: Part) -> Terms:
     return Terms(lut, ff, dsp=linear.dsp, bram18=linear.bram18)
 
 
+def _sum_bits(node: HardwareNode, gains: tuple[int, int], half: int) -> int:
+    """Bits of ``gain*x + offset`` for all gains from one to another, and more than the shift."""
+    low, high = (value + half for value in limits_of(node.text("offset_type")))
+    products = [x * gain for x in limits_of(node.text("in_type")) for gain in gains]
+    return max(signed_bits(min(products) + low, max(products) + high), node.integer("shift") + 1)
+
+
+def _varying_bits(node: HardwareNode, half: int, *, in_slices: bool) -> int:
+    """Bits of a sum, above those that are rounded, that a comparison has to look at.
+
+    Gains that are known make a narrower sum than their type. Of sums with the same constants in all
+    beats, synthesis finds out which bits are the offset's: those above the product and, where the
+    product is a shift, those below. It does not look into slices.
+    """
+    shift, form = node.integer("shift"), node.text("gain_form")
+    gains = limits_of(node.text("gain_type"))
+    if form == "shift":
+        gains = 1 << node.integer("gain_shift"), 1 << node.integer("gain_shift")
+    elif _is_zero(node):
+        gains = 0, 0
+    bits = _sum_bits(node, gains, half) - shift
+    channels = node.integers("shape")[-1]
+    by_channel = "channels" in {form, node.text("offset_form")}
+    if in_slices or (by_channel and channels > node.integer("PE")):
+        return bits
+    x = signed_bits(*limits_of(node.text("in_type")))
+    products = _share_of(node, "gain_products", channels, default=1.0)
+    if not products and not node.integer("negative", 0):
+        return min(bits, x)
+    return min(bits, max(1, x + signed_bits(*gains) - shift))
+
+
+def _is_zero(node: HardwareNode) -> bool:
+    """Whether all gains are 0, as shifts of a single gain differ only if it is."""
+    return node.text("gain_form") == "shifts" and not node.integer("negative", 0)
+
+
 def _beyond_luts(bound: int, bits: int, *, equal: bool) -> int:
     """LUTs of whether a number of some bits is beyond ``bound``, or there where that is ``equal``.
 
-    Beyond a power of two, its upper bits are not all the same; equal to it, the lower ones are 0.
+    Beyond a power of two, its upper bits are not all the same. A comparison of up to two LUTs'
+    bits comes down to that; one of more is a carry chain (cmp2lcu.v) over all bits, whatever they
+    are compared with. A number is equal to 0 if all of its bits are.
     """
-    if bound == 0 and not equal:
-        return 0
-    if bound & (bound - 1):
-        return comparison_with_constant(bits)
-    inputs = bits if equal else bits - (bound.bit_length() - 1)
-    return math.ceil((inputs - 1) / (LUT_INPUTS - 1))
+    if bound == 0:
+        return math.ceil((bits - 1) / (LUT_INPUTS - 1)) if equal else 0
+    if not equal and bound & (bound - 1) == 0 and bits <= 2 * LUT_INPUTS:
+        return comparison_with_constant(bits - (bound.bit_length() - 1))
+    return comparison_with_constant(bits)
 
 
 def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int) -> Terms:
@@ -91,9 +127,8 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
     offset = min(signed_bits(low + half, high + half), bits)
     form, added = node.text("gain_form"), node.text("offset_form")
     negative = node.integer("negative", 0)
-    # The shifts of a single gain differ as it is 0.
     multiplies, varies = form != "shift", form == "channels" and folds > 1
-    zero = form == "shifts" and not negative
+    zero = _is_zero(node)
     wanted = node.text("resType")
     in_slices = form in {"channels", "scalar"} and (
         wanted == "dsp" or (wanted == "auto" and x * gain >= DSP_FROM)
@@ -109,7 +144,7 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
     # Nothing is added to bits of offsets that are 0 in all channels.
     set_bits = min(1.0, _share_of(node, "offset_ones", channels * bits, default=0.5))
     seen = folds if added == "channels" else 1
-    sums = pe * bits * (1 - (1 - set_bits) ** seen) * (added != "none")
+    sums = pe * bits * (1 - (1 - set_bits) ** seen) * (added != "none" and not zero)
     # Of constants, those that are shifts need no slice.
     products = _share_of(node, "gain_products", channels, default=1.0)
     if in_slices and (varies or products):
@@ -124,10 +159,7 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
         used = gain * (1 - (1 - ones) ** (folds << negative))
         lut["products"] = pe * product_luts(node.bits("in_type"), used)
     elif form in {"channels", "scalar"}:
-        adders = _share_of(node, "gain_sums", channels, default=gain / 2)
-        luts, own = x * (adders + max(0.0, adders - 1)), node.bits("in_type")
-        # Of few bits, each bit of the product is a function of all of them.
-        lut["products by constants"] = pe * (min(luts, own + gain) if own <= LUT_INPUTS else luts)
+        lut |= _constant_products(node, x, gain)
     elif form == "shifts":
         lut["shifted bits"] = pe * (x + gain) * negative
     if multiplies or (added == "channels" and folds > 1):
@@ -139,6 +171,21 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
     if added != "none" or not multiplies:
         ff["sums"] = pe * stored
     return Terms(lut, ff)
+
+
+def _constant_products(node: HardwareNode, x: int, gain: int) -> Amount:
+    """Products by constants of so many bits, in LUTs.
+
+    Shifted inputs are summed. The negation of a shift, too, counts as a sum (``gain_sums``), but
+    there is nothing else that it would take in. Of inputs of few bits, each bit of a product is a
+    function of all of them.
+    """
+    pe, channels, own = node.integer("PE"), node.integers("shape")[-1], node.bits("in_type")
+    sums = pe * x * _share_of(node, "gain_sums", channels, default=gain / 2)
+    if own <= LUT_INPUTS:
+        return {"products by constants: few bits": min(sums, pe * (own + gain))}
+    products = min(1.0, _share_of(node, "gain_products", channels, default=1.0))
+    return {"products by constants": sums, "products by constants: sums": sums * products}
 
 
 class _Tables:
