@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sdq_fpga.cost.features.linear import DSP_FROM
+from sdq_fpga.cost.features.elementwise import DSP_FROM
 from sdq_fpga.cost.node import (
     HardwareNode,
     Value,

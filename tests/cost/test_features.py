@@ -126,6 +126,60 @@ def test_constants_that_are_not_known_are_taken_for_random_ones(family, form):
     assert few < unknown < many
 
 
+def clipped(offset=12, shift=0, low=-16, high=15, **constants):
+    """Products of 16 bits, by gains of each channel."""
+    attributes = {
+        "shape": (1, 4, 4, 8), "PE": 2, "in_type": "INT8", "gain_type": "INT8",
+        "offset_type": f"INT{offset}", "out_type": "INT5", "gain_form": "channels",
+        "offset_form": "channels", "gain_shift": 0, "resType": "lut", "shift": shift,
+        "rounding": "floor", "low": low, "high": high,
+    }  # fmt: skip
+    return nodes.node("SdqRequant_rtl", **(attributes | constants))
+
+
+def test_beyond_a_power_of_two_is_what_the_upper_bits_of_few_bits_say():
+    """Of 9 bits and of 17, each with two bounds, for two elements."""
+    few, many = (terms(clipped(shift=shift)).lut["comparisons"] for shift in (8, 0))
+    assert few == 2 * 2 * comparison_with_constant(9 - 4)
+    assert many == 2 * 2 * comparison_with_constant(17)
+
+
+def test_a_comparison_with_any_number_looks_at_all_bits():
+    found = terms(clipped(shift=8, low=-11, high=9)).lut["comparisons"]
+    assert found == 2 * 2 * comparison_with_constant(9)
+
+
+@pytest.mark.parametrize(
+    ("offset", "constants", "bits"),
+    [
+        (12, {}, 17),
+        (11, {"gain_form": "shift", "gain_shift": 2}, 12),
+        (12, {"gain_form": "shifts"}, 12),  # all gains are 0
+        (20, {"gain_form": "scalar"}, 21),
+        # Offsets that are the same in all beats are known to synthesis, too.
+        (20, {"gain_form": "scalar", "offset_form": "scalar"}, 16),
+        (20, {"PE": 8}, 16),
+        (20, {"PE": 8, "resType": "dsp"}, 21),
+        (20, {"PE": 8, "gain_products": 0, "gain_sums": 8}, 8),
+        (20, {"PE": 8, "gain_products": 0, "gain_sums": 8, "negative": 1}, 16),
+    ],
+)
+def test_a_comparison_looks_at_the_bits_that_constants_leave_open(offset, constants, bits):
+    node = clipped(offset, low=-11, high=9, **constants)
+    found = terms(node).lut["comparisons"]
+    assert found == 2 * node.integer("PE") * comparison_with_constant(bits)
+
+
+def test_nothing_is_added_to_products_by_zero():
+    assert terms(clipped(gain_form="shifts")).lut["sums"] == 0
+    assert terms(clipped(gain_form="shift")).lut["sums"] > 0
+
+
+def test_a_negated_shift_takes_less_than_a_product_of_as_many_sums():
+    negated, product = (affine(gain_products=each, gain_sums=8) for each in (0, 8))
+    assert node_resources(negated, "xcup").lut < node_resources(product, "xcup").lut
+
+
 # ---- counters, memories and tables ----------------------------------------------------------
 
 

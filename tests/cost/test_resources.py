@@ -19,8 +19,6 @@ FAMILIES = ("xcup", "xc7")
 FOLDER = Path(__file__).parent / "measured"
 LUT_ERROR, FF_ERROR = 0.10, 0.15
 FEW = 8  # nodes of which a mean says little
-# Types are wider than what products by given constants come to.
-OTHER_LUT_ERRORS = {"SdqRequant_rtl": 0.13}
 RAM_EXACT = 0.99  # where Yosys finds LUTs and block RAM to cost the same, it may choose either
 # Products in LUTs of 2 x 5 bits have three rows, those of 3 x 5 two (Tree.swapped).
 FALLS_OF_PRODUCTS = 0.20
@@ -85,7 +83,7 @@ def test_recorded_errors_are_within_the_targets():
             if few
             else (fit.lut_error_held_out, fit.ff_error_held_out)
         )
-        assert lut <= OTHER_LUT_ERRORS.get(name, LUT_ERROR), name
+        assert lut <= LUT_ERROR, name
         assert ff <= FF_ERROR, name
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from sdq_fpga.cost.features.linear import affine, elementwise, requant
+from sdq_fpga.cost.features.elementwise import elementwise
+from sdq_fpga.cost.features.linear import affine, requant
 from sdq_fpga.cost.features.matrix import depthwise, matrix_lut
 from sdq_fpga.cost.features.matrix_dsp import matrix_dsp
 from sdq_fpga.cost.features.parts import Part, Terms

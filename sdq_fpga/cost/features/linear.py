@@ -1,8 +1,8 @@
-"""Operators that add and multiply elements (hw/ops)."""
+"""Operators around ``gain*x + offset`` (hw/ops/affine.sv)."""
 
 import math
-from dataclasses import dataclass
 
+from sdq_fpga.cost.features.elementwise import DSP_FROM, product_luts, slices
 from sdq_fpga.cost.features.parts import (
     LUT_INPUTS,
     Amount,
@@ -12,98 +12,12 @@ from sdq_fpga.cost.features.parts import (
     comparison_with_constant,
     table_luts,
 )
-from sdq_fpga.cost.node import HardwareNode, bits_of, is_signed, limits_of, signed_bits
+from sdq_fpga.cost.node import HardwareNode, limits_of, signed_bits
 from sdq_fpga.cost.placement import distinct_bits
 
-__all__ = ["DSP_FROM", "affine", "elementwise", "requant"]
+__all__ = ["affine", "requant"]
 
-DSP_FROM = 64
-"""Product of the bits of operands from which "auto" takes a DSP slice."""
-
-_MULTIPLIERS = {"xc7": (25, 18), "xcup": (27, 18)}  # signed bits of the two inputs of a slice
 _COPIED = 2  # words of a table, whose bits are the address or its inverse
-
-
-def _slices(part: Part, left: int, right: int) -> int:
-    """DSP slices of a signed product: every slice but the last leaves out the sign bit."""
-    long, short = _MULTIPLIERS[part]
-    return min(
-        -(-max(a - 1, 1) // (long - 1)) * -(-max(b - 1, 1) // (short - 1))
-        for a, b in ((left, right), (right, left))
-    )
-
-
-def elementwise(node: HardwareNode, part: Part) -> Terms:
-    """Sum, difference or product of two streams (hw/ops/elementwise.sv)."""
-    pe, out = node.integer("PE"), node.bits("out_type")
-    kinds = node.text("left_type"), node.text("right_type")
-    left, right = (bits_of(kind) + (not is_signed(kind) or kind == "BIPOLAR") for kind in kinds)
-    multiplies = node.text("operation") == "mul" and "BIPOLAR" not in kinds
-    wanted = node.text("resType")
-    in_slices = multiplies and (wanted == "dsp" or (wanted == "auto" and left * right >= DSP_FROM))
-    lut: Amount = {"constant": 1.0}
-    ff: Amount = {"constant": 1.0}
-    if in_slices:
-        dsp = pe * _slices(part, left, right)
-        return Terms(lut, ff, dsp=dsp)
-    if multiplies:
-        lut["products"] = pe * _product_luts(*(bits_of(kind) for kind in kinds))
-        ff["bits"] = pe * out
-        return Terms(lut, ff)
-    first = _Operand.of(kinds[0], node.integer("left_factor"))
-    second = _Operand.of(kinds[1], node.integer("right_factor"))
-    scaled = first.digits > 1 or second.digits > 1
-    lut["sums"] = pe * _sum_luts(first, second, out, node.text("operation"))
-    lut["scaled"] = pe * (first.scaling + second.scaling)
-    lut["scaled stage"] = ff["scaled stage"] = float(scaled)
-    ff["bits"] = pe * out
-    ff["scaled"] = 2 * pe * out * scaled
-    return Terms(lut, ff)
-
-
-@dataclass(frozen=True)
-class _Operand:
-    """A number times a factor: where its own bits begin and end, and what is beyond them.
-
-    Attributes:
-        bits: of the number.
-        begin: zeros below.
-        end: of its bits; above are its sign or zeros.
-        signed: which of these.
-        digits: ones of the factor.
-    """
-
-    bits: int
-    begin: int
-    end: int
-    signed: bool
-    digits: int
-
-    @classmethod
-    def of(cls, kind: str, factor: int) -> "_Operand":
-        bits, signed = bits_of(kind) + (kind == "BIPOLAR"), is_signed(kind)
-        begin = (factor & -factor).bit_length() - 1
-        return cls(bits, begin, bits + clog2(factor), signed, factor.bit_count())
-
-    @property
-    def scaling(self) -> int:
-        """LUTs of the multiplication: an adder for each further one of the factor."""
-        width = self.bits if not self.signed else self.end - self.begin - 1
-        return (self.digits - 1) * width
-
-
-def _sum_luts(left: _Operand, right: _Operand, out: int, operation: str) -> int:
-    """LUTs of a carry chain: one where both have a bit, also where its inverse is taken.
-
-    Above the bits of both it is the same LUT for all bits, or the sign of one of them.
-    """
-    ends = [min(each.end, out) for each in (left, right)]
-    if operation != "add":
-        return max(ends) - min(left.begin, right.begin)
-    both = min(
-        max(ends) if each.signed else end for each, end in zip((left, right), ends, strict=True)
-    )
-    return max(0, both - max(left.begin, right.begin))
 
 
 def affine(node: HardwareNode, part: Part) -> Terms:
@@ -117,19 +31,17 @@ def requant(node: HardwareNode, part: Part) -> Terms:
     shift = node.integer("shift")
     halves = node.text("rounding") == "half_even" and shift > 0
     half = 1 << (shift - 1) if halves else 0
-    gains, xs = limits_of(node.text("gain_type")), limits_of(node.text("in_type"))
-    low, high = (value + half for value in limits_of(node.text("offset_type")))
-    products = [x * gain for x in xs for gain in gains]
-    bits = max(signed_bits(min(products) + low, max(products) + high), shift + 1)
+    bits = _sum_bits(node, limits_of(node.text("gain_type")), half)
     # Of bits that are rounded down nothing but their carry is needed.
     linear = _linear(node, part, bits, half, stored=bits if halves else bits - shift)
     pe, out, kept = node.integer("PE"), node.bits("out_type"), bits - shift
     most, low, high = (1 << (kept - 1)) - 1, node.integer("low"), node.integer("high")
     clips_low, clips_high = -most - 1 < low, most > high
     clips = clips_low + clips_high
+    varying = _varying_bits(node, half, in_slices="slices: sums" in linear.lut)
     # A half that is rounded to the lower bound counts as below it.
-    compared = clips_low * _beyond_luts(-low, kept, equal=halves)
-    compared += clips_high * _beyond_luts(high + 1, kept, equal=False)
+    compared = clips_low * _beyond_luts(-low, varying, equal=halves)
+    compared += clips_high * _beyond_luts(high + 1, varying, equal=False)
     lut = dict(linear.lut) | {
         "rounding": 1.0,
         "comparisons": pe * compared,
@@ -146,17 +58,55 @@ def requant(node: HardwareNode, part: Part) -> Terms:
     return Terms(lut, ff, dsp=linear.dsp, bram18=linear.bram18)
 
 
+def _sum_bits(node: HardwareNode, gains: tuple[int, int], half: int) -> int:
+    """Bits of ``gain*x + offset`` for all gains from one to another, and more than the shift."""
+    low, high = (value + half for value in limits_of(node.text("offset_type")))
+    products = [x * gain for x in limits_of(node.text("in_type")) for gain in gains]
+    return max(signed_bits(min(products) + low, max(products) + high), node.integer("shift") + 1)
+
+
+def _varying_bits(node: HardwareNode, half: int, *, in_slices: bool) -> int:
+    """Bits of a sum, above those that are rounded, that a comparison has to look at.
+
+    Gains that are known make a narrower sum than their type. Of sums with the same constants in all
+    beats, synthesis finds out which bits are the offset's: those above the product and, where the
+    product is a shift, those below. It does not look into slices.
+    """
+    shift, form = node.integer("shift"), node.text("gain_form")
+    gains = limits_of(node.text("gain_type"))
+    if form == "shift":
+        gains = 1 << node.integer("gain_shift"), 1 << node.integer("gain_shift")
+    elif _is_zero(node):
+        gains = 0, 0
+    bits = _sum_bits(node, gains, half) - shift
+    channels = node.integers("shape")[-1]
+    by_channel = "channels" in {form, node.text("offset_form")}
+    if in_slices or (by_channel and channels > node.integer("PE")):
+        return bits
+    x = signed_bits(*limits_of(node.text("in_type")))
+    products = _share_of(node, "gain_products", channels, default=1.0)
+    if not products and not node.integer("negative", 0):
+        return min(bits, x)
+    return min(bits, max(1, x + signed_bits(*gains) - shift))
+
+
+def _is_zero(node: HardwareNode) -> bool:
+    """Whether all gains are 0, as shifts of a single gain differ only if it is."""
+    return node.text("gain_form") == "shifts" and not node.integer("negative", 0)
+
+
 def _beyond_luts(bound: int, bits: int, *, equal: bool) -> int:
     """LUTs of whether a number of some bits is beyond ``bound``, or there where that is ``equal``.
 
-    Beyond a power of two, its upper bits are not all the same; equal to it, the lower ones are 0.
+    Beyond a power of two, its upper bits are not all the same. A comparison of up to two LUTs'
+    bits comes down to that; one of more is a carry chain (cmp2lcu.v) over all bits, whatever they
+    are compared with. A number is equal to 0 if all of its bits are.
     """
-    if bound == 0 and not equal:
-        return 0
-    if bound & (bound - 1):
-        return comparison_with_constant(bits)
-    inputs = bits if equal else bits - (bound.bit_length() - 1)
-    return math.ceil((inputs - 1) / (LUT_INPUTS - 1))
+    if bound == 0:
+        return math.ceil((bits - 1) / (LUT_INPUTS - 1)) if equal else 0
+    if not equal and bound & (bound - 1) == 0 and bits <= 2 * LUT_INPUTS:
+        return comparison_with_constant(bits - (bound.bit_length() - 1))
+    return comparison_with_constant(bits)
 
 
 def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int) -> Terms:
@@ -177,9 +127,8 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
     offset = min(signed_bits(low + half, high + half), bits)
     form, added = node.text("gain_form"), node.text("offset_form")
     negative = node.integer("negative", 0)
-    # The shifts of a single gain differ as it is 0.
     multiplies, varies = form != "shift", form == "channels" and folds > 1
-    zero = form == "shifts" and not negative
+    zero = _is_zero(node)
     wanted = node.text("resType")
     in_slices = form in {"channels", "scalar"} and (
         wanted == "dsp" or (wanted == "auto" and x * gain >= DSP_FROM)
@@ -195,25 +144,22 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
     # Nothing is added to bits of offsets that are 0 in all channels.
     set_bits = min(1.0, _share_of(node, "offset_ones", channels * bits, default=0.5))
     seen = folds if added == "channels" else 1
-    sums = pe * bits * (1 - (1 - set_bits) ** seen) * (added != "none")
+    sums = pe * bits * (1 - (1 - set_bits) ** seen) * (added != "none" and not zero)
     # Of constants, those that are shifts need no slice.
     products = _share_of(node, "gain_products", channels, default=1.0)
     if in_slices and (varies or products):
         lut["slices: sums"] = sums
         ff["slices: products"] = pe * min(x + gain, bits)
         ff["slices: sums"] = pe * stored * (added != "none")
-        slices = _slices(part, x, gain) * (pe if varies else round(pe * products))
-        return Terms(lut, ff, dsp=slices)
+        dsp = slices(part, x, gain) * (pe if varies else round(pe * products))
+        return Terms(lut, ff, dsp=dsp)
     if varies:
         # A bit of the gain that is 0 in all channels adds nothing.
         ones = min(1.0, (_share_of(node, "gain_sums", channels, default=gain / 2 - 1) + 1) / gain)
         used = gain * (1 - (1 - ones) ** (folds << negative))
-        lut["products"] = pe * _product_luts(node.bits("in_type"), used)
+        lut["products"] = pe * product_luts(node.bits("in_type"), used)
     elif form in {"channels", "scalar"}:
-        adders = _share_of(node, "gain_sums", channels, default=gain / 2)
-        luts, own = x * (adders + max(0.0, adders - 1)), node.bits("in_type")
-        # Of few bits, each bit of the product is a function of all of them.
-        lut["products by constants"] = pe * (min(luts, own + gain) if own <= LUT_INPUTS else luts)
+        lut |= _constant_products(node, x, gain)
     elif form == "shifts":
         lut["shifted bits"] = pe * (x + gain) * negative
     if multiplies or (added == "channels" and folds > 1):
@@ -225,6 +171,21 @@ def _linear(node: HardwareNode, part: Part, bits: int, half: int, *, stored: int
     if added != "none" or not multiplies:
         ff["sums"] = pe * stored
     return Terms(lut, ff)
+
+
+def _constant_products(node: HardwareNode, x: int, gain: int) -> Amount:
+    """Products by constants of so many bits, in LUTs.
+
+    Shifted inputs are summed. The negation of a shift, too, counts as a sum (``gain_sums``), but
+    there is nothing else that it would take in. Of inputs of few bits, each bit of a product is a
+    function of all of them.
+    """
+    pe, channels, own = node.integer("PE"), node.integers("shape")[-1], node.bits("in_type")
+    sums = pe * x * _share_of(node, "gain_sums", channels, default=gain / 2)
+    if own <= LUT_INPUTS:
+        return {"products by constants: few bits": min(sums, pe * (own + gain))}
+    products = min(1.0, _share_of(node, "gain_products", channels, default=1.0))
+    return {"products by constants": sums, "products by constants: sums": sums * products}
 
 
 class _Tables:
@@ -251,16 +212,6 @@ class _Tables:
             self.lut[each] = self.lut.get(each, 0.0) + amount
         self.lut["fold"] = self.ff["fold"] = clog2(self._folds)
         self.ff[f"{self._prefix}{name}"] = distinct_bits(self._folds, width)
-
-
-def _product_luts(*bits: float) -> float:
-    """LUTs of a product: rows of the longer number, as many as the shorter has bits.
-
-    Two rows are summed on a carry chain; for each further one there are full adders of two LUTs a
-    bit, which take in what a bit is multiplied by (Yosys's maccmap).
-    """
-    short, long = sorted(bits)
-    return long * short + long * max(0, short - 2)
 
 
 def _share_of(node: HardwareNode, name: str, total: int, default: float) -> float:
