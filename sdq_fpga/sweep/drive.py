@@ -62,7 +62,7 @@ class Sweep:
             client: of the workers.
             cache: directory of compiled simulations.
             retries: how often a task is tried again, whose failure is no fault of its own.
-            progress: told after each task, and why one failed.
+            progress: told after each task, why one failed, and where no worker is there.
 
         Raises:
             StageError: the scheduler was lost.
@@ -87,7 +87,7 @@ class Sweep:
                 self.write()
                 advance(1)
 
-            run_jobs(client, self._jobs(cache), ended, retries)
+            run_jobs(client, self._jobs(cache), ended, retries, progress.note)
 
     def look_again(self) -> None:
         """Takes in rows of workers that were not heard of any more."""

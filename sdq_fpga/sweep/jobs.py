@@ -6,6 +6,7 @@ waits on a worker that dies would be blamed along with the one that killed it.
 """
 
 import contextlib
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ __all__ = ["Job", "run_jobs"]
 
 _LOOK_S = 1.0  # how often somebody looks for workers that have come meanwhile
 _NEWS_S = 10.0  # for what a nanny says of its worker to get here, which may be after its end
+_ALONE_S = 10.0  # workers that are being started come within
 _MEMORY_TOPIC = "worker-restart-memory"  # distributed/worker_memory.py, NannyMemoryManager
 
 
@@ -65,12 +67,42 @@ class _Memory:
         return self.ended.get(process)
 
 
+class _Company:
+    """Says when there has been no worker for a while, once each time."""
+
+    def __init__(self, client: Client, tell: Callable[[str], None], patience: float) -> None:
+        self._client, self._tell, self._patience = client, tell, patience
+        self._deadline = time.monotonic() + patience
+
+    def threads(self) -> int:
+        """Threads of all workers.
+
+        Raises:
+            StageError: the scheduler was lost.
+        """
+        threads = _threads(self._client)
+        now = time.monotonic()
+        if threads:
+            self._deadline = now + self._patience
+        elif now > self._deadline:
+            self._deadline = math.inf
+            self._tell(
+                f"there is no worker at {self._client.scheduler.address}, and nothing is done "
+                "until one comes: look at Slurm's queue, or start one with dask worker and this "
+                "address"
+            )
+        return threads
+
+
 def run_jobs(
     client: Client,
     jobs: Sequence[Job],
     ended: Callable[[Job, object, str | None], None],
     retries: int,
+    tell: Callable[[str], None],
+    *,
     news_s: float = _NEWS_S,
+    alone_s: float = _ALONE_S,
 ) -> None:
     """Runs all jobs, as many at a time as there are threads of workers.
 
@@ -79,12 +111,15 @@ def run_jobs(
         jobs: in the order in which they are handed out.
         ended: called after each with what it returned, and why it failed; one of them is None.
         retries: how often a job that raises is tried again.
+        tell: called with one sentence when no worker is there; they are waited for.
         news_s: seconds to wait, where workers were killed, for the news that it was for their
             memory.
+        alone_s: seconds without a worker after which it is told.
 
     Raises:
         StageError: the scheduler was lost.
     """
+    company = _Company(client, tell, alone_s)
     memory = _Memory(news_s)
     client.subscribe_topic(_MEMORY_TOPIC, memory.note)
     waiting, running = list(jobs), dict[Future, Job]()
@@ -93,7 +128,7 @@ def run_jobs(
     token = uuid.uuid4().hex[:8]  # a scheduler may still know the jobs of an earlier call
     try:
         while waiting or running:
-            free = max(1, _threads(client)) - len(running)
+            free = max(1, company.threads()) - len(running)
             for job in [each for each in waiting if each.after not in open_names]:
                 if job.after in failed:
                     waiting.remove(job)

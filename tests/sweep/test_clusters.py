@@ -96,6 +96,7 @@ def asked(client, *jobs):
         jobs,
         lambda job, result, reason: ended.update({job.name: result if reason is None else reason}),
         RETRIES,
+        lambda text: None,
         news_s=0.5,
     )
     return ended
@@ -164,6 +165,7 @@ def test_a_scheduler_that_dies_is_told_of(scheduler, tmp_path):
             [Job("short", in_process()), Job("long", waiting_for_nothing(begun))],
             note,
             RETRIES,
+            lambda text: None,
         )
     assert [name for name, _, _ in ended] == ["short"]
 

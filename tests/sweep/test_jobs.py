@@ -20,6 +20,10 @@ def client():
         yield client
 
 
+def untold(text):
+    """A killed worker may leave none for a while, which is not what is tested."""
+
+
 @pytest.fixture
 def run(client):
     """Runs jobs; what each returned, or why it failed, in the order in which they ended."""
@@ -31,7 +35,7 @@ def run(client):
             assert job.name not in ended
             ended[job.name] = result if reason is None else reason
 
-        run_jobs(client, jobs, note, RETRIES, **options)
+        run_jobs(client, jobs, note, RETRIES, untold, **options)
         return ended
 
     return run
@@ -155,3 +159,22 @@ def test_no_address_is_refused():
 def test_no_amount_of_memory_is_refused():
     with pytest.raises(UserError, match="write such as --memory 4GiB"):
         local(1, "plenty", 0).__enter__()
+
+
+def test_without_a_worker_it_says_so_once_and_waits():
+    ended, said = {}, []
+    with local(0, "500MiB", 0) as client:
+
+        def tell(text):
+            said.append(text)
+            time.sleep(1.0)  # long enough to be told again
+            client.cluster.scale(1)
+
+        def note(job, result, reason):
+            ended[job.name] = result, reason
+
+        run_jobs(client, [Job("one", saying(1))], note, 0, tell, alone_s=0.1)
+        address = client.scheduler.address
+    assert ended == {"one": (1, None)}
+    assert len(said) == 1
+    assert said[0].startswith(f"there is no worker at {address}, and nothing is done until")
