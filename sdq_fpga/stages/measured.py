@@ -10,9 +10,10 @@ from sdq_fpga.deploy.figures import MEASURED, OUTPUTS, BoardFigures, Measured
 from sdq_fpga.errors import StageError
 from sdq_fpga.run import Run, write_atomically
 
-__all__ = ["keep_measured", "measured_of"]
+__all__ = ["BITSTREAM_STAGE", "keep_measured", "measured_of"]
 
-_STAGE = "bitstream"
+BITSTREAM_STAGE = "bitstream"
+"""The stage that Vivado makes."""
 
 
 def keep_measured(directory: Path, figures: BoardFigures) -> None:
@@ -22,7 +23,7 @@ def keep_measured(directory: Path, figures: BoardFigures) -> None:
         directory: of a run that has a bitstream.
         figures: of the run on the board.
     """
-    bitstream = (directory / _STAGE / BITSTREAM).read_bytes()
+    bitstream = (directory / BITSTREAM_STAGE / BITSTREAM).read_bytes()
     measured = Measured(bitstream=hashlib.sha256(bitstream).hexdigest(), figures=figures)
     folder = directory / OUTPUTS
     folder.mkdir(exist_ok=True)
@@ -39,7 +40,7 @@ def measured_of(directory: Path, manifest: Run) -> BoardFigures | None:
     Raises:
         StageError: what was written down is damaged.
     """
-    path, stage = directory / OUTPUTS / MEASURED, manifest.stages.get(_STAGE)
+    path, stage = directory / OUTPUTS / MEASURED, manifest.stages.get(BITSTREAM_STAGE)
     if stage is None or not path.is_file():
         return None
     try:

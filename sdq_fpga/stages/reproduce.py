@@ -10,9 +10,9 @@ from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.reproduction import Difference, Reproduction
 from sdq_fpga.run import Run, open_run, read_manifest
 from sdq_fpga.stages.build import Build
-from sdq_fpga.stages.lock import BuildLock, outputs_of
+from sdq_fpga.stages.lock import TOP, BuildLock, figures_of, outputs_of
+from sdq_fpga.stages.measured import BITSTREAM_STAGE
 from sdq_fpga.stages.model_build import ModelBuild
-from sdq_fpga.synth.vivado import Vivado
 
 __all__ = ["reproduce"]
 
@@ -30,7 +30,9 @@ def reproduce(
     cache: Path | None,
     progress: Progress,
 ) -> Reproduction:
-    """Builds again, and compares.
+    """Builds again, up to the package, and compares.
+
+    A bitstream is not made again: that takes hours, a licence, and the same Vivado.
 
     Args:
         lock: of the build.
@@ -56,32 +58,41 @@ def reproduce(
             stated = lock.settings.model_copy(
                 update={"data": None if data is None else str(data.resolve())}
             )
-            Build(stated, run, cache, progress).everything(Vivado.find(None))
+            Build(stated, run, cache, progress).everything(None)
         elif lock.model is not None and model is not None:
             asked = lock.model.model_copy(
                 update={"vectors": None if vectors is None else str(vectors.resolve())}
             )
-            ModelBuild(asked, model, run, cache, progress).everything(Vivado.find(None))
+            ModelBuild(asked, model, run, cache, progress).everything(None)
         if pinned is not None and set(run.ran) & set(_TRAINED):
             raise UserError(
                 f"{pinned} was made by other code or tools, so its network was trained again",
                 "use the versions of the lock, or leave --pinned out",
             )
         manifest = read_manifest(run.directory)
-        found = outputs_of(run.directory, manifest)
+        found = _compared(outputs_of(run.directory, manifest), figures_of(run.directory))
     before = {"code": lock.code} | dict(lock.tools)
     now = {"code": code_digest()} | tool_versions()
     return Reproduction(
         directory=str(directory),
         files=sum(map(len, found.values())),
-        differences=tuple(_differences(lock.outputs, found)),
+        differences=tuple(_differences(_compared(lock.outputs, lock.figures), found)),
         tools={
             name: (before.get(name, "none"), now.get(name, "none"))
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         },
         pinned=pinned is not None,
+        left_out=(BITSTREAM_STAGE,) if BITSTREAM_STAGE in lock.outputs else (),
     )
+
+
+def _compared(
+    outputs: Mapping[str, Mapping[str, str]], figures: str
+) -> dict[str, Mapping[str, str]]:
+    """The hashes that two builds must share, where one may have Vivado and the other not."""
+    rest = {name: each for name, each in outputs.items() if name not in (TOP, BITSTREAM_STAGE)}
+    return {TOP: dict.fromkeys(outputs.get(TOP, ()), figures)} | rest
 
 
 def _check_inputs(

@@ -12,7 +12,9 @@ from sdq_fpga.progress import SilentProgress
 from sdq_fpga.report.summary import Report
 from sdq_fpga.run import open_run
 from sdq_fpga.stages.learn import clocks_beside, learn
+from sdq_fpga.stages.lock import read_lock
 from sdq_fpga.stages.model_build import ModelBuild
+from sdq_fpga.stages.reproduce import reproduce
 from sdq_fpga.stages.target import ModelSettings
 from sdq_fpga.synth.vivado import Vivado
 from sdq_fpga.zoo import mlp
@@ -41,7 +43,7 @@ def build(directory: Path, model: Path, vivado: Vivado, cache: Path) -> Report:
         return ModelBuild(settings, model, run, cache, SilentProgress()).everything(vivado)
 
 
-def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
+def test_a_build_goes_on_to_the_bitstream(tmp_path, cache, monkeypatch):
     vivado = install(tmp_path)
     model = tmp_path / "mlp.onnx"
     model.write_bytes(mlp((12, 8, 5), (2, 3), seed=1).SerializeToString())
@@ -77,3 +79,12 @@ def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
     # What is made already is not made again.
     (vivado.directory / "bin" / "vivado").write_text("#!/bin/sh\nexit 1\n")
     assert build(run, model, vivado, cache) == report
+    # The rest is the same without a bitstream, whether Vivado is there or not.
+    monkeypatch.setenv("PATH", f"{vivado.directory / 'bin'}:/usr/bin:/bin")
+    stated = dict.fromkeys(("data", "vectors", "pinned"))
+    again = reproduce(
+        read_lock(run / "build.lock.json"), tmp_path / "again", model=model, cache=cache,
+        progress=SilentProgress(), **stated,
+    )  # fmt: skip
+    assert (again.differences, again.left_out) == ((), ("bitstream",))
+    assert not (tmp_path / "again" / "bitstream").exists()
