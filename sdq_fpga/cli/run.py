@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sdq_fpga.cli.options import DIRECTORY, FILE, cache_option, debug_option, json_option
 from sdq_fpga.cli.output import loading, print_plain
+from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.errors import UserError
 
 __all__ = ["run"]
@@ -55,7 +56,9 @@ def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga run runs/digits-cnn-pynq-z2 --emulate --throughput --batch 32
     """
     asked, way = _board_run(stated)
-    progress = loading(cache)
+    # A board itself has neither torch nor FINN, and needs none of them.
+    bare = stated["local"] and not (stated["emulate"] or stated["dataset"])
+    progress = ConsoleProgress(Console(stderr=True)) if bare else loading(cache)
     from sdq_fpga.report.board import board_tables, told, watched  # noqa: PLC0415
     from sdq_fpga.stages.on_board import BoardRun, Way, run_on_board  # noqa: PLC0415
 
@@ -63,7 +66,7 @@ def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
         figures = run_on_board(
             BoardRun(**asked), Way(**way), cache=cache, progress=progress, tell=tell
         )
-    if not (stated["emulate"] or stated["local"]):  # a board itself has no torch
+    if not (stated["emulate"] or stated["local"]):
         from sdq_fpga.stages.finished import write_page  # noqa: PLC0415
 
         write_page(stated["run_directory"])
@@ -85,6 +88,12 @@ def _board_run(stated: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UserError("one thing to run is needed", "give --input, --dataset or --throughput")
     if stated["images"] is not None and not stated["dataset"]:
         raise UserError("--images counts test images", "add --dataset, or leave it out")
+    if stated["output"] is not None and stated["throughput"]:
+        raise UserError("--throughput keeps no outputs", "leave --output out")
+    for name in ("keys", "known_hosts", "ask_password"):
+        if stated[name] and host is None:
+            option = "identity" if name == "keys" else name.replace("_", "-")
+            raise UserError(f"--{option} is about SSH", "add --board-host, or leave it out")
     login = None
     if host is not None:
         user, name, port = parse_login(host)

@@ -1,7 +1,10 @@
 """A trained network on an emulated board: the command, over SSH, through the unmodified driver."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,12 @@ from echo import bitstream, installed
 
 from sdq_fpga.cli import main
 from sdq_fpga.data.digits import load_digits
+from sdq_fpga.deploy.emulate import server
 from sdq_fpga.run import open_run
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = CHECKOUT / "tests" / "stages" / "tiny.yaml"
+IMAGE = Path(server.__file__).with_name("image")
 IMAGES = 20
 
 
@@ -81,6 +86,7 @@ def test_frames_of_ones_own_on_the_boards_own_shell(shell):
     assert np.array_equal(values.reshape(3, -1), expected[:3].reshape(3, -1))
     for words in ("emulated pynq-z2 at this board", "simulated latency", "no PMBus rails"):
         assert words in done.stdout
+    assert f"outputs are in {answers}: output-N.npy" in done.stderr
 
 
 def test_batches_of_growing_size_and_a_live_table(shell):
@@ -102,6 +108,10 @@ def test_batches_of_growing_size_and_a_live_table(shell):
         (["--emulate"], "one thing to run is needed"),
         (["--emulate", "--dataset", "--throughput"], "one thing to run is needed"),
         (["--emulate", "--throughput", "--images", "3"], "--images counts test images"),
+        (["--emulate", "--throughput", "--output", "x"], "--throughput keeps no outputs"),
+        (["--emulate", "--dataset", "--identity", "x"], "--identity is about SSH"),
+        (["--local", "--dataset", "--known-hosts", "x"], "--known-hosts is about SSH"),
+        (["--emulate", "--dataset", "--ask-password"], "--ask-password is about SSH"),
         (["--board-host", "x:secret@y", "--dataset"], "not of the form USER@HOST"),
         (["--local", "--throughput"], "has no bitstream"),
         (["--emulate", "--input", "none.npy"], "none.npy is not a whole NumPy array"),
@@ -120,9 +130,48 @@ def test_a_directory_that_is_no_build(shell):
     assert "not the directory of a finished build" in done.stderr
 
 
-def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
-    shell, emulated, disk, tmp_path
+# What a board has not: it finds nothing of these.
+BARE = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "brevitas", "finn", "qonnx", "onnx", "scipy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from sdq_fpga.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        # All that is missing is a board that is not emulated.
+        ("--throughput", "this board: the package holds a bitstream, and this board is emulated"),
+        ("--dataset", "the test images can't be read here, as"),
+    ],
+)
+def test_the_boards_own_shell_needs_neither_torch_nor_finn(
+    with_bitstream, board_python, tmp_path, asked, says
 ):
+    places = [str(IMAGE), *sys.path]
+    done = subprocess.run(
+        [
+            sys.executable, "-c", BARE, "run", str(with_bitstream), "--local", asked,
+            "--board-python", str(board_python),
+        ],
+        env={"HOME": str(tmp_path), "BOARD": "Pynq-Z2", "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+
+
+@pytest.fixture
+def with_bitstream(shell, tmp_path) -> Path:
+    """The build, with a bitstream for a real board."""
     directory = tmp_path / "run"
     shutil.copytree(shell.run, directory)
 
@@ -132,9 +181,15 @@ def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
 
     with open_run(directory) as run:
         run.stage("bitstream", {}, (), bitstream_stage)
+    return directory
+
+
+def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
+    shell, emulated, disk, with_bitstream, tmp_path
+):
     login = emulated.login
     address = f"{login.user}@{login.host}:{login.port}"
-    stated = ["run", directory, "--board-host", address, "--throughput"]
+    stated = ["run", with_bitstream, "--board-host", address, "--throughput"]
     keys = ["--identity", login.keys[0], "--known-hosts", login.known_hosts]
     done = shell(*stated, *keys)
     assert done.exit_code == 2
