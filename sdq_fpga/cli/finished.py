@@ -124,22 +124,30 @@ def learn(run_directory: Path, as_json: bool, cache: Path, data: Path, **stated:
 @click.command()
 @debug_option
 @click.argument("lock_file", metavar="LOCK", type=FILE)
-@click.option("--run", "run_directory", type=DIRECTORY, required=True, help="A new directory.")
+@click.option(
+    "--run", "run_directory", type=DIRECTORY, help="A new directory [that of the lock, and -again]."
+)
 @click.option("--data", type=DIRECTORY, help="Directory of the dataset.")
 @click.option("--model", type=FILE, help="The model that was built.")
 @click.option("--vectors", type=FILE, help="The frames (.npz) that it was verified with.")
 @click.option("--pinned", type=DIRECTORY, help="A run whose trained network is taken.")
 @cache_option
 @json_option
-def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any) -> None:
+def reproduce(lock_file: Path, run_directory: Path | None, as_json: bool, **stated: Any) -> None:
     r"""Make a build again from its build.lock.json, and compare every file.
 
     Training may differ between processors; --pinned RUN takes the trained network from the first
     run, and makes everything from the export on again.
 
     \b
-    Example: sdq-fpga reproduce runs/digits-cnn-zcu104/build.lock.json --run runs/again
+    Examples:
+      sdq-fpga reproduce runs/digits-cnn-zcu104/build.lock.json
+      sdq-fpga reproduce build.lock.json --run runs/again --pinned runs/digits-cnn-zcu104
     """
+    first = lock_file.absolute().parent
+    directory = run_directory or Path(f"{first}-again")
+    if directory.resolve() == first.resolve():
+        raise UserError(f"{directory} has the build of the lock itself", "give another with --run")
     progress = loading(stated["cache"])
     from sdq_fpga.report.reproduction import print_reproduction  # noqa: PLC0415
     from sdq_fpga.stages.lock import read_lock  # noqa: PLC0415
@@ -148,8 +156,8 @@ def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any
     lock = read_lock(lock_file)
     if lock.settings is not None:
         data = None if stated["data"] is None else str(stated["data"].resolve())
-        follow_unless_first(lock.settings.model_copy(update={"data": data}), run_directory)
-    found = make_again(lock, run_directory, progress=progress, **stated)
+        follow_unless_first(lock.settings.model_copy(update={"data": data}), directory)
+    found = make_again(lock, directory, progress=progress, **stated)
     print_plain(found, as_json, lambda console: print_reproduction(found, console))
     if found.differences:
         sys.exit(1)

@@ -65,4 +65,5 @@ def print_reproduction(found: Reproduction, console: Console) -> None:
     equal = found.files - len(found.differences)
     verdict = "the same bytes" if not found.differences else "NOT the same"
     trained = ", with the trained network taken over" if found.pinned else ""
-    console.print(f"{verdict}: {equal} of {found.files} files are equal{trained}")
+    console.print(f"{verdict}: {equal} of {found.files} files are equal{trained}", soft_wrap=True)
+    console.print(f"it is in {found.directory}", markup=False, soft_wrap=True)

@@ -1,6 +1,8 @@
 """A build that begins with a QONNX model instead of a network to train."""
 
 import hashlib
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +144,13 @@ def read_vectors(path: Path, model: Model, images: int) -> Vectors:
         UserError: the file can't be read, lacks an input, or has too few frames.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # numpy.load would take other kinds of files, too.
+        with (
+            path.open("rb") as file,
+            np.lib.npyio.NpzFile(file, allow_pickle=False) as archive,
+        ):
             arrays = {name: archive[name][:images] for name in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} is no NumPy archive ({error})", "write it with np.savez"
         ) from error
