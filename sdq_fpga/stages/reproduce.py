@@ -58,12 +58,16 @@ def reproduce(
             stated = lock.settings.model_copy(
                 update={"data": None if data is None else str(data.resolve())}
             )
-            Build(stated, run, cache, progress).everything(None)
+            build = Build(stated, run, cache, progress)
+            _check_same(lock, build.inputs)
+            build.everything(None)
         elif lock.model is not None and model is not None:
             asked = lock.model.model_copy(
                 update={"vectors": None if vectors is None else str(vectors.resolve())}
             )
-            ModelBuild(asked, model, run, cache, progress).everything(None)
+            model_build = ModelBuild(asked, model, run, cache, progress)
+            _check_same(lock, model_build.inputs)
+            model_build.everything(None)
         if pinned is not None and set(run.ran) & set(_TRAINED):
             raise UserError(
                 f"{pinned} was made by other code or tools, so its network was trained again",
@@ -112,6 +116,13 @@ def _check_inputs(
         )
     if pinned is not None and lock.settings is None:
         raise UserError("nothing of the build of a model is trained", "leave --pinned out")
+
+
+def _check_same(lock: BuildLock, inputs: Mapping[str, str]) -> None:
+    """Refuses other inputs than were built, before any time is spent."""
+    for name, digest in lock.inputs.items():
+        if inputs.get(name) != digest:
+            raise UserError(f"{name} is not what the lock was made with", "give the one that was")
 
 
 def _pinned(lock: BuildLock, pinned: Path, directory: Path) -> Run:

@@ -59,6 +59,12 @@ def test_it_is_bit_exact_and_says_so(built):
         "qonnx_values": 8 * 5,
         "values": 2 * 8 * 5,
     }
+    nodes = json.loads((terminal.root / "work" / RUN / "size" / "folding.json").read_text())[
+        "nodes"
+    ]
+    bits = [(each["weight_bits"], each["input_bits"]) for each in nodes if each["weight_bits"]]
+    assert bits == [(2, 3), (2, 3)]
+    assert "<h2>Bits</h2>" in (terminal.root / "work" / RUN / "report.html").read_text()
     for words in ("mlp.onnx on pynq-z2", "bit-exact", "reached", "FIFO memory"):
         assert words in done.out
     assert "accuracy" not in done.out
@@ -269,11 +275,13 @@ def test_a_lock_is_refused_for_what_is_wrong_with_it(built, tmp_path):
     terminal, _ = built
     path = terminal.root / "work" / RUN / "build.lock.json"
     stated = dict.fromkeys(("data", "model", "vectors", "pinned", "cache"))
-    model = terminal.root / "work" / "mlp.onnx"
+    model, other = terminal.root / "work" / "mlp.onnx", tmp_path / "mlp.onnx"
+    other.write_bytes(mlp((12, 8, 5), (2, 3), seed=2).SerializeToString())
     for given, message in (
         ({}, r"give mlp\.onnx with --model"),
         ({"model": model, "vectors": model}, "leave --vectors out"),
         ({"model": model, "pinned": tmp_path}, "nothing of the build of a model is trained"),
+        ({"model": other}, "model is not what the lock was made with"),
     ):
         with pytest.raises(UserError, match=message):
             reproduce(
