@@ -1,5 +1,7 @@
 """A build that goes on to the bitstream, with the stand-in for Vivado."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,7 +64,17 @@ def test_a_build_goes_on_to_the_bitstream(tmp_path, cache, monkeypatch):
         "accelerator.bit",
         "accelerator.hwh",
         "achieved.json",
+        "package.zip",
     }
+    with zipfile.ZipFile(run / "bitstream" / "package.zip") as package:
+        described = json.loads(package.read("package.json"))
+        assert (
+            package.read("accelerator.bit") == (run / "bitstream" / "accelerator.bit").read_bytes()
+        )
+        settings = json.loads(package.read("settings.json"))["driver_information"]
+    assert (described["board"], described["emulated"]) == ("pynq-z2", False)
+    assert settings["fclk_mhz"] == 100
+    assert settings["io_shape_dict"]["ishape_normal"] == [[1, 12]]
     assert check_integrity(run).faults == ()
     assert not (run / "vivado").exists()
     # Its clock is kept for the hardware model, once.
