@@ -7,12 +7,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sdq_fpga.cli.options import DIRECTORY, FILE, cache_option, debug_option, json_option
+from sdq_fpga.cli.options import DIRECTORY, cache_option, debug_option, json_option
 from sdq_fpga.cli.output import loading, print_plain
 from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.errors import UserError
 
 __all__ = ["run"]
+
+_THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
@@ -38,8 +40,8 @@ __all__ = ["run"]
     help="Seconds without news after which the run is ended.",
 )
 @click.option("--output", type=DIRECTORY, help="Gets the outputs [default: RUN/board].")
-@click.option("--identity", "keys", multiple=True, type=FILE, help="A private key for SSH.")
-@click.option("--known-hosts", type=FILE, help="Host keys [default: ~/.ssh/known_hosts].")
+@click.option("--identity", "keys", multiple=True, type=_THERE, help="A private key for SSH.")
+@click.option("--known-hosts", type=_THERE, help="Host keys [default: ~/.ssh/known_hosts].")
 @click.option("--ask-password", is_flag=True, help="Ask for the password of the board's user.")
 @click.option(
     "--board-python", default="python3", show_default=True, help="Command of the board's Python."

@@ -133,9 +133,15 @@ def test_a_driver_that_crashes_or_hangs(connect, disk, script, options, says):
     packed = bundle(script)
     with connect() as board:
         board.install(packed, QUIET)
-        with pytest.raises(StageError, match=says):
+        with pytest.raises(StageError, match=says) as caught:
             run_job(board, packed, job(1, **options), lambda _: None)
     assert not jobs(disk)
+    log = disk / "home" / ".sdq-fpga" / "last-crash.txt"
+    if script == CRASH:
+        assert f"whole log is on the board, in {log}" in str(caught.value)
+        assert "stuck" in log.read_text()
+    else:
+        assert not log.exists()
     with (disk / "accelerator.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # it is free as soon as what watched the job is gone
 
