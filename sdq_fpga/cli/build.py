@@ -80,7 +80,7 @@ def build(
 
     vivado = Vivado.find(vivado_directory, finn_deps)
     if vivado is not None and vivado_directory is not None:
-        vivado.check()
+        vivado.check(load_board(stated["board_name"]))
     if stated["model"] is not None:
         report, tried = _build_model(stated, cache, vivado), None
     else:

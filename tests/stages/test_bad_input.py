@@ -279,6 +279,12 @@ def test_what_vivado_lacks_is_said_at_once(terminal, version, programs, words):
     assert not (terminal.root / "work" / "runs").exists()
 
 
+def test_vivado_for_a_board_without_a_shell(terminal):
+    vivado = vivado_of(terminal.root / "2022.2", "vivado")
+    done = terminal.call("build", "--board", "u50", "--flow", str(TINY), "--vivado", str(vivado))
+    one_sentence(done, 2, "there is no shell for u50 yet, only for pynq-z1", "leave --vivado out")
+
+
 def test_vivado_that_fails(tiny_build, make_terminal):
     """A stand-in for Vivado: FINN's Zynq build is really started, up to its first call."""
     terminal = make_terminal()
