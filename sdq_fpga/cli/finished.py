@@ -26,7 +26,7 @@ __all__ = ["learn", "report", "reproduce", "synth", "verify"]
 @cache_option
 @json_option
 def verify(run_directory: Path, as_json: bool, cache: Path, simulate: bool, **stated: Any) -> None:
-    r"""Check every file of a run against the hashes in its manifest and its lock, offline.
+    """Check every file of a run against the hashes in its manifest and its lock, offline.
 
     With --simulate, then simulate the RTL of the finished build again, with other frames, stalls
     or seed.
@@ -72,7 +72,7 @@ def verify(run_directory: Path, as_json: bool, cache: Path, simulate: bool, **st
 @cache_option
 @json_option
 def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool) -> None:
-    r"""Synthesise the RTL of a finished build out of context, and count what it takes.
+    """Synthesise the RTL of a finished build out of context, and count what it takes.
 
     With Vivado installed, build itself goes on to the bitstream.
 
@@ -99,7 +99,7 @@ def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool
 @cache_option
 @json_option
 def learn(run_directory: Path, as_json: bool, cache: Path, data: Path, **stated: Any) -> None:
-    r"""Keep what Vivado found for a build, to fit the hardware model on.
+    """Keep what Vivado found for a build, to fit the hardware model on.
 
     --report is that of report_utilization -hierarchical of the synthesised or placed design, and
     gives what each node takes. --timing is that of report_timing_summary of the routed design; a
@@ -134,7 +134,7 @@ def learn(run_directory: Path, as_json: bool, cache: Path, data: Path, **stated:
 @cache_option
 @json_option
 def reproduce(lock_file: Path, run_directory: Path | None, as_json: bool, **stated: Any) -> None:
-    r"""Make a build again from its build.lock.json, and compare every file.
+    """Make a build again from its build.lock.json, and compare every file.
 
     Training may differ between processors; --pinned RUN takes the trained network from the first
     run, and makes everything from the export on again.
@@ -168,7 +168,7 @@ def reproduce(lock_file: Path, run_directory: Path | None, as_json: bool, **stat
 @click.argument("run_directory", metavar="RUN", type=DIRECTORY)
 @click.option("--open", "show", is_flag=True, help="Show it in the browser.")
 def report(run_directory: Path, show: bool) -> None:
-    r"""Write the page of a finished build: RUN/report.html, one file that needs no network.
+    """Write the page of a finished build: RUN/report.html, one file that needs no network.
 
     \b
     Example: sdq-fpga report runs/digits-cnn-zcu104 --open

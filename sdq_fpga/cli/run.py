@@ -49,7 +49,7 @@ _THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @cache_option
 @json_option
 def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
-    r"""Run a finished build on a board, real or emulated.
+    """Run a finished build on a board, real or emulated.
 
     \b
     Examples:
