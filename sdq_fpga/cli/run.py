@@ -29,8 +29,18 @@ _THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--dataset", is_flag=True, help="Run the test images, and compare every answer.")
 @click.option("--throughput", is_flag=True, help="Run batches of growing size.")
 @click.option("--watch", is_flag=True, help="Keep a live table.")
-@click.option("--images", type=click.IntRange(1), help="How many test images [all of them].")
-@click.option("--batch", type=click.IntRange(1, 2**20), default=64, show_default=True)
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    help="How many test images [all of them; emulated, as many as the build has simulated].",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 2**20),
+    default=64,
+    show_default=True,
+    help="Frames that go to the driver at once; the largest batch of --throughput.",
+)
 @click.option(
     "--timeout",
     "timeout_s",
