@@ -15,6 +15,7 @@ from echo import bitstream, installed
 from sdq_fpga.cli import main
 from sdq_fpga.data.digits import load_digits
 from sdq_fpga.deploy.emulate import server
+from sdq_fpga.lower.integer import execute_integer
 from sdq_fpga.run import open_run
 
 CHECKOUT = Path(__file__).parents[2]
@@ -68,6 +69,19 @@ def test_accuracy_over_ssh_is_the_simulated_and_the_quantized_one(shell):
     codes = np.load(shell.run / "board" / "codes-0.npy")
     (path,) = (shell.run / "simulate").glob("outputs-*.npy")
     assert np.array_equal(codes.reshape(IMAGES, -1), np.load(path).reshape(IMAGES, -1))
+
+
+def test_an_answer_that_is_not_the_expected_one_is_told(shell, monkeypatch):
+    def expected(network, inputs):
+        found = execute_integer(network, inputs)
+        (values,) = found.values()
+        values.reshape(-1)[[3, 4, 15]] += 1  # of the first two frames
+        return found
+
+    monkeypatch.setattr("sdq_fpga.lower.integer.execute_integer", expected)
+    done = shell("run", shell.run, "--emulate", "--dataset")
+    assert done.exit_code == 1
+    assert "3 of 200 values DIFFER, in 2 answers" in done.stdout
 
 
 def test_frames_of_ones_own_on_the_boards_own_shell(shell):
@@ -184,6 +198,18 @@ def with_bitstream(shell, tmp_path) -> Path:
     with open_run(directory) as run:
         run.stage("bitstream", {}, (), bitstream_stage)
     return directory
+
+
+def test_a_bitstream_that_was_changed_is_not_copied(shell, emulated, disk, with_bitstream):
+    path = with_bitstream / "bitstream" / "accelerator.bit"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    login = emulated.login
+    stated = ["run", with_bitstream, "--board-host", f"{login.user}@{login.host}:{login.port}"]
+    keys = ["--identity", login.keys[0], "--known-hosts", login.known_hosts]
+    done = shell(*stated, "--throughput", *keys)
+    assert done.exit_code == 1
+    assert "bitstream/accelerator.bit is not what the stage wrote; delete" in done.stderr
+    assert not (disk / "home" / ".sdq-fpga").exists()
 
 
 def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
