@@ -176,7 +176,7 @@ class RunDirectory:
         Whether it is what this run needs, ``stage`` finds by its key, and makes it anew if not.
 
         Args:
-            name: the stage; one that reads no other stage.
+            name: the stage; one that reads no other stage, or will be pinned.
             other: directory of a run that nobody is writing.
 
         Raises:

@@ -1,6 +1,5 @@
 """Makes a build again from its lock, and compares every file."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.reproduction import Difference, Reproduction
-from sdq_fpga.run import Run, open_run, read_manifest
+from sdq_fpga.run import Run, RunDirectory, open_run, read_manifest
 from sdq_fpga.stages.build import Build
 from sdq_fpga.stages.lock import TOP, BuildLock, figures_of, outputs_of
 from sdq_fpga.stages.measured import BITSTREAM_STAGE
@@ -53,8 +52,7 @@ def reproduce(
     _check_inputs(lock, model, vectors, pinned)
     with open_run(directory) as run:
         if pinned is not None:
-            run.save(_pinned(lock, pinned, run.directory))
-            run.pin(_TRAINED)  # its hashes are those of the lock, whatever trains here
+            _take_trained(lock, pinned, run)
         if lock.settings is not None:
             stated = lock.settings.model_copy(
                 update={"data": None if data is None else str(data.resolve())}
@@ -121,21 +119,20 @@ def _check_same(lock: BuildLock, inputs: Mapping[str, str]) -> None:
             raise UserError(f"{name} is not what the lock was made with", "give the one that was")
 
 
-def _pinned(lock: BuildLock, pinned: Path, directory: Path) -> Run:
-    """Takes over the trained network; returns a manifest that knows it."""
-    theirs, ours = read_manifest(pinned), read_manifest(directory)
-    stages = dict(ours.stages)
-    for name in _TRAINED:
-        if name not in lock.outputs:
-            continue
-        if name not in theirs.stages or theirs.stages[name].outputs != lock.outputs[name]:
+def _take_trained(lock: BuildLock, pinned: Path, run: RunDirectory) -> None:
+    """Takes the trained network over; it stays as it is, whatever would be trained here."""
+    theirs, ours = read_manifest(pinned).stages, read_manifest(run.directory).stages
+    wanted = {name: lock.outputs[name] for name in _TRAINED if name in lock.outputs}
+    for name, outputs in wanted.items():
+        if name not in theirs or theirs[name].outputs != outputs:
             raise UserError(
                 f"{name} of {pinned} is not that of the lock", "give the run that the lock is of"
             )
-        if name not in stages:
-            shutil.copytree(pinned / name, directory / name, dirs_exist_ok=True)
-            stages[name] = theirs.stages[name]
-    return Run(stages=stages)
+    others = [name for name in wanted if name in ours and ours[name].outputs != wanted[name]]
+    run.save(Run(stages={name: each for name, each in ours.items() if name not in others}))
+    for name in wanted:
+        run.take_over(name, pinned)
+    run.pin(wanted)
 
 
 def _differences(

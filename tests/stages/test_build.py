@@ -9,6 +9,8 @@ import pytest
 from terminal import TINY, tree
 from test_bad_input import one_sentence, policy
 
+from sdq_fpga.run import open_run
+
 STAGES = (
     "train",
     "search",
@@ -231,6 +233,8 @@ def test_it_is_made_again_with_the_trained_network_taken_over(tiny_build, monkey
     terminal, _ = tiny_build
     monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     run = "runs/tiny-zcu104"
+    with open_run(terminal.root / "work" / "again") as other:  # trained there, to other weights
+        other.stage("train", {}, (), lambda out: (out / "net").write_text("other") and None)
     options = ("--run", "again", "--pinned", run, "--cache", str(terminal.cache), "--json")
     done = terminal.call("reproduce", f"{run}/build.lock.json", *options)
     assert done.code == 0, done.err
