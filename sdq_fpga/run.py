@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -107,6 +107,11 @@ class RunDirectory:
         self.ran: list[str] = []
         self._manifest = manifest
         self._digests: dict[str, str] = {}
+        self._pinned: frozenset[str] = frozenset()
+
+    def pin(self, names: Iterable[str]) -> None:
+        """Takes stages that are there as they are, whatever has gone into them."""
+        self._pinned = frozenset(names)
 
     def stage(
         self,
@@ -133,7 +138,8 @@ class RunDirectory:
         key = self.key(name, inputs, after)
         final = self.directory / name
         record = self._manifest.stages.get(name)
-        if record is not None and record.key == key and final.exists():
+        same = record is not None and (record.key == key or name in self._pinned)
+        if record is not None and same and final.exists():
             self._check_outputs(name, record)
         else:
             record = self._make(name, key, read, final, make)
@@ -170,7 +176,7 @@ class RunDirectory:
         Whether it is what this run needs, ``stage`` finds by its key, and makes it anew if not.
 
         Args:
-            name: the stage; one that reads no other stage.
+            name: the stage; one that reads no other stage, or will be pinned.
             other: directory of a run that nobody is writing.
 
         Raises:

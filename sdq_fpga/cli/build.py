@@ -66,7 +66,7 @@ def build(
     cache: Path,
     **stated: Any,
 ) -> None:
-    r"""Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
+    """Train, search, lower, generate and verify an accelerator; a bitstream with Vivado.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def build(
 
     vivado = Vivado.find(vivado_directory, finn_deps)
     if vivado is not None and vivado_directory is not None:
-        vivado.check()
+        vivado.check(load_board(stated["board_name"]))
     if stated["model"] is not None:
         report, tried = _build_model(stated, cache, vivado), None
     else:
@@ -113,7 +113,7 @@ def build(
     help="Search N policies from the slowest to the fastest, into pareto/ of the run directory.",
 )
 def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
-    r"""Train a network and search its bits; the policy is what build --policy takes.
+    """Train a network and search its bits; the policy is what build --policy takes.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ __all__ = ["learn", "report", "reproduce", "synth", "verify"]
 @cache_option
 @json_option
 def verify(run_directory: Path, as_json: bool, cache: Path, simulate: bool, **stated: Any) -> None:
-    r"""Check every file of a run against the hashes in its manifest and its lock, offline.
+    """Check every file of a run against the hashes in its manifest and its lock, offline.
 
     With --simulate, then simulate the RTL of the finished build again, with other frames, stalls
     or seed.
@@ -72,7 +72,7 @@ def verify(run_directory: Path, as_json: bool, cache: Path, simulate: bool, **st
 @cache_option
 @json_option
 def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool) -> None:
-    r"""Synthesise the RTL of a finished build out of context, and count what it takes.
+    """Synthesise the RTL of a finished build out of context, and count what it takes.
 
     With Vivado installed, build itself goes on to the bitstream.
 
@@ -99,7 +99,7 @@ def synth(run_directory: Path, as_json: bool, cache: Path, with_open_tools: bool
 @cache_option
 @json_option
 def learn(run_directory: Path, as_json: bool, cache: Path, data: Path, **stated: Any) -> None:
-    r"""Keep what Vivado found for a build, to fit the hardware model on.
+    """Keep what Vivado found for a build, to fit the hardware model on.
 
     --report is that of report_utilization -hierarchical of the synthesised or placed design, and
     gives what each node takes. --timing is that of report_timing_summary of the routed design; a
@@ -124,22 +124,30 @@ def learn(run_directory: Path, as_json: bool, cache: Path, data: Path, **stated:
 @click.command()
 @debug_option
 @click.argument("lock_file", metavar="LOCK", type=FILE)
-@click.option("--run", "run_directory", type=DIRECTORY, required=True, help="A new directory.")
+@click.option(
+    "--run", "run_directory", type=DIRECTORY, help="A new directory [that of the lock, and -again]."
+)
 @click.option("--data", type=DIRECTORY, help="Directory of the dataset.")
 @click.option("--model", type=FILE, help="The model that was built.")
 @click.option("--vectors", type=FILE, help="The frames (.npz) that it was verified with.")
 @click.option("--pinned", type=DIRECTORY, help="A run whose trained network is taken.")
 @cache_option
 @json_option
-def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any) -> None:
-    r"""Make a build again from its build.lock.json, and compare every file.
+def reproduce(lock_file: Path, run_directory: Path | None, as_json: bool, **stated: Any) -> None:
+    """Make a build again from its build.lock.json, and compare every file.
 
     Training may differ between processors; --pinned RUN takes the trained network from the first
     run, and makes everything from the export on again.
 
     \b
-    Example: sdq-fpga reproduce runs/digits-cnn-zcu104/build.lock.json --run runs/again
+    Examples:
+      sdq-fpga reproduce runs/digits-cnn-zcu104/build.lock.json
+      sdq-fpga reproduce build.lock.json --run runs/again --pinned runs/digits-cnn-zcu104
     """
+    first = lock_file.absolute().parent
+    directory = run_directory or Path(f"{first}-again")
+    if directory.resolve() == first.resolve():
+        raise UserError(f"{directory} has the build of the lock itself", "give another with --run")
     progress = loading(stated["cache"])
     from sdq_fpga.report.reproduction import print_reproduction  # noqa: PLC0415
     from sdq_fpga.stages.lock import read_lock  # noqa: PLC0415
@@ -148,8 +156,8 @@ def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any
     lock = read_lock(lock_file)
     if lock.settings is not None:
         data = None if stated["data"] is None else str(stated["data"].resolve())
-        follow_unless_first(lock.settings.model_copy(update={"data": data}), run_directory)
-    found = make_again(lock, run_directory, progress=progress, **stated)
+        follow_unless_first(lock.settings.model_copy(update={"data": data}), directory)
+    found = make_again(lock, directory, progress=progress, **stated)
     print_plain(found, as_json, lambda console: print_reproduction(found, console))
     if found.differences:
         sys.exit(1)
@@ -160,7 +168,7 @@ def reproduce(lock_file: Path, run_directory: Path, as_json: bool, **stated: Any
 @click.argument("run_directory", metavar="RUN", type=DIRECTORY)
 @click.option("--open", "show", is_flag=True, help="Show it in the browser.")
 def report(run_directory: Path, show: bool) -> None:
-    r"""Write the page of a finished build: RUN/report.html, one file that needs no network.
+    """Write the page of a finished build: RUN/report.html, one file that needs no network.
 
     \b
     Example: sdq-fpga report runs/digits-cnn-zcu104 --open

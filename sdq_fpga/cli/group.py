@@ -41,7 +41,7 @@ class _Sentences(click.Group):
 @click.version_option(__version__)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
-    r"""From a float PyTorch network to a verified mixed-precision FPGA accelerator.
+    """From a float PyTorch network to a verified mixed-precision FPGA accelerator.
 
     \b
     Example: sdq-fpga build --board zcu104

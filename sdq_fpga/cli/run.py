@@ -7,11 +7,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sdq_fpga.cli.options import DIRECTORY, FILE, cache_option, debug_option, json_option
+from sdq_fpga.cli.options import DIRECTORY, cache_option, debug_option, json_option
 from sdq_fpga.cli.output import loading, print_plain
+from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.errors import UserError
 
 __all__ = ["run"]
+
+_THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
@@ -26,8 +29,18 @@ __all__ = ["run"]
 @click.option("--dataset", is_flag=True, help="Run the test images, and compare every answer.")
 @click.option("--throughput", is_flag=True, help="Run batches of growing size.")
 @click.option("--watch", is_flag=True, help="Keep a live table.")
-@click.option("--images", type=click.IntRange(1), help="How many test images [all of them].")
-@click.option("--batch", type=click.IntRange(1, 2**20), default=64, show_default=True)
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    help="How many test images [all of them; emulated, as many as the build has simulated].",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 2**20),
+    default=64,
+    show_default=True,
+    help="Frames that go to the driver at once; the largest batch of --throughput.",
+)
 @click.option(
     "--timeout",
     "timeout_s",
@@ -37,8 +50,8 @@ __all__ = ["run"]
     help="Seconds without news after which the run is ended.",
 )
 @click.option("--output", type=DIRECTORY, help="Gets the outputs [default: RUN/board].")
-@click.option("--identity", "keys", multiple=True, type=FILE, help="A private key for SSH.")
-@click.option("--known-hosts", type=FILE, help="Host keys [default: ~/.ssh/known_hosts].")
+@click.option("--identity", "keys", multiple=True, type=_THERE, help="A private key for SSH.")
+@click.option("--known-hosts", type=_THERE, help="Host keys [default: ~/.ssh/known_hosts].")
 @click.option("--ask-password", is_flag=True, help="Ask for the password of the board's user.")
 @click.option(
     "--board-python", default="python3", show_default=True, help="Command of the board's Python."
@@ -46,7 +59,7 @@ __all__ = ["run"]
 @cache_option
 @json_option
 def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
-    r"""Run a finished build on a board, real or emulated.
+    """Run a finished build on a board, real or emulated.
 
     \b
     Examples:
@@ -55,7 +68,9 @@ def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga run runs/digits-cnn-pynq-z2 --emulate --throughput --batch 32
     """
     asked, way = _board_run(stated)
-    progress = loading(cache)
+    # A board itself has neither torch nor FINN, and needs none of them.
+    bare = stated["local"] and not (stated["emulate"] or stated["dataset"])
+    progress = ConsoleProgress(Console(stderr=True)) if bare else loading(cache)
     from sdq_fpga.report.board import board_tables, told, watched  # noqa: PLC0415
     from sdq_fpga.stages.on_board import BoardRun, Way, run_on_board  # noqa: PLC0415
 
@@ -63,7 +78,7 @@ def run(as_json: bool, watch: bool, cache: Path, **stated: Any) -> None:
         figures = run_on_board(
             BoardRun(**asked), Way(**way), cache=cache, progress=progress, tell=tell
         )
-    if not (stated["emulate"] or stated["local"]):  # a board itself has no torch
+    if not (stated["emulate"] or stated["local"]):
         from sdq_fpga.stages.finished import write_page  # noqa: PLC0415
 
         write_page(stated["run_directory"])
@@ -85,6 +100,12 @@ def _board_run(stated: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UserError("one thing to run is needed", "give --input, --dataset or --throughput")
     if stated["images"] is not None and not stated["dataset"]:
         raise UserError("--images counts test images", "add --dataset, or leave it out")
+    if stated["output"] is not None and stated["throughput"]:
+        raise UserError("--throughput keeps no outputs", "leave --output out")
+    for name in ("keys", "known_hosts", "ask_password"):
+        if stated[name] and host is None:
+            option = "identity" if name == "keys" else name.replace("_", "-")
+            raise UserError(f"--{option} is about SSH", "add --board-host, or leave it out")
     login = None
     if host is not None:
         user, name, port = parse_login(host)

@@ -18,7 +18,7 @@ __all__ = ["boards", "doctor"]
 @debug_option
 @json_option
 def boards(as_json: bool) -> None:
-    r"""List the boards that ship with this package.
+    """List the boards that ship with this package.
 
     \b
     Example: sdq-fpga boards --json
@@ -44,7 +44,7 @@ def boards(as_json: bool) -> None:
 @click.option("--vivado", type=DIRECTORY, help="Directory that holds bin/vivado.")
 @json_option
 def doctor(vivado: Path | None, as_json: bool) -> None:
-    r"""Show what is installed, what is missing, and what each missing thing would enable.
+    """Show what is installed, what is missing, and what each missing thing would enable.
 
     \b
     Example: sdq-fpga doctor

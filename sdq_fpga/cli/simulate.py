@@ -44,7 +44,7 @@ __all__ = ["simulate"]
 @cache_option
 @json_option
 def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
-    r"""Foretell latency, frame rate and resources of a design, before anything is trained.
+    """Foretell latency, frame rate and resources of a design, before anything is trained.
 
     \b
     Examples:

@@ -58,7 +58,7 @@ def sweep(
     cache: Path,
     as_json: bool,
 ) -> None:
-    r"""Run many searches or builds: flows, boards, seeds, targets, methods.
+    """Run many searches or builds: flows, boards, seeds, targets, methods.
 
     Results are in DIR/results.parquet and DIR/frontier.png, a row for each task as it comes. The
     same command again does what is left.

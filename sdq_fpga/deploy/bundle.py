@@ -13,10 +13,12 @@ from sdq_fpga.deploy.package import write_package
 from sdq_fpga.lower.host import HostSide
 from sdq_fpga.rtl.design import RtlDesign
 
-__all__ = ["BITSTREAM", "HANDOFF", "Bundle", "make_bundle"]
+__all__ = ["BITSTREAM", "HANDOFF", "PACKAGE", "Bundle", "make_bundle"]
 
 BITSTREAM = "accelerator.bit"
 HANDOFF = "accelerator.hwh"
+PACKAGE = "package.zip"
+"""What a build with a bitstream calls it."""
 _FORMAT = 1
 
 

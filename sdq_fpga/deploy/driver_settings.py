@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sdq_fpga.errors import UserError
 from sdq_fpga.rtl.design import Port, RtlDesign, Stream
 
-__all__ = ["driver_settings", "input_dma", "output_dma"]
+__all__ = ["driver_settings", "gets_weights", "input_dma", "output_dma"]
 
 
 def input_dma(number: int) -> str:
@@ -17,6 +17,11 @@ def input_dma(number: int) -> str:
 def output_dma(number: int) -> str:
     """The name of the DMA of an output, as FINN's Zynq shell gives it."""
     return f"odma{number}"
+
+
+def gets_weights(design: RtlDesign) -> bool:
+    """Whether an accelerator gets its weights at run time, which the driver is not told of yet."""
+    return bool(design.weight_streams) or any(window.preload for window in design.registers)
 
 
 def driver_settings(design: RtlDesign, clock_mhz: float) -> bytes:
@@ -32,7 +37,7 @@ def driver_settings(design: RtlDesign, clock_mhz: float) -> bytes:
     Raises:
         UserError: the design takes weights in a way that the driver can't give them.
     """
-    if design.weight_streams or any(window.preload for window in design.registers):
+    if gets_weights(design):
         raise UserError(
             "this accelerator gets its weights at run time, which sdq-fpga run can't do yet",
             "build it without --weight-memory stream or ultra",

@@ -18,7 +18,7 @@ OUTPUTS = "board"
 """The directory in a run that gets what a board has made of it."""
 
 MEASURED = "measured.json"
-"""The file beside a board's outputs that has the figures of the last run on a real board."""
+"""The file beside a board's outputs that has the figures of the last runs on a real board."""
 
 
 class Cycles(Plain):
@@ -109,7 +109,7 @@ class Measured(Plain):
 
     Attributes:
         bitstream: SHA-256 of it.
-        figures: of the run.
+        figures: of the last run, with the rows of the last throughput test.
     """
 
     bitstream: str = Field(pattern="^[0-9a-f]{64}$")

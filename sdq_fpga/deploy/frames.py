@@ -81,14 +81,14 @@ def _checked(source: HostInput, path: Path) -> npt.NDArray[np.generic]:
         )
     if array.dtype.kind not in "fiub":
         raise UserError(f"{path} holds {array.dtype}", "give real numbers")
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+        raise UserError(f"{path} holds values that are not finite", "give real numbers")
     if not source.quantized and array.dtype.kind == "f" and np.any(array != np.rint(array)):
         raise UserError(
             f"{path} holds fractions, and input '{source.name}' takes integers "
             f"{source.low}..{source.high}",
             "give integers",
         )
-    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-        raise UserError(f"{path} holds values that are not finite", "give real numbers")
     return array
 
 

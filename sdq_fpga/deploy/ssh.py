@@ -198,7 +198,15 @@ class Ssh:
             options["password"] = login.password
         if not login.own_files:
             options |= {"config": None, "agent_path": None, "gss_host": None}
-        return await asyncssh.connect(login.host, **options)
+        try:
+            return await asyncssh.connect(login.host, **options)
+        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+            raise
+        except ValueError as error:
+            raise UserError(
+                f"the settings of SSH can't be read ({error})",
+                "correct ~/.ssh/config, or the file of known hosts",
+            ) from error
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

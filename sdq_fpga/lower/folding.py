@@ -14,7 +14,10 @@ from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.foldings import Choice
 from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.cost.node import HardwareNode
+from sdq_fpga.cost.ports import input_ports
+from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.roofline import weight_bits
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.streams import insert_streams
 from sdq_fpga.ops import DOMAIN
@@ -96,6 +99,8 @@ def folded_figures(model: ModelWrapper, board: Board) -> Folding:
             op=node.op,
             layer=node.layer,
             memory=weight_style(node),
+            weight_bits=weight_bits(node) if node.op in WEIGHTED else 0,
+            input_bits=input_ports(node)[0].bits if node.op in WEIGHTED else 0,
             pe=node.integer("PE", 1),
             simd=node.integer("SIMD", 1),
             cycles=node_cycles(node),

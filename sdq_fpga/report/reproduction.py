@@ -33,6 +33,7 @@ class Reproduction(Plain):
         differences: files that are not the same.
         tools: tools of another version, and "code" if this package is another: what was, what is.
         pinned: whether the trained network was taken from a run instead of trained again.
+        left_out: stages of the lock that were neither made again nor compared.
     """
 
     directory: str
@@ -40,6 +41,7 @@ class Reproduction(Plain):
     differences: tuple[Difference, ...]
     tools: Mapping[str, tuple[str, str]]
     pinned: bool
+    left_out: tuple[str, ...]
 
 
 def print_reproduction(found: Reproduction, console: Console) -> None:
@@ -58,7 +60,10 @@ def print_reproduction(found: Reproduction, console: Console) -> None:
         for each in found.differences:
             table.add_row(each.stage, each.file, each.what)
         console.print(table)
+    if found.left_out:
+        console.print(f"not made again: {', '.join(found.left_out)}, which takes Vivado")
     equal = found.files - len(found.differences)
     verdict = "the same bytes" if not found.differences else "NOT the same"
     trained = ", with the trained network taken over" if found.pinned else ""
-    console.print(f"{verdict}: {equal} of {found.files} files are equal{trained}")
+    console.print(f"{verdict}: {equal} of {found.files} files are equal{trained}", soft_wrap=True)
+    console.print(f"it is in {found.directory}", markup=False, soft_wrap=True)

@@ -13,11 +13,14 @@ from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.roofline import roofline
 from sdq_fpga.cost.timing.sizing import FifoSizes
+from sdq_fpga.deploy.bundle import BITSTREAM, HANDOFF, PACKAGE, make_bundle
+from sdq_fpga.deploy.driver_settings import gets_weights
 from sdq_fpga.deploy.package import write_package
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import fold
 from sdq_fpga.lower.hardware import to_hardware
+from sdq_fpga.lower.host import HostSide
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
 from sdq_fpga.lower.weights import WeightMemory, set_weight_memory
 from sdq_fpga.plain import Plain
@@ -144,14 +147,32 @@ class Accelerator:
             graph = self.work.output("size", "folded.onnx")
             job = BitstreamJob(graph, board, clock_mhz, vivado, self.common["code"])
             make_bitstream(job, self.work.directory / VIVADO_WORK, out, self.work.progress)
+            self._pack_bitstream(out)
 
         inputs = {"vivado": str(vivado.directory), "clock_mhz": clock_mhz, "board": board.name}
-        made = self._stage("bitstream", inputs, ("size", "simulate"), step)
+        made = self._stage("bitstream", inputs, ("lower", "size", "generate", "simulate"), step)
         return BitstreamStatus(
             made=True,
             message=f"{made.name}/accelerator.bit",
             achieved=read_plain(AchievedFigures, made / ACHIEVED),
         )
+
+    def _pack_bitstream(self, out: Path) -> None:
+        """Packs what goes to the board, the driver's settings among it: package.zip."""
+        design = read_plain(RtlDesign, self.work.output("generate", "design.json"))
+        if gets_weights(design):
+            self.work.progress.note("no package for sdq-fpga run: weights come in at run time")
+            return
+        bundle = make_bundle(
+            design,
+            read_plain(HostSide, self.work.output("lower", "host.json")),
+            board=self.target.board.name,
+            part=self.target.board.part,
+            clock_mhz=self.target.clock_mhz,
+            emulated=False,
+            bitstream={name: (out / name).read_bytes() for name in (BITSTREAM, HANDOFF)},
+        )
+        (out / PACKAGE).write_bytes(bundle.data)
 
     # ---- the stages -------------------------------------------------------------------------
 

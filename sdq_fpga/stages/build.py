@@ -96,6 +96,11 @@ class Build:
         """The run directory."""
         return self._run.directory
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of what is read from elsewhere: the dataset, and code of the user's own."""
+        return {"dataset": self._fingerprint, **self._own}
+
     def train(self) -> None:
         """Trains the float network, and ends with it."""
         self._trained()
@@ -224,11 +229,10 @@ class Build:
         accelerator.build({"policy.json": self._context.output("search", "policy.json")})
         training, figures = self._training(), accelerator.figures()
         name = settings.flow.name
-        inputs = {"dataset": self._fingerprint, **self._own}
 
         def report(status: BitstreamStatus) -> Report:
             made = Report(name=name, training=training, accelerator=figures, bitstream=status)
-            return write_reports(self._run, made, settings, inputs, self._common)
+            return write_reports(self._run, made, settings, self.inputs, self._common)
 
         # Before Vivado is called, so that its failure leaves everything else done.
         report(BitstreamStatus(made=False, message="not made yet"))

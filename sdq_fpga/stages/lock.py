@@ -10,12 +10,13 @@ from pydantic import Field, ValidationError, model_validator
 from sdq_fpga.errors import UserError
 from sdq_fpga.integrity import LOCK, TOP
 from sdq_fpga.plain import Plain
+from sdq_fpga.report.summary import BitstreamStatus, Report
 from sdq_fpga.run import Run, read_manifest
 from sdq_fpga.stages.page import SYNTHESIS
-from sdq_fpga.stages.settings import Settings
+from sdq_fpga.stages.settings import Settings, read_plain
 from sdq_fpga.stages.target import ModelSettings
 
-__all__ = ["LOCK", "TOP", "BuildLock", "lock_of", "outputs_of", "read_lock"]
+__all__ = ["LOCK", "TOP", "BuildLock", "figures_of", "lock_of", "outputs_of", "read_lock"]
 
 _FORMAT = 1
 _REPORT = "report.json"
@@ -30,6 +31,7 @@ class BuildLock(Plain):
         inputs: SHA-256 of what is not in this file: "dataset", or "model" and "vectors".
         code: SHA-256 of this package and its hardware sources.
         tools: versions of Python and of what a build calls.
+        figures: SHA-256 of the report without what it says of the bitstream (``figures_of``).
         outputs: by stage of the build, SHA-256 of every file; the report is under ``TOP``.
     """
 
@@ -39,6 +41,7 @@ class BuildLock(Plain):
     inputs: Mapping[str, str]
     code: str
     tools: Mapping[str, str]
+    figures: str
     outputs: Mapping[str, Mapping[str, str]]
 
     @model_validator(mode="after")
@@ -73,6 +76,7 @@ def lock_of(
         inputs=inputs,
         code=code,
         tools=tools,
+        figures=figures_of(directory),
         outputs=outputs_of(directory, read_manifest(directory)),
     )
 
@@ -86,6 +90,16 @@ def outputs_of(directory: Path, manifest: Run) -> dict[str, dict[str, str]]:
     return {TOP: {_REPORT: report}} | {
         name: dict(each.outputs) for name, each in manifest.stages.items() if name != SYNTHESIS
     }
+
+
+def figures_of(directory: Path) -> str:
+    """SHA-256 of a run's report without what it says of the bitstream.
+
+    That depends on which Vivado is installed, and where.
+    """
+    report = read_plain(Report, directory / _REPORT)
+    unsaid = BitstreamStatus(made=False, message="")
+    return hashlib.sha256(report.model_copy(update={"bitstream": unsaid}).to_bytes()).hexdigest()
 
 
 def read_lock(path: Path) -> BuildLock:

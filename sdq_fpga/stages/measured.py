@@ -8,21 +8,32 @@ from pydantic import ValidationError
 from sdq_fpga.deploy.bundle import BITSTREAM
 from sdq_fpga.deploy.figures import MEASURED, OUTPUTS, BoardFigures, Measured
 from sdq_fpga.errors import StageError
-from sdq_fpga.run import Run, write_atomically
+from sdq_fpga.run import Run, read_manifest, write_atomically
 
-__all__ = ["keep_measured", "measured_of"]
+__all__ = ["BITSTREAM_STAGE", "keep_measured", "measured_of"]
 
-_STAGE = "bitstream"
+BITSTREAM_STAGE = "bitstream"
+"""The stage that Vivado makes."""
 
 
 def keep_measured(directory: Path, figures: BoardFigures) -> None:
     """Writes down what a real board showed, and of which bitstream.
 
+    The last throughput test and the last other run are kept beside each other.
+
     Args:
         directory: of a run that has a bitstream.
         figures: of the run on the board.
+
+    Raises:
+        StageError: what was written down before is damaged.
     """
-    bitstream = (directory / _STAGE / BITSTREAM).read_bytes()
+    bitstream = (directory / BITSTREAM_STAGE / BITSTREAM).read_bytes()
+    before = measured_of(directory, read_manifest(directory))
+    if before is not None and figures.throughput:
+        figures = before.model_copy(update={"throughput": figures.throughput})
+    elif before is not None:
+        figures = figures.model_copy(update={"throughput": before.throughput})
     measured = Measured(bitstream=hashlib.sha256(bitstream).hexdigest(), figures=figures)
     folder = directory / OUTPUTS
     folder.mkdir(exist_ok=True)
@@ -39,7 +50,7 @@ def measured_of(directory: Path, manifest: Run) -> BoardFigures | None:
     Raises:
         StageError: what was written down is damaged.
     """
-    path, stage = directory / OUTPUTS / MEASURED, manifest.stages.get(_STAGE)
+    path, stage = directory / OUTPUTS / MEASURED, manifest.stages.get(BITSTREAM_STAGE)
     if stage is None or not path.is_file():
         return None
     try:

@@ -1,6 +1,8 @@
 """A build that begins with a QONNX model instead of a network to train."""
 
 import hashlib
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +51,22 @@ class ModelBuild:
     ) -> None:
         self._settings = settings
         self._run = run
-        self._model = load_qonnx(model, settings.input_type)
-        read_qonnx(self._model)  # what it can't take, it names before any time is spent
+        qonnx = load_qonnx(model, settings.input_type)
+        read_qonnx(qonnx)  # what it can't take, it names before any time is spent
+        self._data = onnx.ModelProto.SerializeToString(qonnx.model, deterministic=True)
         self._work = Workspace(run.directory, cache, progress)
         run.write(MODEL_SETTINGS_FILE, settings.to_bytes())
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of what is read from elsewhere: the model, and its frames if there are any.
+
+        Raises:
+            UserError: the frames can't be read.
+        """
+        path = self._settings.vectors
+        frames = {} if path is None else {"vectors": _digest(_read(Path(path)))}
+        return {"model": _digest(self._data)} | frames
 
     def everything(self, vivado: Vivado | None) -> Report:
         """Runs every stage and writes the reports and the build's lock.
@@ -68,15 +82,12 @@ class ModelBuild:
         find_compiler()
         target = self._settings.target
         common = {"code": code_digest(), "tools": tool_versions(), "seed": target.seed}
-        data = onnx.ModelProto.SerializeToString(self._model.model, deterministic=True)
-        inputs = {"model": _digest(data)}
-        if (vectors := self._vectors_digest()) is not None:
-            inputs["vectors"] = vectors
+        inputs = self.inputs
         self._run.stage(
             "export",
             common | {"settings": {"vectors": None} | inputs},
             (),
-            lambda out: _write(out / "model.onnx", data),
+            lambda out: _write(out / "model.onnx", self._data),
         )
         accelerator = Accelerator(
             target=target,
@@ -103,10 +114,6 @@ class ModelBuild:
         if settings.vectors is None:
             return random_vectors(model, images, settings.target.seed)
         return read_vectors(Path(settings.vectors), model, images)
-
-    def _vectors_digest(self) -> str | None:
-        path = self._settings.vectors
-        return None if path is None else _digest(_read(Path(path)))
 
 
 def random_vectors(model: Model, images: int, seed: int) -> Vectors:
@@ -142,9 +149,13 @@ def read_vectors(path: Path, model: Model, images: int) -> Vectors:
         UserError: the file can't be read, lacks an input, or has too few frames.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # numpy.load would take other kinds of files, too.
+        with (
+            path.open("rb") as file,
+            np.lib.npyio.NpzFile(file, allow_pickle=False) as archive,
+        ):
             arrays = {name: archive[name][:images] for name in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} is no NumPy archive ({error})", "write it with np.savez"
         ) from error

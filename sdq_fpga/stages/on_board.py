@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from sdq_fpga.deploy.board import LOCK, Board
 from sdq_fpga.deploy.bundle import BITSTREAM, HANDOFF, make_bundle
-from sdq_fpga.deploy.emulate.bitstream import emulated_bitstream
 from sdq_fpga.deploy.emulate.environment import make_environment
 from sdq_fpga.deploy.emulate.server import EmulatedBoard
 from sdq_fpga.deploy.figures import OUTPUTS, BoardFigures, Match
@@ -31,7 +30,6 @@ from sdq_fpga.progress import Progress
 from sdq_fpga.report.summary import AcceleratorFigures, Report
 from sdq_fpga.rtl.design import RtlDesign
 from sdq_fpga.run import open_run, write_atomically
-from sdq_fpga.sim.simulate import build_simulation
 from sdq_fpga.stages.measured import keep_measured
 from sdq_fpga.synth.vivado import SHELLS
 
@@ -169,7 +167,11 @@ def _ran(
             build.host.outputs, build.design.outputs, outcome.outputs, strict=True
         )
     }
-    _save(asked.output or asked.directory / OUTPUTS, build.host, found)
+    folder = asked.output or asked.directory / OUTPUTS
+    _save(folder, build.host, found)
+    progress.note(
+        f"outputs are in {folder}: output-N.npy as the model gives them, codes-N.npy as integers"
+    )
     figures = _figures(build, way, where, outcome)
     if given.expected is None:
         return figures
@@ -233,8 +235,13 @@ def _given(asked: BoardRun, build: _Build, way: Way, cache: Path, progress: Prog
     if not asked.dataset:
         frames = read_inputs(asked.inputs, build.host)
         return _Given(frames, None, None)
-    # Reading the model and the dataset imports torch, which a board has not.
-    from sdq_fpga.stages.again import build_vectors  # noqa: PLC0415
+    try:  # with torch and FINN, which a board has not
+        from sdq_fpga.stages.again import build_vectors  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the test images can't be read here, as {error.name} is not installed",
+            "run it from another machine with --board-host, or give frames with --input",
+        ) from error
 
     default = build.figures.simulation.verdict.images if way.emulate else None
     model, vectors = build_vectors(asked.directory, asked.images or default, cache, progress)
@@ -247,6 +254,10 @@ def _given(asked: BoardRun, build: _Build, way: Way, cache: Path, progress: Prog
 def _emulated(
     asked: BoardRun, build: _Build, cycles: int, cache: Path, progress: Progress
 ) -> dict[str, bytes]:
+    # With FINN, which a board has not.
+    from sdq_fpga.deploy.emulate.bitstream import emulated_bitstream  # noqa: PLC0415
+    from sdq_fpga.sim.simulate import build_simulation  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory() as scratch:
         simulation = build_simulation(
             build.design,

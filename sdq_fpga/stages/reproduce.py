@@ -1,6 +1,5 @@
 """Makes a build again from its lock, and compares every file."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,11 +7,11 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress
 from sdq_fpga.provenance import code_digest, tool_versions
 from sdq_fpga.report.reproduction import Difference, Reproduction
-from sdq_fpga.run import Run, open_run, read_manifest
+from sdq_fpga.run import Run, RunDirectory, open_run, read_manifest
 from sdq_fpga.stages.build import Build
-from sdq_fpga.stages.lock import BuildLock, outputs_of
+from sdq_fpga.stages.lock import TOP, BuildLock, figures_of, outputs_of
+from sdq_fpga.stages.measured import BITSTREAM_STAGE
 from sdq_fpga.stages.model_build import ModelBuild
-from sdq_fpga.synth.vivado import Vivado
 
 __all__ = ["reproduce"]
 
@@ -30,7 +29,9 @@ def reproduce(
     cache: Path | None,
     progress: Progress,
 ) -> Reproduction:
-    """Builds again, and compares.
+    """Builds again, up to the package, and compares.
+
+    A bitstream is not made again: that takes hours, a licence, and the same Vivado.
 
     Args:
         lock: of the build.
@@ -51,37 +52,45 @@ def reproduce(
     _check_inputs(lock, model, vectors, pinned)
     with open_run(directory) as run:
         if pinned is not None:
-            run.save(_pinned(lock, pinned, run.directory))
+            _take_trained(lock, pinned, run)
         if lock.settings is not None:
             stated = lock.settings.model_copy(
                 update={"data": None if data is None else str(data.resolve())}
             )
-            Build(stated, run, cache, progress).everything(Vivado.find(None))
+            build = Build(stated, run, cache, progress)
+            _check_same(lock, build.inputs)
+            build.everything(None)
         elif lock.model is not None and model is not None:
             asked = lock.model.model_copy(
                 update={"vectors": None if vectors is None else str(vectors.resolve())}
             )
-            ModelBuild(asked, model, run, cache, progress).everything(Vivado.find(None))
-        if pinned is not None and set(run.ran) & set(_TRAINED):
-            raise UserError(
-                f"{pinned} was made by other code or tools, so its network was trained again",
-                "use the versions of the lock, or leave --pinned out",
-            )
+            model_build = ModelBuild(asked, model, run, cache, progress)
+            _check_same(lock, model_build.inputs)
+            model_build.everything(None)
         manifest = read_manifest(run.directory)
-        found = outputs_of(run.directory, manifest)
+        found = _compared(outputs_of(run.directory, manifest), figures_of(run.directory))
     before = {"code": lock.code} | dict(lock.tools)
     now = {"code": code_digest()} | tool_versions()
     return Reproduction(
         directory=str(directory),
         files=sum(map(len, found.values())),
-        differences=tuple(_differences(lock.outputs, found)),
+        differences=tuple(_differences(_compared(lock.outputs, lock.figures), found)),
         tools={
             name: (before.get(name, "none"), now.get(name, "none"))
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         },
         pinned=pinned is not None,
+        left_out=(BITSTREAM_STAGE,) if BITSTREAM_STAGE in lock.outputs else (),
     )
+
+
+def _compared(
+    outputs: Mapping[str, Mapping[str, str]], figures: str
+) -> dict[str, Mapping[str, str]]:
+    """The hashes that two builds must share, where one may have Vivado and the other not."""
+    rest = {name: each for name, each in outputs.items() if name not in (TOP, BITSTREAM_STAGE)}
+    return {TOP: dict.fromkeys(outputs.get(TOP, ()), figures)} | rest
 
 
 def _check_inputs(
@@ -103,21 +112,27 @@ def _check_inputs(
         raise UserError("nothing of the build of a model is trained", "leave --pinned out")
 
 
-def _pinned(lock: BuildLock, pinned: Path, directory: Path) -> Run:
-    """Takes over the trained network; returns a manifest that knows it."""
-    theirs, ours = read_manifest(pinned), read_manifest(directory)
-    stages = dict(ours.stages)
-    for name in _TRAINED:
-        if name not in lock.outputs:
-            continue
-        if name not in theirs.stages or theirs.stages[name].outputs != lock.outputs[name]:
+def _check_same(lock: BuildLock, inputs: Mapping[str, str]) -> None:
+    """Refuses other inputs than were built, before any time is spent."""
+    for name, digest in lock.inputs.items():
+        if inputs.get(name) != digest:
+            raise UserError(f"{name} is not what the lock was made with", "give the one that was")
+
+
+def _take_trained(lock: BuildLock, pinned: Path, run: RunDirectory) -> None:
+    """Takes the trained network over; it stays as it is, whatever would be trained here."""
+    theirs, ours = read_manifest(pinned).stages, read_manifest(run.directory).stages
+    wanted = {name: lock.outputs[name] for name in _TRAINED if name in lock.outputs}
+    for name, outputs in wanted.items():
+        if name not in theirs or theirs[name].outputs != outputs:
             raise UserError(
                 f"{name} of {pinned} is not that of the lock", "give the run that the lock is of"
             )
-        if name not in stages:
-            shutil.copytree(pinned / name, directory / name, dirs_exist_ok=True)
-            stages[name] = theirs.stages[name]
-    return Run(stages=stages)
+    others = [name for name in wanted if name in ours and ours[name].outputs != wanted[name]]
+    run.save(Run(stages={name: each for name, each in ours.items() if name not in others}))
+    for name in wanted:
+        run.take_over(name, pinned)
+    run.pin(wanted)
 
 
 def _differences(

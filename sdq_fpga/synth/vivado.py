@@ -105,12 +105,14 @@ class Vivado:
             )
         return None
 
-    def check(self) -> None:
-        """Makes sure that nothing is missing.
+    def check(self, board: Board) -> None:
+        """Makes sure that nothing is missing for a board.
 
         Raises:
             UserError: something is.
         """
+        if not _has_shell(board):
+            raise UserError(_no_shell(board), "leave --vivado out, or give another --board")
         missing = self.lacks()
         if missing is not None:
             what, _, fix = missing.partition("; ")
@@ -128,10 +130,18 @@ def why_no_bitstream(board: Board, vivado: Vivado | None) -> str | None:
             "not made: Vivado is not on PATH; install AMD Vivado 2022.2 or later and give its "
             "directory with --vivado"
         )
-    if board.shell is not Shell.ZYNQ or board.name not in SHELLS:
-        return f"not made: there is no shell for {board.name} yet, only for {', '.join(SHELLS)}"
+    if not _has_shell(board):
+        return f"not made: {_no_shell(board)}"
     missing = vivado.lacks()
     return None if missing is None else f"not made: {missing}"
+
+
+def _has_shell(board: Board) -> bool:
+    return board.shell is Shell.ZYNQ and board.name in SHELLS
+
+
+def _no_shell(board: Board) -> str:
+    return f"there is no shell for {board.name} yet, only for {', '.join(SHELLS)}"
 
 
 def _installed_dependencies() -> Path:

@@ -37,7 +37,7 @@ def test_frames_are_read_and_sent_as_they_are(tmp_path):
         (np.zeros((3, 6), complex), "real numbers"),
         (np.zeros((3, 6), "datetime64[s]"), "real numbers"),
         (np.full((3, 6), 0.5), "fractions"),
-        (np.full((3, 6), np.nan), "fractions"),
+        (np.full((3, 6), np.nan), "not finite"),
         (np.full((3, 6), np.inf), "not finite"),
     ],
 )

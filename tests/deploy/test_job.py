@@ -133,11 +133,35 @@ def test_a_driver_that_crashes_or_hangs(connect, disk, script, options, says):
     packed = bundle(script)
     with connect() as board:
         board.install(packed, QUIET)
-        with pytest.raises(StageError, match=says):
+        with pytest.raises(StageError, match=says) as caught:
             run_job(board, packed, job(1, **options), lambda _: None)
     assert not jobs(disk)
+    log = disk / "home" / ".sdq-fpga" / "last-crash.txt"
+    if script == CRASH:
+        assert f"whole log is on the board, in {log}" in str(caught.value)
+        assert "stuck" in log.read_text()
+    else:
+        assert not log.exists()
     with (disk / "accelerator.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # it is free as soon as what watched the job is gone
+
+
+def test_a_disk_that_fills_up_while_it_runs(connect, disk, tmp_path):
+    gate = tmp_path / "gate"
+    packed = bundle(ECHO.format(gate=str(gate)))
+
+    def fill(event: dict) -> None:
+        if "loading" in event:
+            (folder,) = jobs(disk)
+            (folder / "output-0.npy").symlink_to("/dev/full")
+            gate.touch()
+
+    with connect() as board:
+        board.install(packed, QUIET)
+        with pytest.raises(StageError, match=r"disk of xilinx@127\.0\.0\.1 is full; free some"):
+            run_job(board, packed, job(3), fill)
+        assert not jobs(disk)
+        assert run_job(board, packed, job(3), lambda _: None).state["frames"] == 3
 
 
 def test_a_run_that_is_interrupted_frees_the_board(connect, disk):

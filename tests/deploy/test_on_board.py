@@ -1,7 +1,10 @@
 """A trained network on an emulated board: the command, over SSH, through the unmodified driver."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,13 @@ from echo import bitstream, installed
 
 from sdq_fpga.cli import main
 from sdq_fpga.data.digits import load_digits
+from sdq_fpga.deploy.emulate import server
+from sdq_fpga.lower.integer import execute_integer
 from sdq_fpga.run import open_run
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = CHECKOUT / "tests" / "stages" / "tiny.yaml"
+IMAGE = Path(server.__file__).with_name("image")
 IMAGES = 20
 
 
@@ -65,6 +71,19 @@ def test_accuracy_over_ssh_is_the_simulated_and_the_quantized_one(shell):
     assert np.array_equal(codes.reshape(IMAGES, -1), np.load(path).reshape(IMAGES, -1))
 
 
+def test_an_answer_that_is_not_the_expected_one_is_told(shell, monkeypatch):
+    def expected(network, inputs):
+        found = execute_integer(network, inputs)
+        (values,) = found.values()
+        values.reshape(-1)[[3, 4, 15]] += 1  # of the first two frames
+        return found
+
+    monkeypatch.setattr("sdq_fpga.lower.integer.execute_integer", expected)
+    done = shell("run", shell.run, "--emulate", "--dataset")
+    assert done.exit_code == 1
+    assert "3 of 200 values DIFFER, in 2 answers" in done.stdout
+
+
 def test_frames_of_ones_own_on_the_boards_own_shell(shell):
     expected = np.load(next((shell.run / "simulate").glob("expected-*.npy")))
     host = json.loads((shell.run / "lower" / "host.json").read_text())
@@ -81,6 +100,7 @@ def test_frames_of_ones_own_on_the_boards_own_shell(shell):
     assert np.array_equal(values.reshape(3, -1), expected[:3].reshape(3, -1))
     for words in ("emulated pynq-z2 at this board", "simulated latency", "no PMBus rails"):
         assert words in done.stdout
+    assert f"outputs are in {answers}: output-N.npy" in done.stderr
 
 
 def test_batches_of_growing_size_and_a_live_table(shell):
@@ -102,6 +122,12 @@ def test_batches_of_growing_size_and_a_live_table(shell):
         (["--emulate"], "one thing to run is needed"),
         (["--emulate", "--dataset", "--throughput"], "one thing to run is needed"),
         (["--emulate", "--throughput", "--images", "3"], "--images counts test images"),
+        (["--emulate", "--throughput", "--output", "x"], "--throughput keeps no outputs"),
+        (["--emulate", "--dataset", "--identity", TINY], "--identity is about SSH"),
+        (["--local", "--dataset", "--known-hosts", TINY], "--known-hosts is about SSH"),
+        (["--board-host", "x", "--dataset", "--identity", "none"], "'none' does not exist"),
+        (["--board-host", "x", "--dataset", "--known-hosts", "none"], "'none' does not exist"),
+        (["--emulate", "--dataset", "--ask-password"], "--ask-password is about SSH"),
         (["--board-host", "x:secret@y", "--dataset"], "not of the form USER@HOST"),
         (["--local", "--throughput"], "has no bitstream"),
         (["--emulate", "--input", "none.npy"], "none.npy is not a whole NumPy array"),
@@ -120,9 +146,48 @@ def test_a_directory_that_is_no_build(shell):
     assert "not the directory of a finished build" in done.stderr
 
 
-def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
-    shell, emulated, disk, tmp_path
+# What a board has not: it finds nothing of these.
+BARE = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "brevitas", "finn", "qonnx", "onnx", "scipy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from sdq_fpga.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        # All that is missing is a board that is not emulated.
+        ("--throughput", "this board: the package holds a bitstream, and this board is emulated"),
+        ("--dataset", "the test images can't be read here, as"),
+    ],
+)
+def test_the_boards_own_shell_needs_neither_torch_nor_finn(
+    with_bitstream, board_python, tmp_path, asked, says
 ):
+    places = [str(IMAGE), *sys.path]
+    done = subprocess.run(
+        [
+            sys.executable, "-c", BARE, "run", str(with_bitstream), "--local", asked,
+            "--board-python", str(board_python),
+        ],
+        env={"HOME": str(tmp_path), "BOARD": "Pynq-Z2", "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+
+
+@pytest.fixture
+def with_bitstream(shell, tmp_path) -> Path:
+    """The build, with a bitstream for a real board."""
     directory = tmp_path / "run"
     shutil.copytree(shell.run, directory)
 
@@ -132,9 +197,27 @@ def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
 
     with open_run(directory) as run:
         run.stage("bitstream", {}, (), bitstream_stage)
+    return directory
+
+
+def test_a_bitstream_that_was_changed_is_not_copied(shell, emulated, disk, with_bitstream):
+    path = with_bitstream / "bitstream" / "accelerator.bit"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    login = emulated.login
+    stated = ["run", with_bitstream, "--board-host", f"{login.user}@{login.host}:{login.port}"]
+    keys = ["--identity", login.keys[0], "--known-hosts", login.known_hosts]
+    done = shell(*stated, "--throughput", *keys)
+    assert done.exit_code == 1
+    assert "bitstream/accelerator.bit is not what the stage wrote; delete" in done.stderr
+    assert not (disk / "home" / ".sdq-fpga").exists()
+
+
+def test_a_real_bitstream_goes_over_ssh_and_is_refused_by_an_emulated_board(
+    shell, emulated, disk, with_bitstream, tmp_path
+):
     login = emulated.login
     address = f"{login.user}@{login.host}:{login.port}"
-    stated = ["run", directory, "--board-host", address, "--throughput"]
+    stated = ["run", with_bitstream, "--board-host", address, "--throughput"]
     keys = ["--identity", login.keys[0], "--known-hosts", login.known_hosts]
     done = shell(*stated, *keys)
     assert done.exit_code == 2

@@ -127,6 +127,13 @@ def test_an_unknown_host_is_not_trusted_on_first_sight(emulated, tmp_path):
     assert known.read_text() == ""
 
 
+def test_known_hosts_that_are_no_text(emulated, tmp_path):
+    known = tmp_path / "known_hosts"
+    known.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"can't be read .*file of known hosts"):
+        Ssh(replace(emulated.login, known_hosts=known))
+
+
 def test_another_user_key_is_not_let_in(emulated, tmp_path):
     key = tmp_path / "id"
     key.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())

@@ -66,6 +66,8 @@ def folding(*, wide: bool = False) -> Folding:
             name=f"MVAU_rtl_{i}",
             op="SdqMvuLut_rtl" if wide else "MVAU_rtl",
             layer=f"Conv_{i}",
+            weight_bits=2 + i % 7,
+            input_bits=1 + i % 5,
             pe=4,
             simd=9,
             cycles=1000 + i,
@@ -232,11 +234,17 @@ def test_without_synthesis_and_training_it_says_so():
     found = cells(render_page(bare))
     counted = len([row for row in rows if row.available or row.used])
     assert found.count("not run") == 2 * counted + 3  # by Yosys and by Vivado; of the design
-    assert found.count("not measured") == 3
+    assert found.count("not measured") == 4
+    bits = found.index("Bits")
+    row = found.index("Conv_9", bits)
+    assert found[row : row + 3] == ["Conv_9", "4", "5"]
     assert not any("by Yosys" in text for text in found)
     assert "97.77%" not in found
     assert "112.2%" in found  # of the block RAMs
     assert 'class="bar over"' in render_page(bare)
+
+
+MATCH = {"values": 10, "differing": 0, "answers_differing": 0, "accuracy": 0.912}
 
 
 def built_and_run(*, watts: float | None = 4.2) -> PageFacts:
@@ -253,7 +261,7 @@ def built_and_run(*, watts: float | None = 4.2) -> PageFacts:
     rows = [{**same, "batch": batch, "frames_per_second": rates[batch]} for batch in rates]
     board = BoardFigures.from_data(
         {"board": "zcu104", "where": "host", "emulated": False, "latency_s": 31.5e-6,
-         "throughput": tuple(rows)}, "a board",
+         "throughput": tuple(rows), "frames": 10_000, "match": MATCH}, "a board",
     )  # fmt: skip
     return replace(
         facts,
@@ -272,6 +280,10 @@ def test_what_vivado_and_a_board_found_is_beside_what_was_predicted():
     row = found.index("latency, µs")
     assert found[row + 4 : row + 6] == ["11.11", "31.50"]
     assert found[found.index("power, W") + 1] == "4.20"
+    row = found.index("accuracy, %")
+    assert found[row + 1 : row + 5] == ["90.00", "90.00", "none", "91.20"]
+    assert any("with the 8 frames that were simulated, and on the board with 10,000" in text
+               for text in found)  # fmt: skip
     clock = found.index("fastest clock, MHz")
     assert found[clock + 1 : clock + 3] == ["116.2", "188.9"]
     assert "10,100" in found

@@ -9,6 +9,8 @@ import pytest
 from terminal import TINY, tree
 from test_bad_input import one_sentence, policy
 
+from sdq_fpga.run import open_run
+
 STAGES = (
     "train",
     "search",
@@ -226,16 +228,25 @@ def test_search_writes_a_policy_that_build_takes(tiny_build, make_terminal):
     assert report["accelerator"]["simulation"]["verdict"]["differing"] == 0
 
 
-def test_it_is_made_again_with_the_trained_network_taken_over(tiny_build):
+def test_it_is_made_again_with_the_trained_network_taken_over(tiny_build, monkeypatch):
+    """By another Python, as on another machine, where it might have been trained otherwise."""
     terminal, _ = tiny_build
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     run = "runs/tiny-zcu104"
+    with open_run(terminal.root / "work" / "again") as other:  # trained there, to other weights
+        other.stage("train", {}, (), lambda out: (out / "net").write_text("other") and None)
     options = ("--run", "again", "--pinned", run, "--cache", str(terminal.cache), "--json")
     done = terminal.call("reproduce", f"{run}/build.lock.json", *options)
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["pinned"]
     assert found["differences"] == []
-    assert tree(terminal.root / "work" / "again") == tree(terminal.root / "work" / run)
+    assert [now for _, now in found["tools"].values()] == ["3.99.0"]
+    assert "train:" not in done.err
+    first, again = (tree(terminal.root / "work" / name) for name in (run, "again"))
+    told = {"manifest.json", "report.html", "build.lock.json"}  # of what went in
+    assert {name for name in first if again.get(name) != first[name]} == told
+    assert again.keys() == first.keys()
 
 
 def test_a_search_ends_at_a_frame_rate(make_terminal):

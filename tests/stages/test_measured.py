@@ -29,6 +29,21 @@ def test_it_is_that_of_the_present_bitstream(tmp_path):
     assert measured_of(tmp_path, read_manifest(tmp_path)) is None
 
 
+def test_a_throughput_test_and_another_run_are_kept_beside_each_other(tmp_path):
+    bitstream(tmp_path, "one")
+    row = {"batch": 1, "seconds": 1.0, "frames_per_second": 1.0, "pack_s": 0.0, "unpack_s": 0.0}
+    plain = {"board": "zcu104", "where": "host", "emulated": False, "throughput": (row,)}
+    rates = BoardFigures.from_data(plain, "the test")
+    both = FIGURES.model_copy(update={"throughput": rates.throughput})
+    for order in ((FIGURES, rates), (rates, FIGURES), (FIGURES,)):
+        for each in order:
+            keep_measured(tmp_path, each)
+        assert measured_of(tmp_path, read_manifest(tmp_path)) == both
+    bitstream(tmp_path, "two")
+    keep_measured(tmp_path, FIGURES)
+    assert measured_of(tmp_path, read_manifest(tmp_path)) == FIGURES
+
+
 def test_damage_is_named(tmp_path):
     bitstream(tmp_path, "one")
     keep_measured(tmp_path, FIGURES)

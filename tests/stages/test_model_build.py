@@ -1,5 +1,6 @@
 """Builds of a given QONNX model: exact, repeatable, and clear about what is wrong with a model."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -58,6 +59,12 @@ def test_it_is_bit_exact_and_says_so(built):
         "qonnx_values": 8 * 5,
         "values": 2 * 8 * 5,
     }
+    nodes = json.loads((terminal.root / "work" / RUN / "size" / "folding.json").read_text())[
+        "nodes"
+    ]
+    bits = [(each["weight_bits"], each["input_bits"]) for each in nodes if each["weight_bits"]]
+    assert bits == [(2, 3), (2, 3)]
+    assert "<h2>Bits</h2>" in (terminal.root / "work" / RUN / "report.html").read_text()
     for words in ("mlp.onnx on pynq-z2", "bit-exact", "reached", "FIFO memory"):
         assert words in done.out
     assert "accuracy" not in done.out
@@ -153,8 +160,13 @@ def test_frames_that_do_not_fit(tmp_path):
     assert "has 5 frames, and 8 are to be simulated" in refusal("few.npz")
     np.savez(tmp_path / "other.npz", pixels=np.zeros((8, 12)))
     assert "other.npz has no array 'global_in'" in refusal("other.npz")
-    (tmp_path / "text.npz").write_text("no archive")
-    assert "text.npz is no NumPy archive" in refusal("text.npz")
+    whole = (tmp_path / "other.npz").read_bytes()
+    one = io.BytesIO()
+    np.save(one, np.zeros((8, 12)))
+    damaged = whole.replace(bytes(40), bytes([1] * 40), 1)
+    for wrong in (b"no archive", b"", whole[:-20], damaged, one.getvalue()):
+        (tmp_path / "text.npz").write_bytes(wrong)
+        assert "text.npz is no NumPy archive" in refusal("text.npz")
     assert "gone.npz" in refusal("gone.npz")
     np.savez(tmp_path / "good.npz", global_in=np.ones((9, 12)), labels=np.arange(9))
     vectors = read_vectors(tmp_path / "good.npz", model, 8)
@@ -230,12 +242,13 @@ def test_it_is_made_again_from_its_lock(built):
     lock = f"{RUN}/build.lock.json"
     text = (terminal.root / "work" / lock).read_text()
     assert str(terminal.root) not in text
-    done = terminal.call(
-        "reproduce", lock, "--run", "again", "--model", "mlp.onnx", "--cache", str(terminal.cache)
-    )
+    again = ("--model", "mlp.onnx", "--cache", str(terminal.cache))
+    done = terminal.call("reproduce", lock, *again)
     assert done.code == 0, done.err
     assert "the same bytes" in done.out
-    first, second = (tree(terminal.root / "work" / name) for name in (RUN, "again"))
+    made = terminal.root / "work" / f"{RUN}-again"
+    assert f"it is in {made}" in done.out
+    first, second = (tree(each) for each in (terminal.root / "work" / RUN, made))
     told = {"report.html", "manifest.json"}  # also of a synthesis of the first
     assert {name for name in second if first.get(name) != second[name]} <= told
 
@@ -246,23 +259,29 @@ def test_it_is_made_again_from_its_lock(built):
     outputs[source] = "0" * 64
     damaged["tools"]["torch"] = "0.1"
     (terminal.root / "work" / "damaged.json").write_text(json.dumps(damaged))
-    again = ("--run", "again", "--model", "mlp.onnx", "--cache", str(terminal.cache), "--json")
-    done = terminal.call("reproduce", "damaged.json", *again)
+    done = terminal.call("reproduce", "damaged.json", "--run", str(made), *again, "--json")
     assert done.code == 1
     found = json.loads(done.out)
     assert found["differences"] == [{"stage": "generate", "file": source, "what": "differs"}]
     assert found["tools"] == {"torch": ["0.1", json.loads(text)["tools"]["torch"]]}
+
+    # Nothing would be made again.
+    done = terminal.call("reproduce", lock, "--run", RUN, *again)
+    assert done.code == 2
+    assert "has the build of the lock itself; give another with --run" in done.err
 
 
 def test_a_lock_is_refused_for_what_is_wrong_with_it(built, tmp_path):
     terminal, _ = built
     path = terminal.root / "work" / RUN / "build.lock.json"
     stated = dict.fromkeys(("data", "model", "vectors", "pinned", "cache"))
-    model = terminal.root / "work" / "mlp.onnx"
+    model, other = terminal.root / "work" / "mlp.onnx", tmp_path / "mlp.onnx"
+    other.write_bytes(mlp((12, 8, 5), (2, 3), seed=2).SerializeToString())
     for given, message in (
         ({}, r"give mlp\.onnx with --model"),
         ({"model": model, "vectors": model}, "leave --vectors out"),
         ({"model": model, "pinned": tmp_path}, "nothing of the build of a model is trained"),
+        ({"model": other}, "model is not what the lock was made with"),
     ):
         with pytest.raises(UserError, match=message):
             reproduce(

@@ -1,5 +1,7 @@
 """A build that goes on to the bitstream, with the stand-in for Vivado."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from sdq_fpga.progress import SilentProgress
 from sdq_fpga.report.summary import Report
 from sdq_fpga.run import open_run
 from sdq_fpga.stages.learn import clocks_beside, learn
+from sdq_fpga.stages.lock import read_lock
 from sdq_fpga.stages.model_build import ModelBuild
+from sdq_fpga.stages.reproduce import reproduce
 from sdq_fpga.stages.target import ModelSettings
 from sdq_fpga.synth.vivado import Vivado
 from sdq_fpga.zoo import mlp
@@ -41,7 +45,7 @@ def build(directory: Path, model: Path, vivado: Vivado, cache: Path) -> Report:
         return ModelBuild(settings, model, run, cache, SilentProgress()).everything(vivado)
 
 
-def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
+def test_a_build_goes_on_to_the_bitstream(tmp_path, cache, monkeypatch):
     vivado = install(tmp_path)
     model = tmp_path / "mlp.onnx"
     model.write_bytes(mlp((12, 8, 5), (2, 3), seed=1).SerializeToString())
@@ -60,7 +64,17 @@ def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
         "accelerator.bit",
         "accelerator.hwh",
         "achieved.json",
+        "package.zip",
     }
+    with zipfile.ZipFile(run / "bitstream" / "package.zip") as package:
+        described = json.loads(package.read("package.json"))
+        assert (
+            package.read("accelerator.bit") == (run / "bitstream" / "accelerator.bit").read_bytes()
+        )
+        settings = json.loads(package.read("settings.json"))["driver_information"]
+    assert (described["board"], described["emulated"]) == ("pynq-z2", False)
+    assert settings["fclk_mhz"] == 100
+    assert settings["io_shape_dict"]["ishape_normal"] == [[1, 12]]
     assert check_integrity(run).faults == ()
     assert not (run / "vivado").exists()
     # Its clock is kept for the hardware model, once.
@@ -77,3 +91,12 @@ def test_a_build_goes_on_to_the_bitstream(tmp_path, cache):
     # What is made already is not made again.
     (vivado.directory / "bin" / "vivado").write_text("#!/bin/sh\nexit 1\n")
     assert build(run, model, vivado, cache) == report
+    # The rest is the same without a bitstream, whether Vivado is there or not.
+    monkeypatch.setenv("PATH", f"{vivado.directory / 'bin'}:/usr/bin:/bin")
+    stated = dict.fromkeys(("data", "vectors", "pinned"))
+    again = reproduce(
+        read_lock(run / "build.lock.json"), tmp_path / "again", model=model, cache=cache,
+        progress=SilentProgress(), **stated,
+    )  # fmt: skip
+    assert (again.differences, again.left_out) == ((), ("bitstream",))
+    assert not (tmp_path / "again" / "bitstream").exists()

@@ -91,12 +91,16 @@ class FoldedNode(Plain):
         layer: name of the node in the QONNX model that it comes from.
         memory: what its weights are kept in: "distributed", "block" or "ultra"; "" where it keeps
             none, or nobody has decided.
+        weight_bits: of its weights; 0 if it has none.
+        input_bits: of what it multiplies them with; 0 if it has none.
     """
 
     name: str
     op: str
     layer: str = ""
     memory: str = ""
+    weight_bits: int = 0
+    input_bits: int = 0
     pe: int
     simd: int
     cycles: int

@@ -31,13 +31,13 @@ def main() -> int:
         answer = _do(stated, root, program)
     except Refused as refused:
         answer = {"error": refused.what, "fix": refused.fix, "code": refused.code}
-        if stated.command == "work":
-            path = job_folder(root, stated.job) / "refused.json"
-            write_json(path, {"state": "failed", **answer})
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         answer = {"error": "the board's disk is full", "fix": "free some space", "code": "full"}
+    if "error" in answer and stated.command == "work":
+        path = job_folder(root, stated.job) / "refused.json"
+        write_json(path, {"state": "failed", **answer})
     print(json.dumps(answer))
     return _REFUSED if "error" in answer else 0
 

@@ -26,6 +26,7 @@ __all__ = ["cancel", "forget", "job_folder", "poll", "start", "supervise", "writ
 _POLL_S = 0.1
 _LONGEST_POLL_S = 1.0
 _LAST_LINES = 3
+_LAST_CRASH = "last-crash.txt"
 _TRIES = 3
 
 
@@ -122,9 +123,9 @@ def supervise(root: Path, name: str, lock: int, program: list[str]) -> dict[str,
     elif process.returncode == 0:
         state = _read(folder / "result.json") or _failed("no result was written", "try again")
     else:
-        state = _read(folder / "refused.json") or _failed(
-            _crash(folder / "log.txt", process.returncode),
-            "see what it says; the driver and its log are on the board, in " + str(folder),
+        crash = root / _LAST_CRASH  # kept when the host makes the board forget the job
+        state = _read(folder / "refused.json") or _crashed(
+            folder / "log.txt", process.returncode, crash
         )
     write_json(folder / "state.json", state)
     return state
@@ -215,10 +216,14 @@ def _failed(what: str, fix: str) -> dict[str, Any]:
     return {"state": "failed", "error": what, "fix": fix, "code": "failed"}
 
 
-def _crash(log: Path, code: int) -> str:
+def _crashed(log: Path, code: int, kept: Path) -> dict[str, Any]:
+    shutil.copyfile(str(log), str(kept))
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     said = " ".join(line.strip() for line in lines[-_LAST_LINES:] if line.strip())
-    return f"the driver crashed with exit code {code} ({said or 'it said nothing'})"
+    return _failed(
+        f"the driver crashed with exit code {code} ({said or 'it said nothing'})",
+        f"see what it says; the driver's whole log is on the board, in {kept}",
+    )
 
 
 def _open_lock(path: Path) -> int:

@@ -34,6 +34,8 @@ class LayerFacts:
 
     Attributes:
         name: of the layer.
+        weight_bits: of its weights; 0 if it has none.
+        input_bits: of what it multiplies them with; 0 if it has none.
         op: type of its slowest node.
         pe: of that node.
         simd: of that node.
@@ -44,6 +46,8 @@ class LayerFacts:
     """
 
     name: str
+    weight_bits: int
+    input_bits: int
     op: str
     pe: int
     simd: int
@@ -135,7 +139,21 @@ def compared(report: Report, measured: BoardFigures | None) -> tuple[ComparedFac
     if measured is not None:
         rate, watts = rate or measured.frames_per_second, watts or measured.watts
         latency = None if measured.latency_s is None else measured.latency_s * 1e6
+    accuracies: tuple[ComparedFacts, ...] = ()
+    if simulation.quantized_accuracy is not None and simulation.rtl_accuracy is not None:
+        match = None if measured is None else measured.match
+        shown = None if match is None or match.accuracy is None else 100 * match.accuracy
+        accuracies = (
+            ComparedFacts(
+                "accuracy, %",
+                2,
+                100 * simulation.quantized_accuracy,
+                100 * simulation.rtl_accuracy,
+                measured=shown,
+            ),
+        )
     return (
+        *accuracies,
         ComparedFacts("interval, cycles", 0, made.predicted_interval, simulation.interval),
         ComparedFacts("latency, cycles", 0, made.predicted_latency, simulation.latency),
         ComparedFacts(
@@ -191,6 +209,8 @@ def _layer(
     slowest = max((n for n in nodes if n.op != FIFO), key=lambda n: n.cycles, default=nodes[0])
     return LayerFacts(
         name=name,
+        weight_bits=max(node.weight_bits for node in nodes),
+        input_bits=max(node.input_bits for node in nodes),
         op=slowest.op,
         pe=slowest.pe,
         simd=slowest.simd,
