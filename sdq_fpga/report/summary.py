@@ -1,5 +1,7 @@
 """The figures of one build."""
 
+from collections.abc import Mapping
+
 from sdq_fpga.cost.folding import Resources
 from sdq_fpga.plain import Plain
 from sdq_fpga.sim.figures import SimulationFigures
@@ -27,10 +29,16 @@ class LayerRow(Plain):
 
 
 class ResourceRow(Plain):
-    """An estimate of one resource beside what the part has."""
+    """An estimate of one resource beside what the part has.
+
+    Attributes:
+        usable: what the folding had to keep within; the rest is left to the shell and to routing.
+        available: on the part.
+    """
 
     name: str
     used: int
+    usable: int
     available: int
 
 
@@ -111,9 +119,13 @@ class Report(Plain):
     bitstream: BitstreamStatus
 
 
-def resource_rows(used: Resources, available: dict[str, int]) -> tuple[ResourceRow, ...]:
-    """Pairs an estimate with a board's budget."""
+def resource_rows(
+    used: Resources, usable: Mapping[str, int], available: Mapping[str, int]
+) -> tuple[ResourceRow, ...]:
+    """Puts an estimate beside a build's budget and the board's."""
     return tuple(
-        ResourceRow(name=name, used=getattr(used, name), available=available[name])
+        ResourceRow(
+            name=name, used=getattr(used, name), usable=usable[name], available=available[name]
+        )
         for name in RESOURCE_TITLES
     )

@@ -47,10 +47,10 @@ def report_table(report: Report) -> Table:
         f"{figures.fifo_bits:,} bits (by greatest occupancy: {figures.fifo_occupancy_bits:,})",
     )
     for row in figures.resources:
-        share = f" ({row.used / row.available:.0%})" if row.available else ""
+        share = f" ({row.used / row.usable:.0%})" if row.usable else ""
         table.add_row(
             f"{RESOURCE_TITLES[row.name]} (estimate)",
-            f"{row.used:,} of {row.available:,}{share}",
+            f"{row.used:,} of {row.usable:,} usable{share}; the part has {row.available:,}",
         )
     table.add_section()
     table.add_row("bitstream", report.bitstream.message)

@@ -127,7 +127,11 @@ class Accelerator:
             latency_us=simulation.latency / target.clock_mhz,
             fifo_bits=fifos.bits,
             fifo_occupancy_bits=fifos.occupancy_bits,
-            resources=resource_rows(folding.resources, target.board.budget.model_dump()),
+            resources=resource_rows(
+                folding.resources,
+                usable(target.board, target.shares),
+                target.board.budget.model_dump(),
+            ),
         )
 
     def bitstream(self, vivado: Vivado | None) -> BitstreamStatus:

@@ -125,7 +125,9 @@ def example(*, name: str = "resnet <20>", differing: int = 0, wide: bool = False
             fifo_bits=46_700,
             fifo_occupancy_bits=163_400,
             resources=resource_rows(
-                TOTAL, {"lut": 230_400, "ff": 460_800, "bram18": 624, "uram": 0, "dsp": 1728}
+                TOTAL,
+                {"lut": 184_320, "ff": 368_640, "bram18": 499, "uram": 0, "dsp": 1382},
+                {"lut": 230_400, "ff": 460_800, "bram18": 624, "uram": 0, "dsp": 1728},
             ),
         ),
         bitstream=BitstreamStatus(made=False, message="not made: Vivado is not on PATH"),
@@ -242,6 +244,12 @@ def test_without_synthesis_and_training_it_says_so():
     assert "97.77%" not in found
     assert "112.2%" in found  # of the block RAMs
     assert 'class="bar over"' in render_page(bare)
+
+
+def test_resources_stand_beside_what_the_build_might_use():
+    found = cells(render_page(example()))
+    row = found.index("LUT", found.index("Resources"))
+    assert found[row + 5 : row + 7] == ["184,320", "230,400"]
 
 
 MATCH = {"values": 10, "differing": 0, "answers_differing": 0, "accuracy": 0.912}

@@ -25,7 +25,8 @@ from sdq_fpga.stages.reproduce import reproduce
 from sdq_fpga.zoo import frames_for, mlp
 
 STAGES = ("export", "lower", "fold", "size", "generate", "simulate", "package")
-OPTIONS = ("--board", "pynq-z2", "--model", "mlp.onnx", "--target-fps", "20000")
+BUDGET = ("--budget", "lut=40%")
+OPTIONS = ("--board", "pynq-z2", "--model", "mlp.onnx", "--target-fps", "20000", *BUDGET)
 COMMAND = ("build", *OPTIONS, "--images", "8")
 RUN = "runs/mlp-pynq-z2"
 
@@ -50,6 +51,9 @@ def test_it_is_bit_exact_and_says_so(built):
     assert report["training"] is None
     accelerator = report["accelerator"]
     assert accelerator["frames_per_second"] >= accelerator["target_fps"] == 20000
+    lut, dsp = (each for each in accelerator["resources"] if each["name"] in ("lut", "dsp"))
+    assert (lut["usable"], lut["available"]) == (21_280, 53_200)  # 40 %
+    assert (dsp["usable"], dsp["available"]) == (176, 220)  # 80 %
     simulation = accelerator["simulation"]
     assert simulation["quantized_accuracy"] is simulation["rtl_accuracy"] is None
     assert simulation["verdict"] == {

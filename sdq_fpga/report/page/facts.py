@@ -66,6 +66,7 @@ class ResourceFacts:
         estimated: by the hardware model.
         synthesised: by Yosys; None where that was not run.
         placed: by Vivado, with the shell and its DMAs; None where there is no bitstream.
+        usable: what the folding had to keep within.
         available: on the part; 0 where the board has none.
     """
 
@@ -73,6 +74,7 @@ class ResourceFacts:
     estimated: int
     synthesised: int | None
     placed: int | None
+    usable: int
     available: int
 
 
@@ -251,6 +253,7 @@ def resources_of(
             estimated=row.used,
             synthesised=None if synthesis is None else getattr(synthesis, row.name),
             placed=None if placed is None else getattr(placed, row.name),
+            usable=row.usable,
             available=row.available,
         )
         for row in rows
