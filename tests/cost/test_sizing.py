@@ -2,6 +2,7 @@
 
 import functools
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -14,7 +15,7 @@ from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.zoo.random_net import random_network
-from tests.lower.lowered import CLOCK_MHZ, read
+from tests.lower.lowered import read
 
 BOARD = load_board("zcu104")
 NETWORKS = {
@@ -26,8 +27,13 @@ NETWORKS = {
 
 @functools.cache
 def pipeline(name):
-    graph = describe(to_hardware(read(NETWORKS[name]()).network, BOARD.dsp))
-    return Pipeline(solve(graph, BOARD, CLOCK_MHZ, None, {}).graph)
+    return folded(NETWORKS[name](), BOARD, None)
+
+
+def folded(model, board, fps):
+    graph = describe(to_hardware(read(model).network, board.dsp))
+    clock_mhz = board.clock_mhz.default
+    return Pipeline(solve(graph, board, clock_mhz, fps, {}).graph, ultra=board.budget.uram > 0)
 
 
 @pytest.mark.parametrize("trials", [0, 10])
@@ -43,3 +49,32 @@ def test_depths_are_never_too_small_and_no_more_than_occupancies(name, trials):
             assert found.interval <= 1.001 * math.ceil(free.interval), (frames, gap)
     assert all(depth >= SHIFT_DEPTH for depth in sizes.depths.values())
     assert sizes.bits == fifo_bits(network.widths(), sizes.depths) <= sizes.occupancy_bits
+
+
+def test_a_network_whose_first_frames_are_slower_keeps_the_interval_of_the_later_ones():
+    network = folded(random_network(11_035), BOARD, 54_523)
+    first, *rest = gaps(network.time(dict.fromkeys(network.fifos, 0), frames=9))
+    assert max(rest) < 0.95 * first
+    sizes = size_fifos(network, 40, SilentProgress())
+    assert sizes.unlimited_interval == rest[-1]
+    found = network.time(sizes.depths, frames=9)
+    assert max(gaps(found)[1:]) <= 1.001 * rest[-1]
+    assert sizes.bits <= sizes.occupancy_bits
+
+
+def test_depths_beyond_occupancies_are_no_deeper_than_they_must_be():
+    network = folded(random_network(11_006), load_board("pynq-z2"), 117_292)
+    occupancies, sizes = (size_fifos(network, trials, SilentProgress()) for trials in (0, 40))
+    # With the depths that frames at the interval fill, it is not kept where frames wait.
+    peaks = network.time(
+        dict.fromkeys(network.fifos, 0), gap=math.ceil(sizes.unlimited_interval)
+    ).peaks
+    held = {name: max(SHIFT_DEPTH, peak) for name, peak in peaks.items()}
+    assert network.time(held, frames=6).interval > 1.001 * sizes.unlimited_interval
+    assert sizes.interval <= 1.001 * sizes.unlimited_interval
+    assert sizes.bits < 0.5 * occupancies.bits
+
+
+def gaps(timed):
+    """Cycles from the end of each frame to that of the next."""
+    return [after - before for before, after in pairwise(timed.last_out)]

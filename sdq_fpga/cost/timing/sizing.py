@@ -9,6 +9,7 @@ is timed once more, over more frames.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from pydantic import Field
 
@@ -84,25 +85,32 @@ def size_fifos(pipeline: Pipeline, trials: int, progress: Progress) -> FifoSizes
 class _Sizing:
     def __init__(self, pipeline: Pipeline, most: int, tell: Callable[[int], None]) -> None:
         self.pipeline = pipeline
-        steps = _FRAMES * sum(actor.steps for actor in pipeline.actors)
-        self.patience = max(1, _WORK // steps)
-        self.most = min(most, self.patience)
+        self.steps = sum(actor.steps for actor in pipeline.actors)
+        self.most = most
         self.tell = tell
+        self.frames = _FRAMES
         self.trials = 0
         self.target = math.inf
         self.gap = 0
         self.widths = pipeline.widths()
 
+    @property
+    def patience(self) -> int:
+        """How many trials there is time for."""
+        return max(1, _WORK // (self.frames * self.steps))
+
     def run(self) -> FifoSizes:
         self.pipeline.make_room(_PROOF_FRAMES)
         unlimited = dict.fromkeys(self.widths, 0)
         free = self._time(unlimited)
+        if not _is_steady(free):
+            self.frames = _PROOF_FRAMES
+            free = self._time(unlimited)
         self.gap = math.ceil(free.interval)
         paced = self._time(unlimited, gap=self.gap)
         self.target = max(free.interval, paced.interval) * _TOLERANCE
         enough = {name: max(SHIFT_DEPTH, peak) for name, peak in paced.peaks.items()}
         grown = self._grow(enough)
-        self.most += self.trials
         depths = self._shrink(grown)
         depths, found = self._proven((depths, grown, enough))
         return FifoSizes(
@@ -120,7 +128,7 @@ class _Sizing:
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
         deeper ones. Those that hold all that unlimited ones ever hold are the last resort: they
-        allow the same times.
+        allow the same times, and are much too deep where frames wait at the input.
 
         Args:
             found: the depths, best first.
@@ -131,8 +139,9 @@ class _Sizing:
         self.target = max(self.target, free.interval * _TOLERANCE)
         if (best := self._first_proven(found)) is not None:
             return best
-        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
-        return deepest, self.pipeline.time(deepest, frames=_PROOF_FRAMES)
+        self.frames = _PROOF_FRAMES
+        depths = self._shrink({name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()})
+        return depths, self.pipeline.time(depths, frames=_PROOF_FRAMES)
 
     def _first_proven(
         self, found: Sequence[dict[str, int]]
@@ -181,11 +190,12 @@ class _Sizing:
 
         By the geometric mean: where trials are few, it is soon near a depth that is much less.
         """
+        most = self.trials + min(self.most, self.patience)
         deep = [name for name, depth in depths.items() if depth > SHIFT_DEPTH]
         for name in sorted(deep, key=lambda each: -self.widths[each] * depths[each]):
             # The one is taken to fail, the other does not.
             low, high = SHIFT_DEPTH - 1, depths[name]
-            while high - low > max(1, high // _FINENESS) and self.trials < self.most:
+            while high - low > max(1, high // _FINENESS) and self.trials < most:
                 middle = math.isqrt(low * high) + 1
                 if self._keeps(depths | {name: middle}):
                     high = middle
@@ -195,7 +205,7 @@ class _Sizing:
         return depths
 
     def _keeps(self, depths: Mapping[str, int]) -> bool:
-        timed = self._timed(depths, _FRAMES)
+        timed = self._timed(depths, self.frames)
         return timed is not None and timed.interval <= self.target
 
     def _timed(self, depths: Mapping[str, int], frames: int) -> Schedule | None:
@@ -205,7 +215,13 @@ class _Sizing:
         except StuckError:
             return None
 
-    def _time(self, depths: Mapping[str, int], *, frames: int = _FRAMES, gap: int = 0) -> Schedule:
+    def _time(self, depths: Mapping[str, int], *, frames: int = 0, gap: int = 0) -> Schedule:
         self.trials += 1
         self.tell(self.trials)
-        return self.pipeline.time(depths, frames=frames, gap=gap)
+        return self.pipeline.time(depths, frames=frames or self.frames, gap=gap)
+
+
+def _is_steady(timed: Schedule) -> bool:
+    """Whether each frame came as long after the one before as any other."""
+    gaps = [after - before for before, after in pairwise(timed.last_out)]
+    return max(gaps) <= min(gaps) * _TOLERANCE
