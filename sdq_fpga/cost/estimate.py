@@ -22,7 +22,7 @@ from sdq_fpga.plain import Plain
 
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
 
-_FRAMES = 4
+_FRAMES = 3  # of which the sizing of FIFOs, too, takes the interval that it keeps
 
 
 class LayerEstimate(Plain):
@@ -67,7 +67,8 @@ class Estimate(Plain):
         board: name of the board.
         clock_mhz: clock of the accelerator.
         layers: in order of the data.
-        interval: cycles between frames, by the timing model, with FIFOs that are deep enough.
+        interval: cycles between the first frames, by the timing model, with FIFOs that are deep
+            enough; the sizing of FIFOs keeps it, but later frames may come closer together.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
@@ -171,20 +172,22 @@ def estimate(
     targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)
     hertz = clock_mhz * 1e6
+    rate = hertz / schedule.interval
+    advice = _advice(solution, layers, limits, schedule.interval, targeted=targeted)
     return Estimate(
         board=board.name,
         clock_mhz=clock_mhz,
         layers=layers,
         interval=schedule.interval,
         latency=schedule.latency,
-        frames_per_second=hertz / schedule.interval,
+        frames_per_second=rate,
         bound=solution.bound,
         resources=solution.resources,
         usable=limits,
         prices=dict(solution.prices),
         clock=clock_limit(solution.graph.nodes, board.part),
         roofline=roofline(solution.graph, board, limits, hertz, schedule.interval),
-        advice=tuple(_advice(solution, layers, limits, schedule.interval, targeted=targeted)),
+        advice=(*_missed(target_fps, rate), *advice),
     )
 
 
@@ -233,6 +236,14 @@ def _unit(node: HardwareNode) -> str:
     return "DSP" if node.op == "MVAU_rtl" else "LUT"
 
 
+def _missed(target_fps: float | None, rate: float) -> Iterable[str]:
+    if target_fps is not None and rate < target_fps:
+        yield (
+            f"the target of {target_fps:,.12g} frames/s is missed: each node alone reaches it, but "
+            "they wait for each other; ask for more, until this is reached"
+        )
+
+
 def _advice(
     solution: Solution,
     layers: tuple[LayerEstimate, ...],
@@ -248,9 +259,10 @@ def _advice(
             key=lambda name: getattr(solution.resources, name) / limits[name],
         )
         share = getattr(solution.resources, scarce) / limits[scarce]
+        most = max(layers, key=lambda each: getattr(each.resources, scarce))
         yield (
-            f"the target takes {share:.0%} of the usable {scarce}; without a target the "
-            "design is as fast as the board allows"
+            f"the target takes {share:.0%} of the usable {scarce}, layer '{most.layer}' the most "
+            "of it; without a target the design is as fast as the board allows"
         )
         return
     worth = {name: solution.prices[name] * limits[name] for name in RESOURCES}
@@ -272,4 +284,9 @@ def _advice(
         yield (
             f"try fewer bits there first: its {most.weight_bits}-bit weights and "
             f"{most.activation_bits}-bit inputs decide what a product costs"
+        )
+    if solution.shorter:
+        yield (
+            f"frames/s rise in steps: the next interval is {solution.shorter:,} cycles instead of "
+            f"{solution.interval:,}, and what is saved before it fits makes nothing faster"
         )

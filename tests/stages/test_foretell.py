@@ -89,7 +89,7 @@ def test_a_model(terminal):
         (["--clock-mhz", "nan"], ["clock_mhz: Input should be a finite number"]),
         (["--plot", "none/plot.png"], ["none/plot.png can't be written"]),
         (["--plot", "none/plot.png", "--sweep", "bits=2..3"], ["none/plot.png can't be written"]),
-        (["--target-fps", "1e9"], ["no folding reaches 1e+09 frames/s", "ask for at most"]),
+        (["--target-fps", "1e9"], ["no folding reaches 1,000,000,000 frames/s", "ask for at most"]),
     ],
 )
 def test_what_can_not_be(terminal, arguments, words):
