@@ -22,7 +22,7 @@ from sdq_fpga.plain import Plain
 
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
 
-_FRAMES = 3  # of which the sizing of FIFOs, too, takes the interval that it keeps
+_FRAMES = 3  # with which the sizing of FIFOs begins, too; it keeps their interval or a shorter one
 
 
 class LayerEstimate(Plain):
