@@ -1,6 +1,7 @@
 """What a design will be like, before anything is trained: the table of ``sdq-fpga simulate``."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from pydantic import Field
 
@@ -17,12 +18,14 @@ from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
-from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.cost.timing.schedule import Pipeline, Schedule
 from sdq_fpga.plain import Plain
 
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
 
-_FRAMES = 3  # with which the sizing of FIFOs begins, too; it keeps their interval or a shorter one
+# As the sizing of FIFOs has it, which keeps the interval of the first, or else of the second.
+_FRAMES, _MORE_FRAMES = 3, 6
+_STEADY = 1.001
 
 
 class LayerEstimate(Plain):
@@ -67,8 +70,8 @@ class Estimate(Plain):
         board: name of the board.
         clock_mhz: clock of the accelerator.
         layers: in order of the data.
-        interval: cycles between the first frames, by the timing model, with FIFOs that are deep
-            enough; the sizing of FIFOs keeps it, but later frames may come closer together.
+        interval: cycles between frames, by the timing model, with FIFOs that are deep enough: the
+            one that FIFOs are sized for.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
@@ -167,7 +170,7 @@ def estimate(
     """
     solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
     pipeline = Pipeline(solution.graph)
-    schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
+    schedule = _timed(pipeline)
     limits = usable(board, shares)
     targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)
@@ -189,6 +192,16 @@ def estimate(
         roofline=roofline(solution.graph, board, limits, hertz, schedule.interval),
         advice=(*_missed(target_fps, rate), *advice),
     )
+
+
+def _timed(pipeline: Pipeline) -> Schedule:
+    """A few frames with FIFOs of any depth; more where they do not come at equal distances."""
+    unlimited = dict.fromkeys(pipeline.fifos, 0)
+    found = pipeline.time(unlimited, frames=_FRAMES)
+    gaps = [after - before for before, after in pairwise(found.last_out)]
+    if max(gaps) <= min(gaps) * _STEADY:
+        return found
+    return pipeline.time(unlimited, frames=_MORE_FRAMES)
 
 
 def _layers(

@@ -28,18 +28,19 @@ def resnet():
 
 # In some of these designs the first frames come farther apart than later ones.
 @pytest.mark.parametrize("share", [0.115, 0.125, 0.3])
-def test_a_design_is_never_slower_than_foretold_with_fifos_as_they_are_sized(resnet, share):
+def test_fifos_are_sized_for_the_interval_that_is_foretold(resnet, share):
     shares = {"lut": share, "dsp": share}
     graph = solve(resnet, BOARD, CLOCK_MHZ, None, shares).graph
     sizes = size_fifos(Pipeline(graph), 0, SilentProgress())
     foretold = estimate(resnet, BOARD, CLOCK_MHZ, None, shares).interval
-    assert sizes.interval <= 1.002 * foretold <= 1.06 * sizes.interval
+    assert foretold == sizes.unlimited_interval == pytest.approx(sizes.interval, rel=0.02)
 
 
 def test_a_target_that_nodes_reach_only_alone_is_said_to_be_missed(resnet):
-    shares = {"lut": 0.125, "dsp": 0.125}
-    for fps, missed in ((CLOCK_MHZ * 1e6 / 1024, True), (CLOCK_MHZ * 1e6 / 9216, False)):
-        found = estimate(resnet, BOARD, CLOCK_MHZ, fps, shares)
+    for cycles, missed in ((2048, True), (4096, False)):
+        fps = CLOCK_MHZ * 1e6 / cycles
+        found = estimate(resnet, BOARD, CLOCK_MHZ, fps, {})
+        assert max(each.cycles for each in found.layers) <= cycles
         assert (found.frames_per_second < fps) is missed
         assert found.advice[0].endswith("until this is reached") is missed
 
