@@ -1,5 +1,6 @@
 """Board: the FPGA that a design is built for, its part, budget and clock."""
 
+import re
 from enum import StrEnum
 from typing import Self
 
@@ -9,6 +10,8 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain, find_yaml, shipped_names
 
 __all__ = ["Board", "Budget", "Clock", "DspGeneration", "Shell", "load_board", "load_boards"]
+
+_SERIES_7 = re.compile(r"x[acq]7")  # of part numbers: commercial, automotive, defence
 
 
 class DspGeneration(StrEnum):
@@ -62,6 +65,12 @@ class Board(Plain):
     board_part: str | None = Field(
         default=None, description="Vivado's board part, where Vivado or the maker has one"
     )
+
+    @model_validator(mode="after")
+    def _slices_of_the_part(self) -> Self:
+        if bool(_SERIES_7.match(self.part)) != (self.dsp is DspGeneration.DSP48E1):
+            raise ValueError(f"part {self.part} has other DSP slices than {self.dsp}")
+        return self
 
     def clock_at(self, stated_mhz: float | None) -> float:
         """The clock that was stated in MHz, or else the board's default.

@@ -290,6 +290,19 @@ def test_every_fault_is_named_at_once():
     assert "'DSP48E1', 'DSP48E2' or 'DSP58'" in message
 
 
+@pytest.mark.parametrize(
+    ("part", "dsp"),
+    [
+        ("xczu5ev-sfvc784-1-e", "DSP48E1"),
+        ("xc7z020clg400-1", "DSP48E2"),
+        ("xa7a35tcsg324-1I", "DSP58"),
+    ],
+)
+def test_slices_that_the_part_has_not(part, dsp):
+    message = refused_data({**own(), "part": part, "dsp": dsp})
+    assert f"part {part} has other DSP slices than {dsp}" in message
+
+
 @pytest.mark.parametrize("group", [None, "budget", "clock_mhz"])
 def test_extra_field_is_named(tmp_path, group):
     data = own()

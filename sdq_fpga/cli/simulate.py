@@ -16,7 +16,7 @@ from sdq_fpga.cli.options import (
     json_option,
     own_options,
 )
-from sdq_fpga.cli.output import loading, print_plain
+from sdq_fpga.cli.output import loading, print_plain, write_file
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.policy import Policy
@@ -57,8 +57,7 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --target-fps 1000
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --what-if Conv_3=2
     """
-    if stated["sweep"] is not None and rtl:
-        raise UserError("--rtl simulates one design", "leave out --sweep")
+    _check(stated, rtl=rtl)
     board = load_board(stated["board_name"])
     policy_file = stated["policy_file"]
     policy = None if policy_file is None else Policy.from_file(policy_file)
@@ -79,27 +78,47 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
     from sdq_fpga.stages.own import own_flow  # noqa: PLC0415
 
     flow = own_flow(flow, stated["own_net"], stated["own_dataset"], None)
-    asked = Foretelling(
-        board=board,
-        clock_mhz=clock_of(stated, board),
-        target_fps=stated["target_fps"],
-        target_latency_us=stated["target_latency"],
-        flow=flow,
-        policy=policy,
-        bits=stated["bits"],
-        model=stated["model"],
-        input_type=stated["input_type"],
-        shares=stated["shares"],
+    asked = Foretelling.from_data(
+        {
+            "board": board,
+            "clock_mhz": clock_of(stated, board),
+            "target_fps": stated["target_fps"],
+            "target_latency_us": stated["target_latency"],
+            "flow": flow,
+            "policy": policy,
+            "bits": stated["bits"],
+            "model": stated["model"],
+            "input_type": stated["input_type"],
+            "shares": stated["shares"],
+        },
+        "what the options state",
     )
     if stated["sweep"] is None:
         found = foretell(asked, stated["changes"], progress)
         if rtl:
             found = found.model_copy(update={"rtl": simulated(asked, cache, progress)})
         if stated["plot"] is not None:
-            draw_roofline(found.as_it_is, asked.name, stated["plot"])
+            write_file(stated["plot"], draw_roofline(found.as_it_is, asked.name))
         print_plain(found, as_json, lambda console: print_estimates(found, console))
         return
     swept = sweep(asked, stated["sweep"], progress)
     if stated["plot"] is not None:
-        draw_sweep(swept, stated["plot"])
+        write_file(stated["plot"], draw_sweep(swept))
     print_plain(swept, as_json, lambda console: print_sweep(swept, console))
+
+
+def _check(stated: dict[str, Any], *, rtl: bool) -> None:
+    """Makes sure that nothing is stated that would have no effect.
+
+    Raises:
+        UserError: something is.
+    """
+    if stated["sweep"] is not None and rtl:
+        raise UserError("--rtl simulates one design", "leave out --sweep")
+    if stated["sweep"] is not None and stated["changes"]:
+        raise UserError("--what-if changes one design", "leave out --sweep")
+    if stated["model"] is None and stated["input_type"] is not None:
+        raise UserError("--input-type is about a model", "add --model, or leave it out")
+    for option in ("net", "dataset"):
+        if stated["model"] is not None and stated[f"own_{option}"] is not None:
+            raise UserError(f"--{option} has no meaning with --model", "leave one of them out")

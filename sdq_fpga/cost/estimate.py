@@ -1,6 +1,7 @@
 """What a design will be like, before anything is trained: the table of ``sdq-fpga simulate``."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from pydantic import Field
 
@@ -17,12 +18,14 @@ from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
-from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.cost.timing.schedule import Pipeline, Schedule
 from sdq_fpga.plain import Plain
 
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
 
-_FRAMES = 4
+# As the sizing of FIFOs has it, which keeps the interval of the first, or else of the second.
+_FRAMES, _MORE_FRAMES = 3, 6
+_STEADY = 1.001
 
 
 class LayerEstimate(Plain):
@@ -67,7 +70,8 @@ class Estimate(Plain):
         board: name of the board.
         clock_mhz: clock of the accelerator.
         layers: in order of the data.
-        interval: cycles between frames, by the timing model, with FIFOs that are deep enough.
+        interval: cycles between frames, by the timing model, with FIFOs that are deep enough: the
+            one that FIFOs are sized for.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
@@ -166,26 +170,38 @@ def estimate(
     """
     solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
     pipeline = Pipeline(solution.graph)
-    schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
+    schedule = _timed(pipeline)
     limits = usable(board, shares)
     targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)
     hertz = clock_mhz * 1e6
+    rate = hertz / schedule.interval
+    advice = _advice(solution, layers, limits, schedule.interval, targeted=targeted)
     return Estimate(
         board=board.name,
         clock_mhz=clock_mhz,
         layers=layers,
         interval=schedule.interval,
         latency=schedule.latency,
-        frames_per_second=hertz / schedule.interval,
+        frames_per_second=rate,
         bound=solution.bound,
         resources=solution.resources,
         usable=limits,
         prices=dict(solution.prices),
         clock=clock_limit(solution.graph.nodes, board.part),
         roofline=roofline(solution.graph, board, limits, hertz, schedule.interval),
-        advice=tuple(_advice(solution, layers, limits, schedule.interval, targeted=targeted)),
+        advice=(*_missed(target_fps, rate), *advice),
     )
+
+
+def _timed(pipeline: Pipeline) -> Schedule:
+    """A few frames with FIFOs of any depth; more where they do not come at equal distances."""
+    unlimited = dict.fromkeys(pipeline.fifos, 0)
+    found = pipeline.time(unlimited, frames=_FRAMES)
+    gaps = [after - before for before, after in pairwise(found.last_out)]
+    if max(gaps) <= min(gaps) * _STEADY:
+        return found
+    return pipeline.time(unlimited, frames=_MORE_FRAMES)
 
 
 def _layers(
@@ -233,6 +249,14 @@ def _unit(node: HardwareNode) -> str:
     return "DSP" if node.op == "MVAU_rtl" else "LUT"
 
 
+def _missed(target_fps: float | None, rate: float) -> Iterable[str]:
+    if target_fps is not None and rate < target_fps:
+        yield (
+            f"the target of {target_fps:,.12g} frames/s is missed: each node alone reaches it, but "
+            "they wait for each other; ask for more, until this is reached"
+        )
+
+
 def _advice(
     solution: Solution,
     layers: tuple[LayerEstimate, ...],
@@ -248,9 +272,10 @@ def _advice(
             key=lambda name: getattr(solution.resources, name) / limits[name],
         )
         share = getattr(solution.resources, scarce) / limits[scarce]
+        most = max(layers, key=lambda each: getattr(each.resources, scarce))
         yield (
-            f"the target takes {share:.0%} of the usable {scarce}; without a target the "
-            "design is as fast as the board allows"
+            f"the target takes {share:.0%} of the usable {scarce}, layer '{most.layer}' the most "
+            "of it; without a target the design is as fast as the board allows"
         )
         return
     worth = {name: solution.prices[name] * limits[name] for name in RESOURCES}
@@ -272,4 +297,9 @@ def _advice(
         yield (
             f"try fewer bits there first: its {most.weight_bits}-bit weights and "
             f"{most.activation_bits}-bit inputs decide what a product costs"
+        )
+    if solution.shorter:
+        yield (
+            f"frames/s rise in steps: the next interval is {solution.shorter:,} cycles instead of "
+            f"{solution.interval:,}, and what is saved before it fits makes nothing faster"
         )

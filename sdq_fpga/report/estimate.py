@@ -1,6 +1,4 @@
-"""Prints estimates as tables, and draws them."""
-
-from pathlib import Path
+"""Prints estimates as tables, and draws them as PNG."""
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -8,6 +6,7 @@ from rich.table import Table
 
 from sdq_fpga.cost.estimate import Estimate, Estimates, Simulated, Sweep
 from sdq_fpga.cost.roofline import Roofline
+from sdq_fpga.report.png import as_png
 from sdq_fpga.report.summary import RESOURCE_TITLES
 
 __all__ = ["draw_roofline", "draw_sweep", "print_estimates", "print_sweep"]
@@ -49,8 +48,8 @@ def print_sweep(found: Sweep, console: Console) -> None:
         console.print(f"- {bits} bits: {reason}", highlight=False)
 
 
-def draw_sweep(found: Sweep, path: Path) -> None:
-    """Draws frames per second against bits, as PNG."""
+def draw_sweep(found: Sweep) -> bytes:
+    """Draws frames per second against bits, as a PNG file."""
     fits = {bits: each for bits, each in found.by_bits.items() if each is not None}
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -61,11 +60,11 @@ def draw_sweep(found: Sweep, path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_title(f"{found.network} on {found.board}, foretold")
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150, format="png")
+    return as_png(figure)
 
 
-def draw_roofline(found: Estimate, network: str, path: Path) -> None:
-    """Draws what the board could do, and where the design is, as PNG.
+def draw_roofline(found: Estimate, network: str) -> bytes:
+    """Draws what the board could do, and where the design is, as a PNG file.
 
     Products in a second are drawn against products for each byte that comes in or goes out.
     """
@@ -91,7 +90,7 @@ def draw_roofline(found: Estimate, network: str, path: Path) -> None:
     axes.set_title(f"{network} on {found.board}, {roof.share:.0%} of the roof, foretold")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150, format="png")
+    return as_png(figure)
 
 
 def _figures(found: Estimate) -> dict[str, float]:

@@ -291,7 +291,7 @@ class OnBoard(Limit[C]):
             return
         best = self._solved(self.graph(lowest), None)
         fps = goal.clock_mhz * 1e6 / best.interval
-        asked = [] if goal.target_fps is None else [f"{goal.target_fps:g} frames/s"]
+        asked = [] if goal.target_fps is None else [f"{goal.target_fps:,.12g} frames/s"]
         reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
         if goal.target_latency_us is not None:
             asked.append(f"{goal.target_latency_us:g} us")

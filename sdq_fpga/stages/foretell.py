@@ -116,6 +116,8 @@ def foretell(asked: Foretelling, changes: Sequence[str], progress: Progress) -> 
             raise UserError(
                 f"'{change}' is no change of bits", "write a layer and 1 to 8 bits: block2.conv=3"
             )
+        if match[1] in parsed:
+            raise UserError(f"--what-if changes '{match[1]}' twice", "leave one of them out")
         parsed[match[1]] = int(match[2])
     with progress.task("fold and time", 1 + bool(parsed)) as advance:
         graph, changed = _graphs(asked, parsed)

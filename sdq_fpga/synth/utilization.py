@@ -27,7 +27,7 @@ _COLUMNS = {
     "dsp": ("DSP Blocks", "DSP48 Blocks", "DSPs", "DSP Slices"),
 }
 _OPTIONAL = frozenset({"uram"})  # parts of the 7 series have none
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"(\d+)(?:\([^)]*%\))?")  # "180(0.08%)" with -hierarchical_percentages
 # How our top module and FINN's block design call the instance of a node, and how ours calls that of
 # the memory that streams its weights; FINN's has it within the node's.
 _NODE, _MEMORY = ("{}_inst", "{}"), "{}_memory"
@@ -149,8 +149,7 @@ def _columns(head: list[str], source: str) -> dict[str, int]:
 
 
 def _number(cell: str, instance: str, source: str) -> int:
-    # With -hierarchical_percentages: "180(0.08%)"
-    match = _NUMBER.match(cell)
+    match = _NUMBER.fullmatch(cell)
     if match is None:
         raise StageError(f"{source} says '{cell}' for {instance}", "report the version of Vivado")
-    return int(match[0])
+    return int(match[1])

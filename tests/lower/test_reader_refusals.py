@@ -511,3 +511,29 @@ def test_a_file_that_is_not_there_or_no_model(tmp_path):
     (tmp_path / "text.onnx").write_text("this is no protobuf")
     with pytest.raises(UserError, match=r"text\.onnx is no ONNX model"):
         load_qonnx(tmp_path / "text.onnx")
+    (tmp_path / "empty.onnx").write_bytes(b"xxxx")  # which protobuf takes for an unknown field
+    with pytest.raises(UserError, match=r"empty\.onnx is no ONNX model \(it has no nodes\)"):
+        load_qonnx(tmp_path / "empty.onnx")
+
+
+@pytest.mark.parametrize(
+    ("axis", "size", "said"),
+    [
+        (0, "N", r"'x' has a shape that varies at run time, \(N, 3, 6, 6\)"),
+        (2, "height", r"'x' has a shape that varies at run time, \(1, 3, height, 6\)"),
+        (3, None, r"'x' has a shape that varies at run time, \(1, 3, 6, \?\)"),
+        (None, None, "'x' has no shape"),
+    ],
+)
+def test_a_shape_that_is_not_fixed(tmp_path, axis, size, said):
+    g = Graph()
+    model = g.model(g.conv(g.x, 2))
+    sizes = model.graph.input[0].type.tensor_type.shape.dim
+    if axis is None:
+        del sizes[:]
+    else:
+        sizes[axis].Clear()
+        sizes[axis].dim_param = size or ""
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=rf"^input {said}; export the model with numbers"):
+        load_qonnx(tmp_path / "m.onnx")

@@ -254,7 +254,9 @@ def test_a_search_ends_at_a_frame_rate(make_terminal):
     shares = ("--board", "pynq-z2", "--budget", "lut=4%,dsp=1%", "--json")
     search = ("search", "--flow", str(TINY), *shares, "--run", "run", "--out", "policy.json")
     out_of_reach = terminal.call(*search, "--target-fps", "2e6")
-    one_sentence(out_of_reach, 2, "2e+06 frames/s are out of reach on pynq-z2", "reach 1,000,000")
+    one_sentence(
+        out_of_reach, 2, "2,000,000 frames/s are out of reach on pynq-z2", "reach 1,000,000"
+    )
     assert "train:" not in out_of_reach.err
     done = terminal.call(*search, "--target-fps", "600000")
     assert done.code == 0, done.err

@@ -74,6 +74,22 @@ def test_it_is_bit_exact_and_says_so(built):
     assert "accuracy" not in done.out
 
 
+def test_simulate_shows_the_rtl_of_the_build_beside_what_it_foretells(built):
+    terminal, _ = built
+    built_report = json.loads((terminal.root / "work" / RUN / "report.json").read_text())
+    given = (*OPTIONS, "--rtl", "--cache", str(terminal.cache))
+    done = terminal.call("simulate", *given, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    design, rtl = found["as_it_is"], found["rtl"]
+    assert rtl["bit_exact"]
+    for name in ("interval", "latency"):
+        assert rtl[name] == built_report["accelerator"]["simulation"][name]
+        assert design[name] == pytest.approx(rtl[name], rel=0.02)
+    shown = terminal.call("simulate", *given).out
+    assert "RTL in simulation (bit-exact" in shown
+
+
 def test_manifest_and_package_are_complete(built):
     terminal, _ = built
     run = terminal.root / "work" / RUN

@@ -39,7 +39,7 @@ def sweep_file(tmp_path, short):
 def test_what_is_wrong_with_a_task_is_in_its_row(tmp_path, sweep_file):
     task, _ = plan(SweepSpec.from_yaml(sweep_file))
     row = run_task(task, tmp_path, None, None)
-    assert "1e+09 frames/s are out of reach on pynq-z2" in row.error
+    assert "1,000,000,000 frames/s are out of reach on pynq-z2" in row.error
     assert row.accuracy is None
     assert json.loads(row_file(tmp_path, task.name).read_bytes())["error"] == row.error
     assert Sweep([task], tmp_path).left == [task], "it is tried again by the next call"

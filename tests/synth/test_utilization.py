@@ -87,6 +87,8 @@ def test_a_report_of_the_7_series_with_percentages():
         ("Instance", "Site Type", "no table of instances"),
         ("Total LUTs", "Some LUTs", "no column Total LUTs or CLB LUTs"),
         ("        431 ", "       many ", "'many' for sdq_fpga_top"),
+        ("        431 ", "      431.5 ", "'431.5' for sdq_fpga_top"),
+        ("        431 ", "      1,431 ", "'1,431' for sdq_fpga_top"),
     ],
 )
 def test_refusals(old, new, message):

@@ -37,7 +37,7 @@ def parse_shares(text: str) -> dict[str, float]:
     """Reads shares of a board such as "dsp=40%,lut=50%".
 
     Raises:
-        UserError: it says something else, or there is no such resource.
+        UserError: it says something else, there is no such resource, or one is there twice.
     """
     found: dict[str, float] = {}
     for part in text.split(","):
@@ -47,6 +47,8 @@ def parse_shares(text: str) -> dict[str, float]:
                 f"'{part}' is no share of a board",
                 f"write such as dsp=40%,lut=50%, of {', '.join(Budget.model_fields)}",
             )
+        if match[1] in found:
+            raise UserError(f"'{text}' states {match[1]} twice", "leave one of them out")
         found[match[1]] = float(match[2]) / 100
     return found
 

@@ -224,7 +224,10 @@ class Program:
             return found, False
         if dual.impossible or not self._proven:
             return None, dual.impossible
-        return self._any_of(instance, dual.prices), True
+        some = self._any_of(instance, dual.prices)
+        if some is not None:
+            self._met.append(some)
+        return some, True
 
     def _best_at(self, interval: int, *, for_latency: bool) -> Chosen | None:
         instance = self._at(interval, self.limits, for_latency=for_latency)
@@ -237,7 +240,7 @@ class Program:
             return self._good_of(interval, instance, dual)
         some = None
         if dual.found is None:
-            some = self.any_at(interval)
+            some = self._met_at(interval) or self.any_at(interval)
             if some is None:
                 return None
         best, cost = dual.found, dual.cost
@@ -269,11 +272,16 @@ class Program:
         if found is None and dual.nearest is not None:
             found = repaired(relaxed, dual.nearest, self.limits, dual.prices, 1.0)
         if found is None:
-            met = [each for each in self._met if self.interval(each) <= interval]
-            if not met:
+            met = self._met_at(interval)
+            if met is None:
                 return None
-            found = instance.numbered(met[-1].index)
+            found = instance.numbered(met.index)
         return Chosen(instance.chosen(improved(relaxed, found, self.limits)))
+
+    def _met_at(self, interval: int) -> Chosen | None:
+        """What was found last of all that keeps an interval within the budget."""
+        met = (each for each in reversed(self._met) if self.interval(each) <= interval)
+        return next(met, None)
 
     def _any_of(self, instance: Instance, prices: Floats) -> Chosen | None:
         """Some design within the budget, of the choices that prices leave."""

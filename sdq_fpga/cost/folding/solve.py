@@ -28,6 +28,7 @@ class Solution:
         chosen: by node, its folding.
         graph: the folded nodes with converters, and FIFOs of the least depth.
         interval: cycles of the slowest node.
+        shorter: the next shorter interval that nodes may have; 0 if there is none.
         bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
         prices: by resource, how many cycles of interval one more unit would save.
@@ -37,6 +38,7 @@ class Solution:
     chosen: Mapping[str, Choice]
     graph: HardwareGraph
     interval: int
+    shorter: int
     bound: int
     prices: Mapping[str, float]
     resources: Resources
@@ -156,7 +158,8 @@ class _Asked:
         amounts = zip(RESOURCES, program.amounts(chosen).tolist(), strict=True)
         total = Resources(**{name: round(amount) for name, amount in amounts})
         interval, prices = program.interval(chosen), program.prices()
-        return Solution(self.named(chosen), folded, interval, bound, prices, total)
+        shorter = int(program.intervals[program.intervals < interval].max(initial=0))
+        return Solution(self.named(chosen), folded, interval, shorter, bound, prices, total)
 
 
 @dataclass(frozen=True)
@@ -200,9 +203,7 @@ def _interval(
     hertz = clock_mhz * 1e6
     if target_fps is not None:
         interval = int(hertz / target_fps)
-        if interval < program.intervals[0]:
-            raise UserError(*_too_fast(program, hertz, clock_mhz, target_fps))
-        if program.any_at(interval) is not None:
+        if interval >= program.intervals[0] and program.any_at(interval) is not None:
             return interval, 0
     best, bound = program.least_interval()
     if best is None:
@@ -211,38 +212,48 @@ def _interval(
             f"the network does not fit {board.name} even fully folded: {short}",
             "use fewer bits, a smaller network or a larger board",
         )
-    if target_fps is not None:
+    if target_fps is None:
+        return best, bound
+    most = f"ask for at most {int(hertz / best)} frames/s"
+    least = int(program.intervals[0])
+    if interval < least:
+        within = "" if best == least else f"; even {least} do not fit: {_short(program, least)}"
         raise UserError(
-            f"{target_fps:g} frames/s do not fit {board.name}: {_short(program, interval)}",
-            f"ask for at most {int(hertz / best)} frames/s, or use fewer bits or a larger board",
+            f"no folding reaches {target_fps:,.12g} frames/s at {clock_mhz:g} MHz: "
+            f"{_slowest(program)}{within}",
+            f"{most}, or raise the clock",
         )
-    return best, bound
+    raise UserError(
+        f"{target_fps:,.12g} frames/s do not fit {board.name}: {_short(program, interval)}",
+        f"{most}, or use fewer bits or a larger board",
+    )
 
 
-def _too_fast(
-    program: Program, hertz: float, clock_mhz: float, target_fps: float
-) -> tuple[str, str]:
+def _slowest(program: Program) -> str:
+    """Says which node can't do with fewer cycles."""
     slowest = max(program.stages, key=lambda stage: int(stage.cycles.min()))
-    cycles = int(slowest.cycles.min())
     return (
-        f"no folding reaches {target_fps:g} frames/s at {clock_mhz:g} MHz: {slowest.names[-1]} of "
-        f"layer '{slowest.layer}' takes {cycles} cycles a frame at its most parallel",
-        f"ask for at most {int(hertz / cycles)} frames/s, or raise the clock",
+        f"{slowest.names[-1]} of layer '{slowest.layer}' takes {slowest.cycles.min()} cycles a "
+        "frame at its most parallel"
     )
 
 
 def _too_late(asked: _Asked, best: _Timed, target_us: float) -> tuple[str, str]:
-    """Says what the best latency is, and which node has the greatest part of it."""
+    """Says what the best latency is, and which node and which resource stand in the way."""
     pairs = zip(asked.program.stages, best.chosen.index, strict=True)
     stage, cycles = max(
         ((stage, int(stage.cycles[index])) for stage, index in pairs), key=lambda each: each[1]
     )
     best_us = best.latency / asked.clock_mhz
+    prices = asked.program.prices()
+    budgets = zip(RESOURCES, asked.program.budget.tolist(), strict=True)
+    worth, scarce = max((prices[name] * budget, name) for name, budget in budgets)
+    lacks = f", as there is too little {scarce}" if worth > 0 else ""
     return (
         f"no folding within the budget was found with a latency of {target_us:g} us at "
         f"{asked.clock_mhz:g} MHz: the quickest takes {best_us:.4g} us ({best.latency} cycles), "
         f"the most of them {stage.names[-1]} of layer '{stage.layer}', which needs {cycles} "
-        "for a frame",
+        f"for a frame{lacks}",
         f"ask for at least {math.ceil(best_us * 1000) / 1000:g} us, use fewer bits or a larger "
         "board, or raise the clock",
     )

@@ -26,6 +26,8 @@ from sdq_fpga.lower.read.reader import HANDLERS, LAST_FUNCTIONS, Reader
 
 __all__ = ["load_qonnx", "read_qonnx"]
 
+_FIXED = "export the model with numbers for all sizes, and a batch of 1"
+
 
 def load_qonnx(path: Path, input_type: str | None = None) -> ModelWrapper:
     """Loads a QONNX file and cleans it up: shapes, constants, names.
@@ -36,12 +38,16 @@ def load_qonnx(path: Path, input_type: str | None = None) -> ModelWrapper:
             file says.
 
     Raises:
-        UserError: there is no such file, it is no ONNX model, or there is no such type.
+        UserError: there is no such file, it is no ONNX model, the shape of an input is not fixed,
+            or there is no such type.
     """
     try:
         model = ModelWrapper(str(path))
     except Exception as error:
         raise UserError(f"{path} is no ONNX model ({error})", "give a QONNX file") from error
+    if not model.graph.node:
+        raise UserError(f"{path} is no ONNX model (it has no nodes)", "give a QONNX file")
+    _check_shapes(model)
     with explained(f"QONNX could not clean up {path.name}", "check the model with onnx.checker"):
         model = cleaned_up(_without_twins(model))
     if input_type is not None:
@@ -54,6 +60,26 @@ def load_qonnx(path: Path, input_type: str | None = None) -> ModelWrapper:
         for each in model.graph.input:
             model.set_tensor_datatype(each.name, datatype)
     return model
+
+
+def _check_shapes(model: ModelWrapper) -> None:
+    """Makes sure that all inputs have shapes that are fixed; QONNX would take others for 0.
+
+    Raises:
+        UserError: naming the first that has not.
+    """
+    constants = {each.name for each in model.graph.initializer}
+    for each in model.graph.input:
+        if each.name in constants:
+            continue
+        sizes = each.type.tensor_type.shape.dim
+        if not sizes:
+            raise UserError(f"input '{each.name}' has no shape", _FIXED)
+        if not all(size.dim_value > 0 for size in sizes):
+            known = ", ".join(str(size.dim_value or size.dim_param or "?") for size in sizes)
+            raise UserError(
+                f"input '{each.name}' has a shape that varies at run time, ({known})", _FIXED
+            )
 
 
 def _without_twins(model: ModelWrapper) -> ModelWrapper:
