@@ -1,7 +1,6 @@
 """What a design will be like, before anything is trained: the table of ``sdq-fpga simulate``."""
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 
 from pydantic import Field
 
@@ -25,7 +24,6 @@ __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "esti
 
 # As the sizing of FIFOs has it, which keeps the interval of the first, or else of the second.
 _FRAMES, _MORE_FRAMES = 3, 6
-_STEADY = 1.001
 
 
 class LayerEstimate(Plain):
@@ -198,10 +196,7 @@ def _timed(pipeline: Pipeline) -> Schedule:
     """A few frames with FIFOs of any depth; more where they do not come at equal distances."""
     unlimited = dict.fromkeys(pipeline.fifos, 0)
     found = pipeline.time(unlimited, frames=_FRAMES)
-    gaps = [after - before for before, after in pairwise(found.last_out)]
-    if max(gaps) <= min(gaps) * _STEADY:
-        return found
-    return pipeline.time(unlimited, frames=_MORE_FRAMES)
+    return found if found.is_even else pipeline.time(unlimited, frames=_MORE_FRAMES)
 
 
 def _layers(

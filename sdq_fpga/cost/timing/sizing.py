@@ -9,7 +9,6 @@ is timed once more, over more frames.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 from pydantic import Field
 
@@ -103,7 +102,7 @@ class _Sizing:
         self.pipeline.make_room(_PROOF_FRAMES)
         unlimited = dict.fromkeys(self.widths, 0)
         free = self._time(unlimited)
-        if not _is_steady(free):
+        if not free.is_even:
             self.frames = _PROOF_FRAMES
             free = self._time(unlimited)
         self.gap = math.ceil(free.interval)
@@ -219,9 +218,3 @@ class _Sizing:
         self.trials += 1
         self.tell(self.trials)
         return self.pipeline.time(depths, frames=frames or self.frames, gap=gap)
-
-
-def _is_steady(timed: Schedule) -> bool:
-    """Whether each frame came as long after the one before as any other."""
-    gaps = [after - before for before, after in pairwise(timed.last_out)]
-    return max(gaps) <= min(gaps) * _TOLERANCE
