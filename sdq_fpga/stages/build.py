@@ -1,6 +1,7 @@
 """A build: the stages in order, each skipped if nothing that goes into it has changed."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,14 +279,17 @@ class Build:
 
         def make(out: Path, unfinished: Unfinished) -> None:
             self._tell_others(name, unfinished)
+            log = self._run.directory / CURVES / f"{name}-{unfinished.key[:8]}"
+            with ExitStack() as stack:
 
-            def rig(training: str) -> Rig:
-                place = unfinished.directory / training
-                return Rig(
-                    checkpoints=Checkpoints(place, unfinished.key, self._every_s, at_end=True)
-                )
+                def rig(training: str) -> Rig:
+                    place = unfinished.directory / training
+                    return Rig(
+                        checkpoints=Checkpoints(place, unfinished.key, self._every_s, at_end=True),
+                        curves=stack.enter_context(tensorboard_curves(log / training)),
+                    )
 
-            step(self._context, rig, out)
+                step(self._context, rig, out)
 
         return long_stage(self._run, name, self._common | {"settings": inputs}, ("train",), make)
 
