@@ -176,9 +176,11 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     if stated.get("images") is not None:
         simulate = flow.simulate.model_copy(update={"images": stated["images"]})
         flow = flow.model_copy(update={"simulate": simulate})
+    for option in ("method", "target_bits"):
+        if policy is not None and stated[option] is not None:
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} has no meaning with --policy", "leave one of them out")
     if stated["method"] is not None:
-        if policy is not None:
-            raise UserError("--method has no meaning with --policy", "leave one of them out")
         searched = flow.search.model_copy(update={"method": stated["method"]})
         flow = flow.model_copy(update={"search": searched})
     own_net, own_dataset, data = (stated[each] for each in ("own_net", "own_dataset", "data"))
