@@ -127,7 +127,12 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     if stated["pareto"] is not None:
         _search_several(stated, cache, out, as_json)
         return
-    policy, tried = _with_build(stated, cache, lambda build: (build.search(), build.tried()))
+
+    def use(build: Any) -> Any:
+        policy = build.search()
+        return policy, build.tried(), () if as_json else build.aim(policy)
+
+    policy, tried, foretold = _with_build(stated, cache, use)
     from sdq_fpga.report.designs import designs_table  # noqa: PLC0415
 
     if out is not None:
@@ -146,6 +151,8 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
             layer.shape.name, f"{layer.shape.weights:,}", str(layer.weight_bits), activation
         )
     stdout().print(table)
+    for line in foretold:
+        stdout().print(line, highlight=False, soft_wrap=True)
 
 
 def _search_several(stated: dict[str, Any], cache: Path, out: Path | None, as_json: bool) -> None:

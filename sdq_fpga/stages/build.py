@@ -20,6 +20,7 @@ from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.accelerator import Accelerator
+from sdq_fpga.stages.aim import foretold, off_target
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.own import own_digests
 from sdq_fpga.stages.reports import write_reports
@@ -113,6 +114,10 @@ class Build:
         self._team.dismiss()
         return policy
 
+    def aim(self, policy: Policy) -> list[str]:
+        """Foretells what the board shows with the bits that ``search`` found, if that was asked."""
+        return [] if self._settings.many else list(foretold(self._settings, policy))
+
     def finetune(self) -> TrainingFigures:
         """Runs the stages up to the trained policy, and ends with it."""
         self._finetuned()
@@ -179,7 +184,10 @@ class Build:
             self._several("search", goal | spec | drop, do_fastest)
         else:
             self._train("search", spec | goal, ("train",))
-        return self._context.policy()
+        found = self._context.policy()
+        for note in off_target(self._settings, found):
+            self._context.progress.note(note)
+        return found
 
     def _finetuned(self) -> None:
         self._searched()
