@@ -113,6 +113,32 @@ def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
     assert limit.expected_interval().item() == pytest.approx(interval, rel=1e-4)
 
 
+def test_a_look_takes_the_board_as_it_is_with_the_bits_that_layers_have_come_to(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    limit = steering.limit
+    limit.expected_interval()  # at the most bits
+    for dbp in dbps:
+        while not dbp.deterministic:
+            dbp.drop()
+    limit.look()
+    interval = limit.wanted.clock_mhz * 1e6 / limit.speed(limit.lowest)
+    assert limit.expected_interval().item() == pytest.approx(interval, rel=1e-4)
+
+
+def test_a_search_looks_at_the_board_again_as_bits_move(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    looked = set()
+    step = steering.step
+
+    def note_and_step(done):
+        looked.add(steering.limit.state_dict()["here"])
+        return step(done)
+
+    steering.step = note_and_step
+    run(dbps, steering, [1e-3] * len(dbps), STEPS, rate=0.2)
+    assert len(looked) > 2
+
+
 def test_out_of_reach_says_what_is_in_reach(graph, rates):
     with pytest.raises(UserError, match=r"out of reach on pynq-z2 .* which reach [\d,]+"):
         check_search(FLOW, goal(graph, 1.5 * rates[1]))
