@@ -1,12 +1,14 @@
 """Functions of the user's own, named as "package.module:function"."""
 
+import ast
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import sys
-from collections.abc import Callable
+import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sdq_fpga.errors import UserError
@@ -46,11 +48,54 @@ def own_function(name: str) -> Callable[..., Any]:
 
 
 def source_digest(name: str) -> str:
-    """SHA-256 (hex) of the file of a function of the user's; what it imports has no part.
+    """SHA-256 (hex) of the file of a function of the user's, and of what that imports.
+
+    Libraries have no part; nor has what is imported without an import statement.
 
     Raises:
         UserError: it can't be imported.
     """
-    function = own_function(name)
-    source = inspect.getsourcefile(inspect.unwrap(function))
-    return hashlib.sha256(Path(source).read_bytes() if source else name.encode()).hexdigest()
+    own_function(name)
+    first = name.partition(":")[0]
+    sources: dict[str, bytes] = {}
+    left = [first]
+    while left:
+        each = left.pop()
+        module = sys.modules.get(each)
+        path = None if module is None else _source(module, first.partition(".")[0])
+        if module is None or path is None or each in sources:
+            continue
+        sources[each] = path.read_bytes()
+        left += _imports(sources[each], module.__package__ or "")
+    sha = hashlib.sha256()
+    for each, content in sorted(sources.items()):
+        sha.update(f"{each}\0{len(content)}\0".encode())
+        sha.update(content)
+    return sha.hexdigest()
+
+
+def _source(module: ModuleType, package: str) -> Path | None:
+    """The file of a module of this package, or of another that is no library; else None."""
+    file = getattr(module, "__file__", None)
+    if file is None or not file.endswith(".py"):
+        return None
+    path = Path(file).resolve()
+    top = module.__name__.partition(".")[0]
+    libraries = [Path(each).resolve() for each in set(sysconfig.get_paths().values())]
+    is_library = top == "sdq_fpga" or any(path.is_relative_to(each) for each in libraries)
+    return None if is_library and top != package else path
+
+
+def _imports(source: bytes, package: str) -> Iterator[str]:
+    """Names of modules that a source imports, and of what may be one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: count + 1]) for count in range(len(parts)))

@@ -127,7 +127,12 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     if stated["pareto"] is not None:
         _search_several(stated, cache, out, as_json)
         return
-    policy, tried = _with_build(stated, cache, lambda build: (build.search(), build.tried()))
+
+    def use(build: Any) -> Any:
+        policy = build.search()
+        return policy, build.tried(), () if as_json else build.aim(policy)
+
+    policy, tried, foretold = _with_build(stated, cache, use)
     from sdq_fpga.report.designs import designs_table  # noqa: PLC0415
 
     if out is not None:
@@ -146,6 +151,8 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
             layer.shape.name, f"{layer.shape.weights:,}", str(layer.weight_bits), activation
         )
     stdout().print(table)
+    for line in foretold:
+        stdout().print(line, highlight=False, soft_wrap=True)
 
 
 def _search_several(stated: dict[str, Any], cache: Path, out: Path | None, as_json: bool) -> None:
@@ -176,9 +183,11 @@ def _with_build(stated: dict[str, Any], cache: Path, use: Callable[[Any], Any]) 
     if stated.get("images") is not None:
         simulate = flow.simulate.model_copy(update={"images": stated["images"]})
         flow = flow.model_copy(update={"simulate": simulate})
+    for option in ("method", "target_bits"):
+        if policy is not None and stated[option] is not None:
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} has no meaning with --policy", "leave one of them out")
     if stated["method"] is not None:
-        if policy is not None:
-            raise UserError("--method has no meaning with --policy", "leave one of them out")
         searched = flow.search.model_copy(update={"method": stated["method"]})
         flow = flow.model_copy(update={"search": searched})
     own_net, own_dataset, data = (stated[each] for each in ("own_net", "own_dataset", "data"))

@@ -1,6 +1,5 @@
 """Reads NumPy files: one .npz, or four .npy that stay on the disk until they are used."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,9 @@ def _from_npz(path: Path) -> list[npt.NDArray[np.generic]]:
                 if name not in archive:
                     raise UserError(f"{path} has no array '{name}'", f"give it {', '.join(_NAMES)}")
             return [archive[name] for name in _NAMES]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{path} can't be read ({error})", "save it with numpy.savez") from error
 
 
@@ -54,6 +55,8 @@ def _from_npy(directory: Path, name: str) -> npt.NDArray[np.generic]:
         )
     try:
         loaded: npt.NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{path} can't be read ({error})", "save it with numpy.save") from error
+    if not isinstance(loaded, np.ndarray):  # NumPy goes by the content, not by the name
+        raise UserError(f"{path} is an archive of arrays", f"call it {_FILE}")
     return loaded

@@ -89,7 +89,7 @@ def dataset_of_arrays(
         ("train", train_images, train_labels),
         ("test", test_images, test_labels),
     ):
-        if not len(images) or images.ndim < 2:
+        if images.ndim < 2 or not images.size:
             raise UserError(
                 f"{split}_images of dataset '{name}' have shape {list(images.shape)}",
                 "give [N, ...] with one frame or more",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from sdq_fpga.data.dataset import Dataset, Images, Labels
 from sdq_fpga.errors import UserError
@@ -16,6 +16,7 @@ _TESTS = ("val", "test")
 # for 224, as for ImageNet (Krizhevsky, Sutskever and Hinton, NeurIPS 2012, section 2).
 _MARGIN = 256 / 224
 _MODES = {1: "L", 3: "RGB"}
+_DEEP = "IF"  # of which Pillow would keep what is from 0 to 255, and make the rest white
 _MOST_BYTES = 16 << 30
 
 
@@ -91,8 +92,15 @@ def _read(path: Path, frame: tuple[int, ...]) -> Images:
     channels, height, width = frame
     try:
         with Image.open(path) as image:
+            if image.mode[0] in _DEEP:
+                raise UserError(
+                    f"image {path} has pixels of more than 8 bits (mode {image.mode})",
+                    "save it with 8 bits for each channel",
+                )
             pixels = _fitted(image.convert(_MODES[channels]), width, height)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"image {path} can't be read ({error})", "replace or remove it") from error
     array = np.asarray(pixels, np.uint8).reshape(height, width, channels)
     return np.ascontiguousarray(array.transpose(2, 0, 1))

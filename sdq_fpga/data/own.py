@@ -57,11 +57,17 @@ def _arrays(
         raise UserError(f"'{name}' returns {type(split).__name__} for a dataset", _FIX)
     try:
         if isinstance(split, tuple) and len(split) == 2:
-            return np.asarray(split[0]), np.asarray(split[1])
+            return _array(split[0]), _array(split[1])
         items = [split[index] for index in range(len(split))]
-        images = np.stack([np.asarray(image) for image, _ in items])
+        images = np.stack([_array(image) for image, _ in items])
         return images, np.array([int(label) for _, label in items])
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except Exception as error:  # the user's code may raise anything
         raise UserError(
-            f"'{name}' returns what has no images and labels ({error})", _FIX
+            f"'{name}' returns what has no images and labels ({type(error).__name__}: {error})",
+            _FIX,
         ) from error
+
+
+def _array(values: object) -> npt.NDArray[np.generic]:
+    """An array, also of a tensor that gradients go through."""
+    return np.asarray(values.detach() if hasattr(values, "detach") else values)

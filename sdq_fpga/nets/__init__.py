@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from sdq_fpga.errors import UserError
@@ -97,4 +98,11 @@ def make_net(spec: NetworkSpec) -> Network:
         raise UserError(
             f"'{spec.kind}' returns {type(net).__name__}", "let it return a torch module"
         )
-    return as_network(net, spec.input_shape)
+    network = as_network(net, spec.input_shape)
+    for name, parameter in network.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise UserError(
+                f"'{name}' of '{spec.kind}' is of {parameter.dtype}",
+                "return the network in torch.float32; --precision says what it is trained in",
+            )
+    return network

@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.nets.network import FRAMES, Network, Quantizer, QuantLayer, Step, Structure
@@ -37,17 +38,23 @@ def as_network(net: nn.Module, input_shape: tuple[int, ...] | None = None) -> Ne
     if isinstance(net, Network):
         return net
     shape = getattr(net, "input_shape", input_shape)
-    if not isinstance(shape, tuple):
+    if not isinstance(shape, tuple | list):
         raise UserError(
             f"network {type(net).__name__} has no input_shape",
             "give it an attribute input_shape, for example (1, 28, 28)",
         )
+    for name, each in net.named_parameters():
+        if is_lazy(each):
+            raise UserError(
+                f"parameter '{name}' of network {type(net).__name__} has no shape yet",
+                "call the network with a frame before it is returned, or state its sizes",
+            )
     whole = copy.deepcopy(net)
     # A module of torch itself would be one step to the tracer, which can't be traced into.
     traced = trace(nn.Sequential(whole) if isinstance(whole, Weighted) else whole)
     maker = _Normaliser(traced)
     steps = Structure(type(net).__name__, tuple(maker.steps), maker.rename(traced.output))
-    made = Network(shape, maker.modules, steps)
+    made = Network(tuple(shape), maker.modules, steps)
     made.train(net.training)
     made.structure = maker.structure(steps, value_shapes(made))
     return made

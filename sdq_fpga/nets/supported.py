@@ -27,6 +27,12 @@ def check_module(place: str, module: nn.Module) -> None:
     Raises:
         UserError: naming the module and what it was told.
     """
+    own = dict(module.named_parameters(recurse=False))
+    if isinstance(module, Weighted) and "weight" not in own:
+        raise UserError(
+            f"{place} computes its weight (weight_norm and its like)",
+            "remove that first, with torch.nn.utils.parametrize.remove_parametrizations",
+        )
     if isinstance(module, Norm) and not (module.affine and module.track_running_stats):
         raise UserError(
             f"{place} lacks affine parameters or running statistics", "let it have both"

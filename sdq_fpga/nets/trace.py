@@ -33,6 +33,7 @@ _CAT = (torch.cat, torch.concat, torch.concatenate)
 _MEAN = (torch.mean, "mean")
 _RESHAPE = ("view", "reshape", torch.reshape)
 _NOTHING = (functional.dropout, functional.dropout2d, torch.dropout, "contiguous", "clone")
+_ALL_AXES = "all axes"
 
 
 def _relu(inplace: bool = False) -> nn.Module:
@@ -113,9 +114,10 @@ def trace(net: nn.Module) -> Traced:
     """
     try:
         graph = fx.Tracer().trace(net)
-    except (fx.proxy.TraceError, TypeError) as error:
+    except Exception as error:  # the user's code may raise anything
         raise UserError(
-            f"network {type(net).__name__} can't be traced ({' '.join(str(error).split())})",
+            f"network {type(net).__name__} can't be traced ({type(error).__name__}: "
+            f"{' '.join(str(error).split())})",
             "let its forward take one tensor, without control flow on the data",
         ) from error
     traced = _Walk(net, graph).traced
@@ -136,6 +138,7 @@ class _Walk:
         self.traced = Traced()
         self.original = dict(net.named_modules())
         self.names: dict[fx.Node, str] = {}
+        self.owners: dict[nn.Parameter, str] = {}
         for node in graph.nodes:
             self._visit(node)
 
@@ -152,7 +155,7 @@ class _Walk:
             self._module(node, str(node.target))
         elif node.op == "get_attr":
             self._refuse(node, f"reads the tensor '{node.target}'")
-        elif not _is_size(node):
+        elif _size(node) is None:
             self._function(node)
 
     def _module(self, node: fx.Node, path: str) -> None:
@@ -169,6 +172,13 @@ class _Walk:
                 raise UserError(f"module '{path}' is used twice", "use a module of its own")
             module = copy.deepcopy(module)
         check_module(place, module)
+        for parameter in module.parameters():
+            owner = self.owners.setdefault(parameter, path)
+            if owner != path:  # each is scaled by itself, and may have other bits
+                raise UserError(
+                    f"module '{path}' shares a parameter with module '{owner}'",
+                    "give each a parameter of its own",
+                )
         self.names[node] = self.traced.add_module(path, module, source, place)
 
     def _function(self, node: fx.Node) -> None:
@@ -188,11 +198,12 @@ class _Walk:
         elif target in _MEAN:
             self._mean(node)
         elif target in _RESHAPE:
-            sizes = node.args[1:]
-            if not (len(sizes) == 2 and (isinstance(sizes[0], fx.Node) or -1 in sizes)):
+            if not _keeps_batch(node.args[1:] or tuple(node.kwargs.values())):
                 self._refuse(node, "changes a shape otherwise than by flattening all but the batch")
             self._replace(node, nn.Flatten())
         elif target in _FUNCTIONS:
+            if len(inputs) > 1:
+                self._refuse(node, f"is told '{inputs[1].name}', which forward computes")
             keywords = {k: v for k, v in node.kwargs.items() if k != "input"}
             try:
                 module = _FUNCTIONS[target](*node.args[1:], **keywords)
@@ -244,14 +255,27 @@ class _Walk:
         raise UserError(f"{_place(node, self.original)} {fault}", SUPPORTED)
 
 
-def _is_size(node: fx.Node) -> bool:
-    """Whether a node reads the size of a batch, for a reshape."""
-    if node.target is getattr:
-        return node.args[1] == "shape"
-    if node.target is operator.getitem:
-        source = node.args[0]
-        return bool(node.args[1] == 0 and isinstance(source, fx.Node) and _is_size(source))
-    return node.target == "size"
+def _size(node: fx.Node) -> object | None:
+    """What a node reads of a shape: an axis, all of them, or a product; None if it reads none."""
+    if node.target is getattr and node.args[1] == "shape":
+        return _ALL_AXES
+    if node.target == "size":
+        return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", _ALL_AXES)
+    if node.target is operator.getitem and _size(node.all_input_nodes[0]) == _ALL_AXES:
+        return node.args[1]
+    if node.target is operator.mul and None not in map(_size, node.all_input_nodes):
+        return operator.mul
+    return None
+
+
+def _keeps_batch(sizes: tuple[object, ...]) -> bool:
+    """Whether a reshape to these sizes flattens all but the batch."""
+    if len(sizes) == 1 and isinstance(sizes[0], list | tuple):
+        sizes = tuple(sizes[0])
+    if len(sizes) != 2:
+        return False
+    first = sizes[0]
+    return _size(first) == 0 if isinstance(first, fx.Node) else -1 in sizes
 
 
 def _place(node: fx.Node, modules: dict[str, nn.Module]) -> str:

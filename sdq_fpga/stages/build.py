@@ -1,6 +1,7 @@
 """A build: the stages in order, each skipped if nothing that goes into it has changed."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sdq_fpga.sim.verify import Model, Vectors
 from sdq_fpga.sim.verilator import find_compiler, find_verilator
 from sdq_fpga.stages import steps
 from sdq_fpga.stages.accelerator import Accelerator
+from sdq_fpga.stages.aim import foretold, off_target
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.own import own_digests
 from sdq_fpga.stages.reports import write_reports
@@ -112,6 +114,10 @@ class Build:
         self._team.dismiss()
         return policy
 
+    def aim(self, policy: Policy) -> list[str]:
+        """Foretells what the board shows with the bits that ``search`` found, if that was asked."""
+        return [] if self._settings.many else list(foretold(self._settings, policy))
+
     def finetune(self) -> TrainingFigures:
         """Runs the stages up to the trained policy, and ends with it."""
         self._finetuned()
@@ -178,7 +184,10 @@ class Build:
             self._several("search", goal | spec | drop, do_fastest)
         else:
             self._train("search", spec | goal, ("train",))
-        return self._context.policy()
+        found = self._context.policy()
+        for note in off_target(self._settings, found):
+            self._context.progress.note(note)
+        return found
 
     def _finetuned(self) -> None:
         self._searched()
@@ -278,14 +287,17 @@ class Build:
 
         def make(out: Path, unfinished: Unfinished) -> None:
             self._tell_others(name, unfinished)
+            log = self._run.directory / CURVES / f"{name}-{unfinished.key[:8]}"
+            with ExitStack() as stack:
 
-            def rig(training: str) -> Rig:
-                place = unfinished.directory / training
-                return Rig(
-                    checkpoints=Checkpoints(place, unfinished.key, self._every_s, at_end=True)
-                )
+                def rig(training: str) -> Rig:
+                    place = unfinished.directory / training
+                    return Rig(
+                        checkpoints=Checkpoints(place, unfinished.key, self._every_s, at_end=True),
+                        curves=stack.enter_context(tensorboard_curves(log / training)),
+                    )
 
-            step(self._context, rig, out)
+                step(self._context, rig, out)
 
         return long_stage(self._run, name, self._common | {"settings": inputs}, ("train",), make)
 

@@ -41,7 +41,7 @@ def own_flow(flow: Flow, net: str | None, dataset: str | None, data: Path | None
 
 
 def own_digests(flow: Flow) -> dict[str, str]:
-    """Digests of the files of the user's functions that a flow calls, by their names.
+    """Digests of the user's functions that a flow calls, and of what these import, by their names.
 
     Raises:
         UserError: one can't be imported.

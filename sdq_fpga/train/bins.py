@@ -3,7 +3,8 @@
 Source: Huang et al., "SDQ: Stochastic Differentiable Quantization with Mixed Precision", ICML 2022,
 section 3.4; the two terms are those of Han et al., "Improving Low-Precision Network Quantization
 via Bin Regularization", ICCV 2021. The other half of the paper's EBR, weights that fill all bins
-evenly, is where the grid is chosen (``sdq_fpga.search.normalise``).
+evenly, is not done: the grid is that of the least squared error (``weight_unit``), on which codes
+of normally distributed weights have 97 % of the most entropy at 2 bits, 90 % at 4, 88 % at 8.
 """
 
 import torch

@@ -54,6 +54,8 @@ def test_floats_become_pixels(tmp_path):
         ({"train_images": np.full((6, 2, 5), 1.5)}, "from 1.5 to 1.5"),
         ({"train_images": np.full((6, 2, 5), np.nan)}, "from nan"),
         ({"train_images": np.zeros((0, 2, 5), np.uint8)}, r"train_images .*\[0, 2, 5\]"),
+        ({"train_images": np.zeros((6, 0, 5))}, r"train_images .*\[6, 0, 5\]"),
+        ({"train_images": np.float64(0.5)}, r"train_images .*\[\]"),
         ({"test_images": np.zeros((4, 2, 6), np.uint8)}, r"\[2, 5\].* \[2, 6\]"),
         ({"test_labels": np.zeros(3, np.int64)}, "test_labels"),
         ({"test_labels": np.zeros(4)}, "test_labels .* float64"),
@@ -80,6 +82,40 @@ def test_missing_damaged_and_pickled_files_are_named(tmp_path):
         load_dataset(SPEC, tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["deflate", "method", "encrypted", "one array"])
+def test_damaged_archives_are_named(tmp_path, damage):
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, **arrays())
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")  # of the directory, which says flags and method
+    if damage == "deflate":
+        content[66:80] = bytes([255]) * 14  # behind header, name and sizes of the first
+    elif damage == "method":
+        content[entry + 10] = content[10 - 2] = 77
+    elif damage == "encrypted":
+        content[entry + 8] |= 1
+    else:
+        np.save(tmp_path / "one.npy", np.zeros(3))
+        content = bytearray((tmp_path / "one.npy").read_bytes())
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"data\.npz can't be read"):
+        load_dataset(SPEC, tmp_path)
+
+
+def test_an_array_file_that_is_an_archive_or_cut_within_its_header_is_named(tmp_path):
+    write(tmp_path, arrays())
+    path = tmp_path / "train_images.npy"
+    header = bytearray(path.read_bytes())
+    header[header.index(b"}")] = ord(" ")
+    path.write_bytes(header)
+    with pytest.raises(UserError, match=r"train_images\.npy can't be read"):
+        load_dataset(SPEC, tmp_path)
+    with path.open("wb") as file:
+        np.savez(file, **arrays())
+    with pytest.raises(UserError, match=r"train_images\.npy is an archive"):
+        load_dataset(SPEC, tmp_path)
+
+
 MODULE = """
 import torch
 from torch.utils.data import TensorDataset
@@ -99,6 +135,16 @@ def nothing():
 def numbers():
     return 3, 4
 
+def gradients():
+    return (images.clone().requires_grad_(), labels), (images, labels)
+
+class Broken(TensorDataset):
+    def __getitem__(self, index):
+        raise RuntimeError("no such picture")
+
+def broken():
+    return Broken(images, labels), Broken(images, labels)
+
 def fails():
     raise KeyError("no such file")
 """
@@ -114,11 +160,11 @@ def module(tmp_path, monkeypatch):
 
 
 def test_functions_of_the_users(module):
-    tuples, datasets = (
+    tuples, datasets, gradients = (
         load_dataset(DatasetSpec(kind=f"{module}:{name}"), None)
-        for name in ("tuples", "torch_datasets")
+        for name in ("tuples", "torch_datasets", "gradients")
     )
-    assert tuples.fingerprint() == datasets.fingerprint()
+    assert tuples.fingerprint() == datasets.fingerprint() == gradients.fingerprint()
     assert tuples.train_images.shape == (6, 4)
     assert tuples.train_images.max() == 255
 
@@ -128,6 +174,7 @@ def test_functions_of_the_users(module):
     [
         ("their_data:nothing", "returns NoneType"),
         ("their_data:numbers", "returns int"),
+        ("their_data:broken", "RuntimeError: no such picture"),
         ("their_data:fails", "failed .*no such file"),
         ("their_data:missing", "no function 'missing'"),
         ("not_there:f", "module 'not_there' .* can't be imported"),

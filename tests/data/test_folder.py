@@ -71,6 +71,17 @@ def damage(directory, what):
     elif what == "cut image":
         path = directory / "train" / "n03" / "0.JPEG"
         path.write_bytes(path.read_bytes()[:200])
+    elif what == "broken chunk":
+        path = directory / "train" / "n03" / "0.png"
+        rng = np.random.default_rng(0)
+        Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(path)
+        content = bytearray(path.read_bytes())
+        begin = content.index(b"IDAT")
+        content[begin - 4 : begin] = (20).to_bytes(4)  # too short: what follows is no chunk
+        path.write_bytes(content)
+    elif what == "16 bits":
+        pixels = np.full((16, 16), 40000, np.uint16)
+        Image.fromarray(pixels).save(directory / "train" / "n03" / "0.png")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +93,8 @@ def damage(directory, what):
         ("no val", r"lacks val or test"),
         ("no image", r"n03.0.JPEG can't be read"),
         ("cut image", r"n03.0.JPEG can't be read"),
+        ("broken chunk", r"n03.0.png can't be read"),
+        ("16 bits", r"n03.0.png has pixels of more than 8 bits"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, what, words):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import NetworkSpec
@@ -186,9 +187,91 @@ class Nested(Wrong):
         return self.last(self.inner(self.block(x)))
 
 
+class PoolsByShape(Wrong):
+    def forward(self, x):
+        x = self.block(x)
+        return self.last(functional.avg_pool1d(x, x.size(1)))
+
+
+class SwapsAxes(Wrong):
+    def forward(self, x):
+        return self.last(self.block(x).view(x.size(1), -1))
+
+
+class SharesWeight(Wrong):
+    def __init__(self):
+        super().__init__()
+        self.last.weight = self.block[0].weight
+
+    def forward(self, x):
+        return self.last(self.block(x))
+
+
+class WeightNorm(Wrong):
+    def __init__(self):
+        super().__init__()
+        parametrizations.weight_norm(self.block[0])
+
+    def forward(self, x):
+        return self.last(self.block(x))
+
+
+class Lazy(Wrong):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.LazyLinear(4)
+
+    def forward(self, x):
+        return self.last(self.block(x))
+
+
+class Raises(Wrong):
+    def forward(self, x):
+        return self.last(self.blocks(x))
+
+
+class Length(Wrong):
+    def forward(self, x):
+        return self.last(self.block(x)) if len(x) else x
+
+
+class ReadsShape(Functional):
+    """Functional, with its flattening written in another way."""
+
+    way = 0
+
+    def forward(self, x):
+        x = self.conv3(self.conv1(x))
+        n, c, h, w = x.shape
+        if self.way == 0:
+            return x.view(n, c * h * w)
+        if self.way == 1:
+            return torch.reshape(x, (x.size()[0], -1))
+        if self.way == 2:
+            return torch.reshape(x, shape=(x.size(dim=0), -1))
+        return x.reshape([x.shape[0], -1])
+
+
+@pytest.mark.parametrize("way", range(4))
+def test_ways_to_flatten_all_but_the_batch(way):
+    body = ReadsShape()
+    body.way = way
+    net = randomized(nn.Sequential(body, nn.Linear(384, 3)))
+    frames = torch.rand(3, 2, 8, 8)
+    made = as_network(net, (2, 8, 8))
+    torch.testing.assert_close(made(frames), net(frames), rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
+        (PoolsByShape, ["'avg_pool1d'", "'size', which forward computes"]),
+        (SwapsAxes, ["'view'", "otherwise than by flattening"]),
+        (SharesWeight, ["module 'last' shares a parameter with module 'block.0'"]),
+        (WeightNorm, ["module 'block.0' (ParametrizedLinear) computes its weight"]),
+        (Lazy, ["parameter 'last.weight'", "no shape yet"]),
+        (Raises, ["can't be traced", "no attribute 'blocks'"]),
+        (Length, ["can't be traced", "len"]),
         (Scales, ["'scale'"]),
         (AddsNumber, ["'add'", "something else than two values"]),
         (TwoInputs, ["takes two inputs"]),

@@ -25,6 +25,9 @@ def fails():
 
 def number():
     return 7
+
+def double():
+    return shaped().double()
 """
 
 
@@ -52,6 +55,7 @@ def test_it_says_what_it_takes_or_is_told():
         ("shapeless", {"depth": 2}, "'depth'"),
         ("fails", {}, "failed .*no weights"),
         ("number", {}, "returns int"),
+        ("double", {}, "'0.weight' of .* is of torch.float64"),
         ("missing", {}, "no function 'missing'"),
     ],
 )

@@ -1,5 +1,7 @@
 """A frame rate as the goal: the search ends at bits with which the board reaches it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from steered import run
@@ -9,7 +11,7 @@ from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.nets import make_net
-from sdq_fpga.search import BoardGoal, check_search
+from sdq_fpga.search import BoardGoal, check_search, on_board
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.frame_rate import FrameRate
 from sdq_fpga.search.on_board import OnBoard
@@ -103,6 +105,23 @@ def test_the_expected_interval_falls_with_the_betas(graph, rates):
     assert steering.limit.expected_interval() < before
 
 
+def test_a_resource_costs_what_the_folding_says(graph, rates, monkeypatch):
+    def gradients(factor):
+        def solve_at_other_prices(*arguments, **options):
+            found = solve(*arguments, **options)
+            prices = {name: factor * price for name, price in found.prices.items()}
+            return replace(found, prices=prices)
+
+        monkeypatch.setattr(on_board, "solve", solve_at_other_prices)
+        dbps, steering = make(goal(graph, rates[1]))
+        steering.limit.expected_interval().backward()
+        return torch.stack([dbp.logit.grad for dbp in dbps])
+
+    once = gradients(1.0)
+    assert once.max() > 0
+    torch.testing.assert_close(gradients(3.0), 3 * once)
+
+
 def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
     dbps, steering = make(goal(graph, rates[1]))
     with torch.no_grad():
@@ -111,6 +130,32 @@ def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
     limit = steering.limit
     interval = limit.wanted.clock_mhz * 1e6 / limit.speed(limit.highest)
     assert limit.expected_interval().item() == pytest.approx(interval, rel=1e-4)
+
+
+def test_a_look_takes_the_board_as_it_is_with_the_bits_that_layers_have_come_to(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    limit = steering.limit
+    limit.expected_interval()  # at the most bits
+    for dbp in dbps:
+        while not dbp.deterministic:
+            dbp.drop()
+    limit.look()
+    interval = limit.wanted.clock_mhz * 1e6 / limit.speed(limit.lowest)
+    assert limit.expected_interval().item() == pytest.approx(interval, rel=1e-4)
+
+
+def test_a_search_looks_at_the_board_again_as_bits_move(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    looked = set()
+    step = steering.step
+
+    def note_and_step(done):
+        looked.add(steering.limit.state_dict()["here"])
+        return step(done)
+
+    steering.step = note_and_step
+    run(dbps, steering, [1e-3] * len(dbps), STEPS, rate=0.2)
+    assert len(looked) > 2
 
 
 def test_out_of_reach_says_what_is_in_reach(graph, rates):

@@ -8,7 +8,8 @@ import torch
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.progress import SilentProgress
-from sdq_fpga.search import BoardGoal
+from sdq_fpga.search import BoardGoal, search
+from sdq_fpga.search import frontier as frontier_module
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.frontier import Frontier
 from sdq_fpga.search.on_board import OnBoard
@@ -65,6 +66,25 @@ def test_bits_are_no_more_than_those_of_the_next_slower_design(frontier):
         assert all(more[0] >= less[0] and more[1] >= less[1] for more, less in both)
     # What was searched last began at the slow one: from the fast one no bits would have come back.
     assert sum(bits for bits, _ in pairs(middle)) > sum(bits for bits, _ in pairs(fast))
+
+
+def test_each_search_is_given_the_next_slower_design(short, goal, digits, _trained, monkeypatch):
+    begun = []
+
+    def note_and_search(*arguments):
+        begun.append(arguments[-1])
+        return search(*arguments)
+
+    monkeypatch.setattr(frontier_module, "search", note_and_search)
+    uniform = short.search.model_copy(update={"method": "uniform"})
+    flow = short.model_copy(update={"search": uniform})
+    found = Frontier(flow, _trained, digits, goal, 0, SilentProgress())
+    slow, middle, fast = found.targets(3)
+    slowest = found.at(slow).result
+    found.at(fast)
+    found.at(middle)
+    assert begun[0] is None
+    assert begun[1] is begun[2] is slowest
 
 
 def test_a_folding_reaches_each_rate(frontier, short, goal, net):

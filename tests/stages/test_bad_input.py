@@ -88,6 +88,8 @@ def test_a_method_beside_bits_that_are_given(terminal):
     flow = ("--board", "zcu104", "--flow", str(TINY))
     done = terminal.call("build", *flow, "--policy", "p.json", "--method", "uniform")
     one_sentence(done, 2, "--method", "--policy")
+    done = terminal.call("build", *flow, "--policy", "p.json", "--target-bits", "3")
+    one_sentence(done, 2, "--target-bits", "--policy")
     model = ("--model", "x.onnx", "--method", "uniform")
     one_sentence(terminal.call("build", "--board", "zcu104", *model), 2, "--method", "--model")
     done = terminal.call("search", *flow, "--method", "guess")

@@ -65,6 +65,7 @@ def test_a_frontier_is_policies_a_table_and_a_plot(asked):
         assert policy.network == "tiny"
         assert policy.mean_weight_bits == each["mean_weight_bits"]
     assert (run / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(run.glob("tensorboard/pareto-*/search-*/events.*"))) == 3
 
 
 def test_the_fastest_of_all_is_taken_where_all_are_good_enough(asked):
