@@ -40,7 +40,7 @@ def test_a_speed_is_foretold_beside_the_one_that_was_asked_for(searched):
 
 def test_what_mean_bits_do_not_reach_is_said_with_the_nearest(searched):
     out, _ = searched("--target-bits", "3", "--target-fps", "1e9")
-    assert "with these bits, no folding reaches 1e+09 frames/s" in out
+    assert "with these bits, no folding reaches 1,000,000,000 frames/s" in out
     assert "ask for at most 1000000 frames/s" in out
     out, _ = searched("--target-bits", "3", "--budget", "lut=0%")
     assert "with these bits, " in out
