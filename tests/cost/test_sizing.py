@@ -75,6 +75,18 @@ def test_depths_beyond_occupancies_are_no_deeper_than_they_must_be():
     assert sizes.bits < 0.5 * occupancies.bits
 
 
+def test_what_no_depth_can_keep_costs_no_memory():
+    network = folded(random_network(11_112), load_board("pynq-z2"), 244_018)
+    sizes = size_fifos(network, 40, SilentProgress())
+    peaks = network.time(dict.fromkeys(network.fifos, 0), frames=6).peaks
+    deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in peaks.items()}
+    # Block RAM delays words by a cycle more than what has no limit.
+    reached = network.time(deepest, frames=6).interval
+    assert reached > 1.001 * sizes.unlimited_interval
+    assert sizes.interval <= 1.001 * reached
+    assert sizes.bits <= sizes.occupancy_bits < fifo_bits(network.widths(), deepest)
+
+
 def gaps(timed):
     """Cycles from the end of each frame to that of the next."""
     return [after - before for before, after in pairwise(timed.last_out)]

@@ -126,8 +126,9 @@ class _Sizing:
         """The first depths that keep the interval of unlimited FIFOs over more frames.
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
-        deeper ones. Those that hold all that unlimited ones ever hold are the last resort: they
-        allow the same times, and are much too deep where frames wait at the input.
+        deeper ones. Those that hold all that unlimited ones ever hold are the last resort, much
+        too deep where frames wait at the input. Block RAM gives a word a cycle later than FIFOs
+        without limit do here, which makes some networks slower than those, at any depth.
 
         Args:
             found: the depths, best first.
@@ -135,11 +136,13 @@ class _Sizing:
         if (best := self._first_proven(found[:1])) is not None:
             return best
         free = self._time(dict.fromkeys(self.widths, 0), frames=_PROOF_FRAMES)
-        self.target = max(self.target, free.interval * _TOLERANCE)
+        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
+        reached = self._time(deepest, frames=_PROOF_FRAMES)
+        self.target = max(self.target, max(free.interval, reached.interval) * _TOLERANCE)
         if (best := self._first_proven(found)) is not None:
             return best
         self.frames = _PROOF_FRAMES
-        depths = self._shrink({name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()})
+        depths = self._shrink(deepest)
         return depths, self.pipeline.time(depths, frames=_PROOF_FRAMES)
 
     def _first_proven(
