@@ -17,13 +17,10 @@ from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
-from sdq_fpga.cost.timing.schedule import Pipeline, Schedule
+from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
-
-# As the sizing of FIFOs has it, which keeps the interval of the first, or else of the second.
-_FRAMES, _MORE_FRAMES = 3, 6
 
 
 class LayerEstimate(Plain):
@@ -168,7 +165,7 @@ def estimate(
     """
     solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
     pipeline = Pipeline(solution.graph)
-    schedule = _timed(pipeline)
+    schedule, _ = pipeline.time_freely()
     limits = usable(board, shares)
     targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)
@@ -190,13 +187,6 @@ def estimate(
         roofline=roofline(solution.graph, board, limits, hertz, schedule.interval),
         advice=(*_missed(target_fps, rate), *advice),
     )
-
-
-def _timed(pipeline: Pipeline) -> Schedule:
-    """A few frames with FIFOs of any depth; more where they do not come at equal distances."""
-    unlimited = dict.fromkeys(pipeline.fifos, 0)
-    found = pipeline.time(unlimited, frames=_FRAMES)
-    return found if found.is_even else pipeline.time(unlimited, frames=_MORE_FRAMES)
 
 
 def _layers(

@@ -3,6 +3,7 @@
 import functools
 import math
 from itertools import pairwise
+from types import MappingProxyType
 
 import pytest
 
@@ -30,10 +31,10 @@ def pipeline(name):
     return folded(NETWORKS[name](), BOARD, None)
 
 
-def folded(model, board, fps):
+def folded(model, board, fps, shares=MappingProxyType({})):
     graph = describe(to_hardware(read(model).network, board.dsp))
     clock_mhz = board.clock_mhz.default
-    return Pipeline(solve(graph, board, clock_mhz, fps, {}).graph, ultra=board.budget.uram > 0)
+    return Pipeline(solve(graph, board, clock_mhz, fps, shares).graph, ultra=board.budget.uram > 0)
 
 
 @pytest.mark.parametrize("trials", [0, 10])
@@ -62,6 +63,17 @@ def test_a_network_whose_first_frames_are_slower_keeps_the_interval_of_the_later
     assert sizes.bits <= sizes.occupancy_bits
 
 
+def test_a_network_whose_later_frames_are_faster_keeps_their_interval():
+    model = zoo.resnet8((4, 4), width=0.5, image_size=16)
+    network = folded(model, BOARD, None, {"lut": 0.125, "dsp": 0.125})
+    first, second, *rest = gaps(network.time(dict.fromkeys(network.fifos, 0), frames=9))
+    assert first == second > 1.05 * max(rest)
+    sizes = size_fifos(network, 40, SilentProgress())
+    assert sizes.unlimited_interval == rest[-1]
+    assert gaps(network.time(sizes.depths, frames=12))[-1] <= 1.001 * reached(network) < first
+    assert sizes.bits <= sizes.occupancy_bits
+
+
 def test_depths_beyond_occupancies_are_no_deeper_than_they_must_be():
     network = folded(random_network(11_006), load_board("pynq-z2"), 117_292)
     occupancies, sizes = (size_fifos(network, trials, SilentProgress()) for trials in (0, 40))
@@ -73,6 +85,22 @@ def test_depths_beyond_occupancies_are_no_deeper_than_they_must_be():
     assert network.time(held, frames=6).interval > 1.001 * sizes.unlimited_interval
     assert sizes.interval <= 1.001 * sizes.unlimited_interval
     assert sizes.bits < 0.5 * occupancies.bits
+
+
+def test_what_no_depth_can_keep_costs_no_memory():
+    network = folded(random_network(11_112), load_board("pynq-z2"), 244_018)
+    sizes = size_fifos(network, 40, SilentProgress())
+    # Block RAM delays words by a cycle more than what has no limit.
+    assert reached(network) > 1.001 * sizes.unlimited_interval
+    assert sizes.interval <= 1.001 * reached(network)
+    assert sizes.bits <= sizes.occupancy_bits
+
+
+def reached(network):
+    """The interval with FIFOs that are never full."""
+    peaks = network.time(dict.fromkeys(network.fifos, 0), frames=6).peaks
+    deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in peaks.items()}
+    return network.time(deepest, frames=6).interval
 
 
 def gaps(timed):

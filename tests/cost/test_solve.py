@@ -261,6 +261,13 @@ def test_a_layer_that_stands_in_the_way_is_named(resnet):
         solve(resnet, with_budget(dsp=3, lut=20_000), CLOCK_MHZ, 3_000, {})
 
 
+def test_windows_that_finn_can_t_generate_are_named():
+    # Two windows of one pixel of one channel.
+    graph = describe(to_hardware(read(random_network(11_107)).network, ZCU104.dsp))
+    with pytest.raises(UserError, match=r"FINN can't generate the windows of layer 'Conv_\d'"):
+        solve(graph, ZCU104, CLOCK_MHZ, None, {})
+
+
 def test_a_smaller_share_of_the_board(resnet):
     whole, part = (solve(resnet, ZCU104, CLOCK_MHZ, None, each) for each in ({}, {"lut": 0.2}))
     assert part.resources.lut <= 0.2 * ZCU104.budget.lut < whole.resources.lut

@@ -11,6 +11,7 @@ from sdq_fpga.cost.folding.windows import fill_of_windows
 from sdq_fpga.cost.folding.wiring import Stage
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.errors import UserError
 
 __all__ = ["Known", "apply_choice", "network_edges", "network_stages"]
 
@@ -48,16 +49,22 @@ class Known:
 
 
 def network_stages(graph: HardwareGraph, known: Known) -> list[Stage]:
-    """What is folded together, with all foldings."""
-    return [
-        Stage(
-            tuple(each.name for each in nodes),
-            nodes[-1].layer,
-            known.foldings(nodes),
-            _fill(nodes[0]),
-        )
-        for nodes in stage_nodes(graph)
-    ]
+    """What is folded together, with all foldings.
+
+    Raises:
+        UserError: FINN can generate none of them.
+    """
+    stages = []
+    for nodes in stage_nodes(graph):
+        layer, foldings = nodes[-1].layer, known.foldings(nodes)
+        if not len(foldings):
+            raise UserError(
+                f"FINN can't generate the windows of layer '{layer}' ({nodes[0].name})",
+                "give it a kernel of more than one position, more channels, or more outputs",
+            )
+        names = tuple(each.name for each in nodes)
+        stages.append(Stage(names, layer, foldings, _fill(nodes[0])))
+    return stages
 
 
 def network_edges(graph: HardwareGraph, stages: Sequence[Stage]) -> list[Edge]:

@@ -17,7 +17,10 @@ from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.cost.timing.rewind import first_change, rewind
 from sdq_fpga.errors import StageError
 
-__all__ = ["Pipeline", "Schedule", "StuckError"]
+__all__ = ["FEW_FRAMES", "MORE_FRAMES", "Pipeline", "Schedule", "StuckError"]
+
+FEW_FRAMES, MORE_FRAMES = 3, 6
+"""How many are timed for an interval; more where the first frames differ from later ones."""
 
 _EVEN = 1.001
 _NO_LIMIT_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered
@@ -57,11 +60,14 @@ class Schedule:
     first_in: tuple[int, ...]
     last_out: tuple[int, ...]
 
-    @property
-    def is_even(self) -> bool:
-        """Whether frames come out at equal distances, but for a thousandth."""
+    def is_even(self, least: float = 0) -> bool:
+        """Whether frames come out at equal distances, but for a thousandth.
+
+        Args:
+            least: distance that there may be; 0 for any.
+        """
         gaps = [after - before for before, after in pairwise(self.last_out)]
-        return max(gaps) <= min(gaps) * _EVEN
+        return max(gaps) <= (least or min(gaps)) * _EVEN
 
 
 @dataclass
@@ -292,6 +298,21 @@ class Pipeline:
             first_in=tuple(int(each) for each in first),
             last_out=tuple(int(each) for each in last),
         )
+
+    def time_freely(self) -> tuple[Schedule, int]:
+        """Times a few frames with FIFOs of any depth, and more where later ones differ from them.
+
+        The first find all nodes empty, which may make them later than the slowest node.
+
+        Returns:
+            The schedule, and of how many frames it is.
+        """
+        unlimited = dict.fromkeys(self.fifos, 0)
+        few = self.time(unlimited, frames=FEW_FRAMES)
+        if few.is_even(max(actor.steps for actor in self.actors)):
+            return few, FEW_FRAMES
+        more = self.time(unlimited, frames=MORE_FRAMES)
+        return (few, FEW_FRAMES) if more.is_even() else (more, MORE_FRAMES)
 
     def _stuck(self, waits: Integers) -> tuple[str, ...]:
         """Follows who waits for whom, from a stuck actor until one comes again."""

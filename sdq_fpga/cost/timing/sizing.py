@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
-from sdq_fpga.cost.timing.schedule import Pipeline, Schedule, StuckError
+from sdq_fpga.cost.timing.schedule import (
+    FEW_FRAMES,
+    MORE_FRAMES,
+    Pipeline,
+    Schedule,
+    StuckError,
+)
 from sdq_fpga.plain import Plain
 from sdq_fpga.progress import Progress
 
@@ -22,8 +28,6 @@ SHIFT_DEPTH = 32
 """Up to here, a shift register takes one LUT for a bit, whatever its depth."""
 
 _TOLERANCE = 1.001  # of the interval
-_FRAMES = 3
-_PROOF_FRAMES = 6
 _FINENESS = 16  # shrinking stops when what is left to gain is less than this part of the depth
 # Steps of actors for which all trials together may last: those of a large network are fewer.
 _WORK = 300_000_000
@@ -87,7 +91,7 @@ class _Sizing:
         self.steps = sum(actor.steps for actor in pipeline.actors)
         self.most = most
         self.tell = tell
-        self.frames = _FRAMES
+        self.frames = FEW_FRAMES
         self.trials = 0
         self.target = math.inf
         self.gap = 0
@@ -99,14 +103,11 @@ class _Sizing:
         return max(1, _WORK // (self.frames * self.steps))
 
     def run(self) -> FifoSizes:
-        self.pipeline.make_room(_PROOF_FRAMES)
-        unlimited = dict.fromkeys(self.widths, 0)
-        free = self._time(unlimited)
-        if not free.is_even:
-            self.frames = _PROOF_FRAMES
-            free = self._time(unlimited)
+        self.pipeline.make_room(MORE_FRAMES)
+        free, self.frames = self.pipeline.time_freely()
+        self.trials += 1
         self.gap = math.ceil(free.interval)
-        paced = self._time(unlimited, gap=self.gap)
+        paced = self._time(dict.fromkeys(self.widths, 0), gap=self.gap)
         self.target = max(free.interval, paced.interval) * _TOLERANCE
         enough = {name: max(SHIFT_DEPTH, peak) for name, peak in paced.peaks.items()}
         grown = self._grow(enough)
@@ -126,30 +127,24 @@ class _Sizing:
         """The first depths that keep the interval of unlimited FIFOs over more frames.
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
-        deeper ones. Those that hold all that unlimited ones ever hold are the last resort: they
-        allow the same times, and are much too deep where frames wait at the input.
+        deeper ones. Those that hold all that unlimited ones ever hold are the last resort, much
+        too deep where frames wait at the input. Block RAM gives a word a cycle later than FIFOs
+        without limit do here, which makes some networks slower than those, at any depth.
 
         Args:
             found: the depths, best first.
         """
-        if (best := self._first_proven(found[:1])) is not None:
-            return best
-        free = self._time(dict.fromkeys(self.widths, 0), frames=_PROOF_FRAMES)
-        self.target = max(self.target, free.interval * _TOLERANCE)
-        if (best := self._first_proven(found)) is not None:
-            return best
-        self.frames = _PROOF_FRAMES
-        depths = self._shrink({name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()})
-        return depths, self.pipeline.time(depths, frames=_PROOF_FRAMES)
-
-    def _first_proven(
-        self, found: Sequence[dict[str, int]]
-    ) -> tuple[dict[str, int], Schedule] | None:
-        for depths in found:
-            timed = self._timed(depths, _PROOF_FRAMES)
-            if timed is not None and timed.interval <= self.target:
-                return depths, timed
-        return None
+        timed = self._timed(found[0], MORE_FRAMES)
+        if timed is not None and timed.interval <= self.target:
+            return found[0], timed
+        free = self._time(dict.fromkeys(self.widths, 0), frames=MORE_FRAMES)
+        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
+        reached = self._time(deepest, frames=MORE_FRAMES)
+        self.target = max(self.target, max(free.interval, reached.interval) * _TOLERANCE)
+        self.frames = MORE_FRAMES
+        enough = next((depths for depths in found if self._keeps(depths)), deepest)
+        depths = self._shrink(self._grow(enough))
+        return depths, self.pipeline.time(depths, frames=MORE_FRAMES)
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
         """Gives the limit of shallow FIFOs up until the interval is kept.
