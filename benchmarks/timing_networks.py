@@ -21,8 +21,10 @@ from network_table import NETWORKS, Row, build_row
 from qonnx.core.modelwrapper import ModelWrapper
 
 import sdq_fpga.ops  # noqa: F401  # FINN has to know our operators
+from sdq_fpga.cost.folding import Folding
 from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain
+from sdq_fpga.stages.settings import read_plain
 
 _FOLDINGS = 3
 # Of the frames/s of the table, in the order in which they are tried.
@@ -48,32 +50,39 @@ class Timed(Plain):
 
 def foldings(name: str, board: str, runs: Path) -> list[Timed]:
     """A network at different foldings, the fastest first."""
-    found: dict[tuple[float, float], Timed] = {}
+    found: dict[tuple[object, ...], Timed] = {}
     for rate in _RATES:
         try:
             each = timed(name, board, rate, runs)
         except UserError as error:  # no folding is that fast
             click.echo(str(error), err=True)
             continue
-        found.setdefault((each.row.interval, each.row.latency), each)
+        folding = read_plain(Folding, _run(name, board, rate, runs) / "size" / "folding.json")
+        nodes = tuple((node.name, node.op, node.pe, node.simd) for node in folding.nodes)
+        found.setdefault(nodes, each)
         if len(found) == _FOLDINGS:
             break
     return sorted(found.values(), key=lambda each: each.row.interval)
+
+
+def _run(name: str, board: str, rate: str, runs: Path) -> Path:
+    folder = runs / _FOLDERS.get(rate, f"faster-{rate.replace('/', '-')}")
+    return folder / f"{name}-{board}" / "run"
 
 
 def timed(name: str, board: str, rate: str, runs: Path) -> Timed:
     """Builds a network, unless it is there, and takes FINN's estimates of the same folding."""
     network = NETWORKS[name]
     asked = replace(network, fps={board: network.fps[board] * _RATES[rate]})
-    folder = runs / _FOLDERS.get(rate, f"faster-{rate.replace('/', '-')}")
-    kept = folder / f"{name}-{board}" / "row.json"
+    run = _run(name, board, rate, runs)
+    kept = run.with_name("row.json")
     if kept.is_file():
         row = Row.model_validate(json.loads(kept.read_text(encoding="utf-8")))
     else:
         click.echo(f"{name} for {board}, {rate} of the frames/s", err=True)
-        row = build_row(name, asked, board, folder)
+        row = build_row(name, asked, board, run.parent.parent)
         kept.write_bytes(row.to_bytes())
-    folded = folder / f"{name}-{board}" / "run" / "size" / "folded.onnx"
+    folded = run / "size" / "folded.onnx"
     finn = dataflow_performance(ModelWrapper(str(folded)).transform(AnnotateCycles()))
     return Timed(
         rate=rate,
