@@ -8,16 +8,15 @@ from sdq_fpga.policy import Policy
 from sdq_fpga.stages.settings import Settings
 from sdq_fpga.stages.untrained import hardware_of_flow
 
-__all__ = ["NEAR", "foretold", "off_target"]
+__all__ = ["foretold", "off_target"]
 
-NEAR = 0.03
-"""Share of a target within which a search is at it."""
+_NEAR = 0.03  # share of a target within which a search is at it
 
 
 def off_target(settings: Settings, policy: Policy) -> Iterator[str]:
     """Says where the mean bits that were found are not those that were asked for."""
     asked, found = settings.target_bits, policy.mean_weight_bits
-    if settings.policy is None and asked is not None and abs(found / asked - 1) > NEAR:
+    if settings.policy is None and asked is not None and abs(found / asked - 1) > _NEAR:
         yield (
             f"{asked:g} mean weight bits were asked for; the nearest that the search "
             f"({settings.flow.search.method}) has found are {found:.2f}, {_off(found, asked)}"
