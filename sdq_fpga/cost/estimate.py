@@ -71,6 +71,8 @@ class Estimate(Plain):
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
+        gap: by how much, relatively, what the design takes may exceed the least at its interval,
+            as of ``Solution``; None where no bound is known.
         resources: of everything, with FIFOs of the least depth.
         usable: of each resource.
         prices: cycles of interval that one more unit of each would save.
@@ -86,6 +88,7 @@ class Estimate(Plain):
     latency: int
     frames_per_second: float
     bound: int
+    gap: float | None
     resources: Resources
     usable: Mapping[str, int]
     prices: Mapping[str, float]
@@ -180,6 +183,7 @@ def estimate(
         latency=schedule.latency,
         frames_per_second=rate,
         bound=solution.bound,
+        gap=solution.gap,
         resources=solution.resources,
         usable=limits,
         prices=dict(solution.prices),

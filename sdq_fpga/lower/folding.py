@@ -61,7 +61,11 @@ def fold(
     folded = insert_streams(model)
     figures = folded_figures(folded, board)
     return folded, figures.model_copy(
-        update={"bound": solution.bound, "prices": dict(solution.prices)}
+        update={
+            "bound": solution.bound,
+            "gap": solution.gap,
+            "prices": dict(solution.prices),
+        }
     )
 
 

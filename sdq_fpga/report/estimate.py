@@ -133,6 +133,12 @@ def _print_one(found: Estimate, console: Console) -> None:
         f"{found.frames_per_second:,.0f} frames/s at {found.clock_mhz:g} MHz on {found.board}",
         highlight=False,
     )
+    if found.gap is not None:
+        what = "shares of the budget and latency" if found.bound else "shares of the budget"
+        console.print(
+            f"the sum of its {what} is at most {found.gap:.1%} above the least at that interval",
+            highlight=False,
+        )
     console.print(_clock(found), highlight=False)
     console.print(_roof(found.roofline), highlight=False)
     for line in found.advice:

@@ -72,7 +72,8 @@ def size_within(
         sizes = size_fifos(pipeline, trials, progress)
         set_depths(model, sizes.depths, board)
         figures = folded_figures(model, board)
-        figures = figures.model_copy(update={"bound": least.bound, "prices": least.prices})
+        kept = {"bound": least.bound, "gap": least.gap, "prices": least.prices}
+        figures = figures.model_copy(update=kept)
         over = figures.over_budget(board, shares)
         if not over:
             return Sized(model, figures, sizes, room)

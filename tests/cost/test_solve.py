@@ -151,6 +151,7 @@ def test_the_cheapest_and_the_quickest_are_those_of_brute_force(drawn, interval)
     assert cost(program.amounts(cheapest)) == pytest.approx(
         min(cost(amounts) for _, amounts in all_of_them), rel=2e-3
     )
+    assert cheapest.gap <= 2e-3
 
     def whole(index, amounts):
         return cost(amounts) + filling(program, edges, index, interval)
@@ -179,6 +180,14 @@ def test_what_is_not_proven_is_within_the_budget_and_bounded(drawn):
     for found in (program.quickest_at(best), program.cheapest_at(best)):
         assert program.interval(found) <= best
         assert fits(program, program.amounts(found))
+    within = [
+        float((amounts * program.scale).sum())
+        for _, amounts, cycles in everything(program, edges)
+        if cycles <= best and fits(program, amounts)
+    ]
+    cheapest = program.cheapest_at(best)
+    cost = float((program.amounts(cheapest) * program.scale).sum())
+    assert min(within) - 1e-9 <= cost <= min(within) * (1 + cheapest.gap) + 1e-9
 
 
 @settings(max_examples=100, deadline=None)

@@ -116,6 +116,8 @@ class Folding(Plain):
         interval: cycles between frames of the slowest node.
         bottleneck: name of that node.
         bound: no folding within the budget has a shorter interval; 0 where nobody asked.
+        gap: by how much, relatively, what it takes may exceed the least at this interval, as of
+            ``Solution``; None where no bound is known.
         prices: by resource, how many cycles of interval one more unit of it would save.
     """
 
@@ -124,6 +126,7 @@ class Folding(Plain):
     bottleneck: str
     resources: Resources
     bound: int = 0
+    gap: float | None = None
     prices: Mapping[str, float] = Field(default_factory=dict)
 
     def over_budget(self, board: Board, shares: Shares) -> list[str]:

@@ -4,19 +4,18 @@ What stands between stages is in it: converters and FIFOs, whose cost depends on
 sides. Prices of the resources give a bound of what any design costs (``dual``), and so a proof that
 none keeps an interval, or a design that does; whether an interval can be kept is monotone, so
 bisection over the intervals that foldings have finds the least. Where prices do not decide, HiGHS
-does (``exact``), among the choices that the bound leaves, or first among those whose designs cost
-hardly more than the bound: their core (Balas and Zemel, "An Algorithm for Large Zero-One Knapsack
-Problems", Operations Research 1980).
+does (``exact``), among the choices that the bound leaves.
+
+The design of an interval is the cheapest that single exchanges lead to (``repair``) from those that
+prices meet. HiGHS finds a cheaper one of its core, the choices whose designs cost hardly more than
+the bound (Balas and Zemel, "An Algorithm for Large Zero-One Knapsack Problems", Operations Research
+1980), as long as that is small. How far from the least it may be is told.
 """
 
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_array, hstack, vstack
 
 from sdq_fpga.board import DspGeneration
 from sdq_fpga.cost.folding.dual import Dual, best_prices
@@ -24,7 +23,8 @@ from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.exact import solve_exactly
 from sdq_fpga.cost.folding.figures import RESOURCES
 from sdq_fpga.cost.folding.relaxed import Floats, Integers
-from sdq_fpga.cost.folding.repair import improved, repaired
+from sdq_fpga.cost.folding.repair import cheapest_of, first_of, improved
+from sdq_fpga.cost.folding.shadow import shadow_prices
 from sdq_fpga.cost.folding.wiring import Instance, Stage, Wiring
 from sdq_fpga.errors import StageError
 
@@ -33,11 +33,11 @@ __all__ = ["RESOURCES", "Chosen", "Floats", "Program", "Stage"]
 _TIGHT = 1e-3  # relative gap of the solver
 _CLOSE = 0.02  # relative gap to the bound with which a design will do
 _FEW = 200  # choices, of which the best design is found exactly
+_EASY = 60  # choices beside one for each stage, of which the solver finds the best at once
 # A core is the choices of which the bound says that they cost so little more, relatively.
 _CORES = (5e-4, 4e-3, 0.03, 0.25, np.inf)
 _AN_INTERVAL = 1.0  # of latency is worth as much as all of one resource
 _SURE = 1e-9
-_OPTIMAL = 0  # status of scipy.optimize
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,12 @@ class Chosen:
 
     Attributes:
         index: [stages] of the choice.
+        gap: by how much, relatively, it may cost more than the cheapest at its interval; None where
+            nobody looked for that.
     """
 
     index: tuple[int, ...]
+    gap: float | None = None
 
 
 class Program:
@@ -80,6 +83,7 @@ class Program:
         self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2), self.scale)
         self._proven = proven
         self._met: list[Chosen] = []  # within the budget
+        self._duals: dict[int, tuple[Instance, Dual] | None] = {}  # by interval, for any design
         self._prices = np.full(len(RESOURCES), 1 / len(RESOURCES))  # which told the most last time
 
     # ---- what the foldings have --------------------------------------------------------------
@@ -105,12 +109,25 @@ class Program:
         Raises:
             StageError: the solver has found neither.
         """
-        return self._any_at(interval)[0]
+        if self._is_met(interval):
+            return self._met_at(interval)
+        asked = self._dual_at(interval)
+        if asked is None or asked[1].impossible or not self._proven:
+            return None
+        instance, dual = asked
+        marginals = instance.relaxed.marginals(dual.prices, 0.0)
+        most = float(dual.prices @ self.limits) + _SURE
+        left = [np.flatnonzero(each <= most) for each in marginals]
+        index = solve_exactly(instance.relaxed, self.limits, left, _TIGHT, any_design=True)
+        if index is None:
+            return None
+        self._met.append(Chosen(instance.chosen(index)))
+        return self._met[-1]
 
     def cheapest_at(self, interval: int) -> Chosen | None:
         """The choice that keeps an interval with the least sum of shares of the budget.
 
-        The sum is at most 2 % above what is proven to be the least, unless the solver gives up.
+        Its gap says how far the sum may be from the least.
 
         Raises:
             StageError: the solver has found neither a choice nor that there is none.
@@ -120,8 +137,7 @@ class Program:
     def quickest_at(self, interval: int) -> Chosen | None:
         """The choice that keeps an interval and fills the pipeline soon and cheaply.
 
-        What that costs together is at most 2 % above what is proven to be the least, unless the
-        solver gives up.
+        Its gap says how far both together may be from the least.
 
         Raises:
             StageError: as ``cheapest_at``.
@@ -135,23 +151,33 @@ class Program:
             The interval, None if nothing fits; and the greatest below which none is possible.
             They are equal unless the solver gave up.
         """
-        low, high = 0, len(self.intervals)  # the answer is in [low, high]
-        sure = 0
+        intervals = self.intervals.tolist()
+        most = _first(0, len(intervals), lambda k: self._is_met(intervals[k]))
+        sure = _first(0, most, lambda k: not self._impossible(intervals[k]))
+        if self._proven:
+            most, sure = self._decided(sure, most)
+        best = intervals[most] if most < len(intervals) else None
+        return best, intervals[min(sure, len(intervals) - 1)]
+
+    def _decided(self, low: int, high: int) -> tuple[int, int]:
+        """Asks the solver for the numbers of the least interval and of its bound.
+
+        Prices tell of intervals below ``low`` that they can't be kept, and of ``high`` that it can.
+        They seldom leave many between, and mostly the least of them can be kept.
+        """
+        sure = middle = low
         while low < high:
-            middle = (low + high) // 2
             try:
-                found, none = self._any_at(int(self.intervals[middle]))
+                found = self.any_at(int(self.intervals[middle]))
             except StageError:
                 low = middle + 1
-                continue
-            if found is None:
-                low = middle + 1
-                sure = low if none else sure
             else:
-                high = int(np.searchsorted(self.intervals, self.interval(found)))
-        best = int(self.intervals[high]) if high < len(self.intervals) else None
-        bound = int(self.intervals[min(sure, len(self.intervals) - 1)])
-        return best, bound
+                if found is None:
+                    low = sure = middle + 1
+                else:
+                    high = int(np.searchsorted(self.intervals, self.interval(found)))
+            middle = (low + high) // 2
+        return high, sure
 
     def nearest_at(self, interval: int) -> Chosen:
         """A choice that keeps an interval and exceeds the budget by little, in shares of it.
@@ -163,44 +189,17 @@ class Program:
         instance = self._at(interval, anything, for_latency=False)
         if instance is not None:
             dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
-            if dual.nearest is not None:
-                return Chosen(instance.chosen(dual.nearest))
+            if dual.met:
+                return Chosen(instance.chosen(dual.met[0]))
         raise StageError(f"no folding has an interval of {interval} cycles", "ask for more")
 
     def prices(self) -> dict[str, float]:
         """Shadow prices: cycles of interval that one more unit of each resource would save.
 
-        They are the duals of the budget in the program's relaxation, in which a stage may be a
-        mixture of foldings.
+        See ``shadow_prices``; NaN where they were not found.
         """
-        # Equal stages may as well be mixed equally.
-        count = Counter(stage.foldings for stage in self.stages)
-        times = np.array(list(count.values()))
-        kept = [each.undominated for each in count]
-        rows, sizes = len(count), [len(each) for each in kept]
-        columns = sum(sizes)
-        stage_of = np.repeat(np.arange(rows), sizes)
-        pairs = list(zip(count, kept, strict=True))
-        cycles = np.concatenate([each.cycles[k] for each, k in pairs])
-        amounts = np.concatenate([each.amounts[k] for each, k in pairs]) * times[stage_of, None]
-        scale = float(cycles.min(initial=1)) or 1.0
-        one = csr_array((np.ones(columns), (stage_of, np.arange(columns))))
-        slowest = csr_array(-np.ones((rows, 1)))
-        speed = csr_array((cycles / scale, (stage_of, np.arange(columns))), (rows, columns))
-        shares = csr_array((amounts * self.scale).T)
-        none = csr_array((len(RESOURCES), 1))
-        found = linprog(
-            np.r_[np.zeros(columns), 1.0],
-            A_ub=vstack([hstack([speed, slowest]), hstack([shares, none])]),
-            b_ub=np.r_[np.zeros(rows), self.limits],
-            A_eq=hstack([one, csr_array((rows, 1))]),
-            b_eq=np.ones(rows),
-            method="highs",
-        )
-        if found.status != _OPTIMAL:
-            return dict.fromkeys(RESOURCES, math.nan)
-        duals = -np.asarray(found.ineqlin.marginals)[rows:] * scale * self.scale
-        return {name: max(0.0, float(dual)) for name, dual in zip(RESOURCES, duals, strict=True)}
+        duals = shadow_prices([stage.foldings for stage in self.stages], self.scale, self.limits)
+        return dict(zip(RESOURCES, duals, strict=True))
 
     # ---- the solver --------------------------------------------------------------------------
 
@@ -210,86 +209,112 @@ class Program:
 
         return self.wiring.at(interval, limits, beside)
 
-    def _any_at(self, interval: int) -> tuple[Chosen | None, bool]:
-        """Some choice that keeps an interval; and, where none was found, whether there is none."""
-        instance = self._at(interval, self.limits, for_latency=False)
-        if instance is None:
-            return None, True
-        dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
-        if np.isfinite(dual.bound):
-            self._prices = dual.prices
-        if dual.found is not None and not dual.impossible:
-            found = Chosen(instance.chosen(dual.found))
-            self._met.append(found)
-            return found, False
-        if dual.impossible or not self._proven:
-            return None, dual.impossible
-        some = self._any_of(instance, dual.prices)
-        if some is not None:
-            self._met.append(some)
-        return some, True
+    def _dual_at(self, interval: int) -> tuple[Instance, Dual] | None:
+        """What prices tell of any design that keeps an interval; None if some stage can't."""
+        if interval not in self._duals:
+            instance = self._at(interval, self.limits, for_latency=False)
+            self._duals[interval] = None
+            if instance is not None:
+                start = self._prices
+                dual = best_prices(instance.relaxed, self.limits, start, any_design=True)
+                if np.isfinite(dual.bound):
+                    self._prices = dual.prices
+                self._duals[interval] = instance, dual
+        return self._duals[interval]
+
+    def _impossible(self, interval: int) -> bool:
+        """Whether prices show that no design keeps an interval within the budget."""
+        asked = self._dual_at(interval)
+        return asked is None or asked[1].impossible
+
+    def _is_met(self, interval: int) -> bool:
+        """Whether a design that keeps an interval within the budget was met, or is met now."""
+        if self._met_at(interval) is not None:
+            return True
+        asked = self._dual_at(interval)
+        if asked is None or asked[1].impossible:
+            return False
+        instance, dual = asked
+        index = dual.found
+        if index is None:
+            starts = (*dual.met[:1], *self._met_near(instance, dual.prices), *dual.met[1:])
+            index = first_of(instance.relaxed, starts, self.limits, dual.prices)
+        if index is None:
+            return False
+        self._met.append(Chosen(instance.chosen(index)))
+        return True
+
+    def _met_at(self, interval: int) -> Chosen | None:
+        """What was met last of all that keeps an interval within the budget."""
+        met = (each for each in reversed(self._met) if self.interval(each) <= interval)
+        return next(met, None)
 
     def _best_at(self, interval: int, *, for_latency: bool) -> Chosen | None:
         instance = self._at(interval, self.limits, for_latency=for_latency)
         if instance is None:
             return None
-        relaxed = instance.relaxed
-        free = np.zeros(len(RESOURCES))
-        dual = best_prices(relaxed, self.limits, free, any_design=False, sure=self._prices)
+        relaxed, free = instance.relaxed, np.zeros(len(RESOURCES))
+        dual = best_prices(relaxed, self.limits, free, any_design=False)
+        starts = list(dual.met)
         if not self._proven:
-            return self._good_of(interval, instance, dual)
-        some = None
-        if dual.found is None:
-            some = self._met_at(interval) or self.any_at(interval)
+            starts = starts[:1] if dual.found is None else [dual.found]
+        best = cheapest_of(relaxed, starts, self.limits, dual.prices)
+        if best is None:
+            starts = self._met_near(instance, dual.prices)
+            best = cheapest_of(relaxed, starts, self.limits, dual.prices)
+        if best is None:
+            some = self.any_at(interval) if self._proven else None
             if some is None:
                 return None
-        best, cost = dual.found, dual.cost
-        close = _CLOSE if sum(map(len, instance.kept)) > _FEW else 0.0
-        size = max(abs(dual.bound), _SURE)
+            best = improved(relaxed, instance.numbered(some.index), self.limits)
+        return self._within_gap(instance, dual, best)
+
+    def _within_gap(self, instance: Instance, dual: Dual, best: tuple[int, ...]) -> Chosen:
+        """The design, or a cheaper one of a core, and its gap."""
+        relaxed = instance.relaxed
+        few = sum(map(len, instance.kept)) <= _FEW
+        size, bound = max(abs(dual.bound), _SURE), dual.bound
+        cost = relaxed.totals(best)[1]
         marginals: list[Floats] = []
-        for near in _CORES:
-            if cost <= dual.bound + close * size:
+        for near in _CORES if self._proven else ():
+            if cost <= bound + (0.0 if few else _CLOSE) * size:
                 break
             marginals = marginals or relaxed.marginals(dual.prices, 1.0)
             most = dual.bound + near * size + float(dual.prices @ self.limits)
             kept = [np.flatnonzero(each <= most + _SURE) for each in marginals]
+            if not few and sum(map(len, kept)) - len(kept) > _EASY:
+                break
             try:
                 found = solve_exactly(relaxed, self.limits, kept, _TIGHT, any_design=False)
             except StageError:
                 break  # a larger core would take longer still
-            if found is not None:
-                best, cost = min(
-                    ((best, cost), (found, relaxed.totals(found)[1])),
-                    key=lambda each: each[1],
-                )
-                if cost <= dual.bound + near * size:
-                    break  # what is left out costs more
-        return some if best is None else Chosen(instance.chosen(best))
+            outside = dual.bound + near * size  # what is left out costs more
+            if found is None:
+                bound = outside
+                continue
+            least = relaxed.totals(found)[1]
+            bound = max(bound, min(outside, least - _TIGHT * abs(least)))
+            if least < cost:
+                best, cost = found, least
+            if cost <= outside:
+                break
+        return Chosen(instance.chosen(best), max(0.0, (cost - bound) / size))
 
-    def _good_of(self, interval: int, instance: Instance, dual: Dual) -> Chosen | None:
-        """A good design within the budget, by single exchanges; None if none was found."""
-        relaxed, found = instance.relaxed, dual.found
-        if found is None and dual.nearest is not None:
-            found = repaired(relaxed, dual.nearest, self.limits, dual.prices, 1.0)
-        if found is None:
-            met = self._met_at(interval)
-            if met is None:
-                return None
-            found = instance.numbered(met.index)
-        return Chosen(instance.chosen(improved(relaxed, found, self.limits)))
+    def _met_near(self, instance: Instance, prices: Floats) -> list[tuple[int, ...]]:
+        """What was found at other intervals, with other choices for stages that are too slow."""
+        found = (instance.numbered(each.index, prices) for each in self._met)
+        return [each for each in found if instance.relaxed.can_be(each)]
 
-    def _met_at(self, interval: int) -> Chosen | None:
-        """What was found last of all that keeps an interval within the budget."""
-        met = (each for each in reversed(self._met) if self.interval(each) <= interval)
-        return next(met, None)
 
-    def _any_of(self, instance: Instance, prices: Floats) -> Chosen | None:
-        """Some design within the budget, of the choices that prices leave."""
-        marginals = instance.relaxed.marginals(prices, 0.0)
-        most = float(prices @ self.limits) + _SURE
-        kept = [np.flatnonzero(each <= most) for each in marginals]
-        found = solve_exactly(instance.relaxed, self.limits, kept, _TIGHT, any_design=True)
-        return None if found is None else Chosen(instance.chosen(found))
+def _first(low: int, high: int, is_true: Callable[[int], bool]) -> int:
+    """The first number for which something is true, as it is for all above; ``high`` if none."""
+    while low < high:
+        middle = (low + high) // 2
+        if is_true(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high
 
 
 def _filling(fill: float, cycles: Integers, interval: int) -> Floats:

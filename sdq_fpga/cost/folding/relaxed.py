@@ -161,16 +161,6 @@ class Relaxed:
             [links[k] for k in self._links],
         )
 
-    def mixed(self, first: Priced, then: Priced, count: int) -> Priced:
-        """The first ``count`` stages, with what stands behind them, as in ``first``."""
-        ahead = [source < count for source, _, _ in self.links]
-        pairs = zip(ahead, first.links, then.links, strict=True)
-        return Priced(
-            first.kinds[:count] + then.kinds[count:],
-            first.choices[:count] + then.choices[count:],
-            [one if before else other for before, one, other in pairs],
-        )
-
     def cheapest(self, priced: Priced) -> tuple[float, tuple[int, ...]]:
         """The cost of the cheapest design, and its choices."""
         tables, _, total = self._eliminated(priced)
@@ -193,6 +183,11 @@ class Relaxed:
         amounts += [link.amounts[kinds[a], kinds[b]] for a, b, link in self.links]
         total = np.sum(amounts, axis=0)
         return total, float(total.sum()) + sum(float(part.costs[k]) for part, k in pairs)
+
+    def can_be(self, index: Sequence[int]) -> bool:
+        """Whether a design has nothing that can't be."""
+        kinds = [int(part.kinds[k]) for part, k in zip(self.parts, index, strict=True)]
+        return not any(link.never[kinds[a], kinds[b]] for a, b, link in self.links)
 
     def marginals(self, prices: Floats, weight: float) -> list[Floats]:
         """[choices] of each stage: cost of the cheapest design that has the choice.

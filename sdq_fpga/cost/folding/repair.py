@@ -4,13 +4,13 @@ One stage after the other gets another choice, with its neighbours as they are. 
 but where prices make equal stages change together, it finds what lies between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from sdq_fpga.cost.folding.relaxed import NEVER, Floats, Relaxed
 
-__all__ = ["improved", "repaired"]
+__all__ = ["cheapest_of", "first_of", "improved", "repaired"]
 
 _TOLERANCE = 1e-9
 _LEAST_WORTH = 1e-4  # of what an exchange costs, so that free ones are compared, too
@@ -61,6 +61,34 @@ def improved(relaxed: Relaxed, index: Sequence[int], limits: Floats) -> tuple[in
         if not costs[best] < moves.now[-1] - _TOLERANCE:
             return moves.index
         moves.take(best)
+
+
+def first_of(
+    relaxed: Relaxed, starts: Iterable[Sequence[int]], limits: Floats, prices: Floats
+) -> tuple[int, ...] | None:
+    """The first design within the budget that one of several leads to; None if none does.
+
+    Args:
+        relaxed: the stages.
+        starts: of each design, the choice of each stage.
+        limits: [resources] budget, in shares of it.
+        prices: [resources] of a whole budget.
+    """
+    ways = (repaired(relaxed, each, limits, prices, 0.0) for each in starts)
+    return next((found for found in ways if found is not None), None)
+
+
+def cheapest_of(
+    relaxed: Relaxed, starts: Iterable[Sequence[int]], limits: Floats, prices: Floats
+) -> tuple[int, ...] | None:
+    """The cheapest design within the budget that one of several leads to; None if none does.
+
+    Arguments are as of ``first_of``.
+    """
+    repairs = (repaired(relaxed, each, limits, prices, 1.0) for each in starts)
+    within = dict.fromkeys(each for each in repairs if each is not None)
+    found = (improved(relaxed, each, limits) for each in within)
+    return min(found, key=lambda each: relaxed.totals(each)[1], default=None)
 
 
 class _Moves:

@@ -31,6 +31,9 @@ class Solution:
         shorter: the next shorter interval that nodes may have; 0 if there is none.
         bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
+        gap: by how much, relatively, the shares of the board that it takes, and without a target
+            the time to fill the pipeline, may exceed the least at its interval; None with a target
+            latency, for which no bound is known.
         prices: by resource, how many cycles of interval one more unit would save.
         resources: of the graph.
     """
@@ -40,6 +43,7 @@ class Solution:
     interval: int
     shorter: int
     bound: int
+    gap: float | None
     prices: Mapping[str, float]
     resources: Resources
 
@@ -159,7 +163,16 @@ class _Asked:
         total = Resources(**{name: round(amount) for name, amount in amounts})
         interval, prices = program.interval(chosen), program.prices()
         shorter = int(program.intervals[program.intervals < interval].max(initial=0))
-        return Solution(self.named(chosen), folded, interval, shorter, bound, prices, total)
+        return Solution(
+            chosen=self.named(chosen),
+            graph=folded,
+            interval=interval,
+            shorter=shorter,
+            bound=bound,
+            gap=chosen.gap,
+            prices=prices,
+            resources=total,
+        )
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,7 @@ def _within(asked: _Asked, target_us: float, target_fps: float | None) -> Soluti
         )
     if found.latency > most:
         raise UserError(*_too_late(asked, found, target_us))
-    return asked.solution(found.chosen, 0)
+    return replace(asked.solution(found.chosen, 0), gap=None)
 
 
 # ---- the choice -------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from sdq_fpga.cost.ports import Port
 
 __all__ = ["Instance", "Stage", "Wiring"]
 
+_LITTLE = 1e-3  # so that resources without a price are not wasted
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -63,10 +65,21 @@ class Instance:
         """The choices of a design, numbered among all."""
         return tuple(int(kept[k]) for kept, k in zip(self.kept, index, strict=True))
 
-    def numbered(self, index: Sequence[int]) -> tuple[int, ...]:
-        """The choices of a design that is kept, numbered among those that are."""
-        pairs = zip(self.kept, index, strict=True)
-        return tuple(int(np.searchsorted(kept, k)) for kept, k in pairs)
+    def numbered(self, index: Sequence[int], prices: Floats | None = None) -> tuple[int, ...]:
+        """The choices of a design, numbered among those that are kept.
+
+        Args:
+            index: of each stage, its choice among all.
+            prices: [resources] at which the cheapest takes the place of one that is not kept; None
+                where all are.
+        """
+        found = []
+        for part, kept, k in zip(self.relaxed.parts, self.kept, index, strict=True):
+            here = int(np.searchsorted(kept, k))
+            if prices is not None and (here == len(kept) or kept[here] != k):
+                here = int(part.priced(prices, _LITTLE).argmin())
+            found.append(here)
+        return tuple(found)
 
 
 class Wiring:
