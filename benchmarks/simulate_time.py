@@ -1,0 +1,108 @@
+"""Measures how long `sdq-fpga simulate` takes once it is imported.
+
+    python benchmarks/simulate_time.py --out docs/simulate-time.md
+
+Each command runs in a process of its own, which has imported what the command needs.
+"""
+
+import contextlib
+import io
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TextIO
+
+import click
+
+from sdq_fpga.cli import main as command
+from sdq_fpga.errors import UserError
+
+CASES = (
+    ("mnist-mlp", "pynq-z2", 4),
+    ("mnist-mlp", "zcu104", 4),
+    ("cifar10-cnv", "pynq-z2", 2),
+    ("cifar10-cnv", "pynq-z2", 3),
+    ("cifar10-cnv", "zcu104", 4),
+    ("cifar10-resnet20", "pynq-z2", 4),
+    ("cifar10-resnet20", "zcu104", 4),
+    ("cifar10-mobilenetv2", "zcu104", 4),
+    ("speech-commands-vgg", "zcu104", 4),
+    ("imagenet-mobilenetv2", "zcu104", 2),
+    ("imagenet-resnet18", "zcu104", 2),
+    ("imagenet-resnet50", "zcu104", 2),
+)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Of one command.
+
+    Attributes:
+        seconds: by the clock.
+        processor: seconds of processor time.
+        said: the last line of the summary's frame rate, or why there is no design.
+    """
+
+    seconds: float
+    processor: float
+    said: str
+
+
+def run(arguments: Sequence[str]) -> Taken:
+    """Runs the command, after all imports."""
+    import sdq_fpga.report.estimate  # noqa: PLC0415
+    import sdq_fpga.stages.foretell  # noqa: F401, PLC0415
+
+    printed = io.StringIO()
+    clock, processor = time.perf_counter(), time.process_time()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+            command(["simulate", *arguments], standalone_mode=False)
+        said = next(line for line in printed.getvalue().splitlines() if "frames/s at" in line)
+    except UserError as error:
+        said = error.what.split(":")[0]
+    return Taken(time.perf_counter() - clock, time.process_time() - processor, said)
+
+
+def apart(arguments: Sequence[str]) -> Taken:
+    """Runs the command in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(run, arguments).result()
+
+
+@click.command()
+@click.option("--times", default=3, show_default=True, help="How often each command is run.")
+@click.option("--only", help="Cases whose flow or board has this in its name.")
+@click.option(
+    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
+)
+def main(times: int, only: str | None, out: TextIO) -> None:
+    """Prints the table."""
+    lines = [
+        "# How long `simulate` takes",
+        "",
+        "Made by `python benchmarks/simulate_time.py --out docs/simulate-time.md`. Each command",
+        f"runs in a process of its own, {times} times; its time begins when all is imported:",
+        "reading the flow, lowering the network, folding, timing, and printing. Medians.",
+        "",
+        "| `sdq-fpga simulate ...` | seconds | of processor time | it says |",
+        "|---|---|---|---|",
+    ]
+    for flow, board, bits in CASES:
+        if only is not None and only not in f"{flow}:{board}":
+            continue
+        arguments = ["--flow", flow, "--board", board, "--bits", str(bits)]
+        taken = [apart(arguments) for _ in range(times)]
+        seconds = statistics.median(each.seconds for each in taken)
+        processor = statistics.median(each.processor for each in taken)
+        words = " ".join(arguments)
+        lines.append(f"| `{words}` | {seconds:.1f} | {processor:.1f} | {taken[0].said} |")
+        click.echo(lines[-1], err=True)
+    click.echo("\n".join(lines), out)
+
+
+if __name__ == "__main__":
+    main()
