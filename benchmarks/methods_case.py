@@ -125,7 +125,9 @@ class Case:
         began = time.monotonic()
         found = search(flow, teacher, data, goal, key.seed, silent, self.rig)
         searched = time.monotonic() - began
-        student = on_grid(normalised_state(_net(flow, found), found.policy), found.policy)
+        even = flow.finetune.even_bins
+        normal = normalised_state(_net(flow, found), found.policy, even_bins=even)
+        student = on_grid(normal, found.policy)
         began = time.monotonic()
         finetune(student, teacher, flow.finetune, data, key.seed, silent, self.rig)
         finetuned = time.monotonic() - began

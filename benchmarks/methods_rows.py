@@ -33,7 +33,9 @@ VARIANTS: dict[str, Change] = {
     "sdq-count-macs": searching(cost="macs"),
     "sdq-no-qer": searching(qer_weight=0.0),
     "sdq-no-kd": _finetuning(kd_weight=0.0),
-    "sdq-ebr": _finetuning(ebr_weight=0.1),
+    "sdq-ebr": _finetuning(ebr_weight=0.1, even_bins=True),
+    "sdq-gather": _finetuning(ebr_weight=0.1),
+    "sdq-even": _finetuning(even_bins=True),
 }
 """What is compared, as a change of the flow."""
 

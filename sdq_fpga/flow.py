@@ -158,12 +158,16 @@ class FinetuneSpec(Recipe):
     Attributes:
         kd_temperature: temperature of both softmaxes in the distillation loss.
         kd_weight: share of the distillation loss; the rest is cross-entropy with the labels.
-        ebr_weight: of entropy-aware bin regularization in the loss.
+        ebr_weight: of entropy-aware bin regularization in the loss: weights gather at the levels
+            that they are rounded to.
+        even_bins: whether to begin on the grid whose levels the weights use as evenly as they can,
+            its other half, and not on that of the least squared error, which the search uses.
     """
 
     kd_temperature: float = Field(default=4.0, gt=0)
     kd_weight: Fraction = 0.5
     ebr_weight: float = Field(default=0.0, ge=0)
+    even_bins: bool = False
 
 
 class SimulateSpec(Plain):

@@ -7,12 +7,13 @@ from torch import nn
 
 from sdq_fpga.nets import as_network, check_policy
 from sdq_fpga.policy import Policy
-from sdq_fpga.search.quantizers import weight_unit
+from sdq_fpga.search.entropy import entropy_clip
+from sdq_fpga.search.quantizers import gaussian_clip, weight_unit
 
 __all__ = ["normalised_state"]
 
 
-def normalised_state(net: nn.Module, policy: Policy) -> nn.Module:
+def normalised_state(net: nn.Module, policy: Policy, *, even_bins: bool = False) -> nn.Module:
     """A copy of ``net`` whose weights are in units of the grid that the policy gives them.
 
     Each layer's weights w are divided by their unit u (``weight_unit``), one for each output
@@ -26,6 +27,8 @@ def normalised_state(net: nn.Module, policy: Policy) -> nn.Module:
     Args:
         net: a float network whose activations are in [0, 1); it is not changed.
         policy: bits of its layers.
+        even_bins: whether units are those of the most entropy of the codes (``entropy_clip``), and
+            not those that the search trained with, of the least squared error.
 
     Raises:
         UserError: the policy is of another network, or the hardware can't do it.
@@ -37,6 +40,8 @@ def normalised_state(net: nn.Module, policy: Policy) -> nn.Module:
         for layer, bits in zip(layers, policy.layers, strict=True):
             weight = copied.get_submodule(layer.weight).get_parameter("weight")
             unit = weight_unit(weight, bits.weight_bits, per_channel=layer.norm is not None)
+            if even_bins:
+                unit *= entropy_clip(bits.weight_bits) / gaussian_clip(bits.weight_bits)
             weight.div_(unit)
             bias = getattr(copied.get_submodule(layer.weight), "bias", None)
             if bias is not None:

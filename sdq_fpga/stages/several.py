@@ -79,9 +79,10 @@ class _Searched:
     def found(self, design: Design, *, finetuned: bool) -> Found:
         """The figures of a design."""
         context, policy = self._context, design.result.policy
-        student = on_grid(normalised_state(self.net(design), policy), policy)
+        flow, seed = context.settings.flow, context.settings.seed
+        even = finetuned and flow.finetune.even_bins
+        student = on_grid(normalised_state(self.net(design), policy, even_bins=even), policy)
         if finetuned:
-            flow, seed = context.settings.flow, context.settings.seed
             rig = self._rigs(f"finetune-{design.target_fps}")
             finetune(student, self.teacher, flow.finetune, self._data, seed, context.progress, rig)
         return Found(

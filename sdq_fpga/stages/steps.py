@@ -106,7 +106,9 @@ def do_finetune(context: Context, out: Path) -> None:
     """Trains the policy: net.safetensors, metrics.json, settled.json."""
     settings = context.settings
     policy = context.policy()
-    student = on_grid(normalised_state(context.net_of("search"), policy), policy)
+    even = settings.flow.finetune.even_bins
+    normal = normalised_state(context.net_of("search"), policy, even_bins=even)
+    student = on_grid(normal, policy)
     finetune(
         student,
         context.net_of("train"),

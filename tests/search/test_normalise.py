@@ -1,6 +1,7 @@
 """Normalised weights: the codes of the search, and the function of the network."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.nets import quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.search import normalised_state, quantize_weights, weight_grid, weight_unit
+from sdq_fpga.search.entropy import entropy_clip, gaussian_entropy
 
 
 def policy_for(net, bits):
@@ -91,3 +93,36 @@ def test_network_is_left_as_it_was():
 def test_policy_of_another_network_is_refused():
     with pytest.raises(UserError, match=r"block1\.linear"):
         normalised_state(random_net("cnn", 0), policy_for(random_net("mlp", 0), [2, 3, 4]))
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_no_other_clip_has_more_entropy(bits):
+    codes = (1 << (bits - 1)) - 1
+    step = entropy_clip(bits) * math.sqrt(2 / math.pi) / codes
+    most = gaussian_entropy(step, codes)
+    assert most <= math.log2(2 * codes + 1) + 1e-9
+    for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2.0):
+        assert gaussian_entropy(step * factor, codes) < most
+
+
+def entropy(weights, bits):
+    """Bits of entropy of the codes of weights."""
+    codes = (weight_grid(weights.detach(), bits) * 2 ** (bits - 1)).flatten()
+    shares = torch.unique(codes, return_counts=True)[1] / codes.numel()
+    return -(shares * shares.log2()).sum().item()
+
+
+def test_bins_are_filled_more_evenly():
+    net = random_net("cnn", 0).double()
+    with torch.no_grad():
+        for layer in quant_layers(net):
+            weight = net.get_submodule(layer.shape.name).weight
+            weight.normal_(generator=torch.Generator().manual_seed(1))
+    policy = policy_for(net, [2, 3, 4])
+    plain, even = (normalised_state(net, policy, even_bins=each) for each in (False, True))
+    for bits in policy.layers:
+        before, after = (each.get_submodule(bits.shape.name).weight for each in (plain, even))
+        assert entropy(after, bits.weight_bits) > entropy(before, bits.weight_bits)
+    scores, scaled = net(frames().double()), even(frames().double())
+    factor = (scores * scaled).sum() / scaled.square().sum()
+    torch.testing.assert_close(scaled * factor, scores)
