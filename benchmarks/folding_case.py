@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from qonnx.core.modelwrapper import ModelWrapper
 
-from sdq_fpga.board import Board, Budget
+from sdq_fpga.board import Board, Budget, ShellTakes
 from sdq_fpga.cost.folding import USABLE_SHARE, Resources
 from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.solve import Solution, solve
@@ -149,9 +149,11 @@ class Case:
         return solve(self.graph, self._with_budget(budget), self.clock_mhz, fps, {})
 
     def _with_budget(self, usable: Resources) -> Board:
-        """The board, with as much more that the usable share of it is the budget."""
+        """The board without a shell, of which the usable share is the budget."""
         whole = {
             name: max(name != "uram", math.ceil(getattr(usable, name) / USABLE_SHARE))
             for name in RESOURCES
         }
-        return self.board.model_copy(update={"budget": Budget(**whole)})
+        return self.board.model_copy(
+            update={"budget": Budget(**whole), "shell_takes": ShellTakes()}
+        )

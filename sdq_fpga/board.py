@@ -9,7 +9,16 @@ from pydantic import Field, model_validator
 from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain, find_yaml, shipped_names
 
-__all__ = ["Board", "Budget", "Clock", "DspGeneration", "Shell", "load_board", "load_boards"]
+__all__ = [
+    "Board",
+    "Budget",
+    "Clock",
+    "DspGeneration",
+    "Shell",
+    "ShellTakes",
+    "load_board",
+    "load_boards",
+]
 
 _SERIES_7 = re.compile(r"x[acq]7")  # of part numbers: commercial, automotive, defence
 
@@ -39,6 +48,25 @@ class Budget(Plain):
     dsp: int = Field(gt=0, description="DSP slices")
 
 
+class ShellTakes(Plain):
+    """What a shell takes of the budget."""
+
+    lut: int = Field(default=0, ge=0)
+    ff: int = Field(default=0, ge=0)
+    bram18: int = Field(default=0, ge=0)
+    uram: int = Field(default=0, ge=0)
+    dsp: int = Field(default=0, ge=0)
+
+
+# FINN's Zynq shell: the sum of Vivado's reports of what it is made of (two DMAs, SmartConnect,
+# crossbar, protocol converter, resets, processor), the largest of four builds on an XC7Z020:
+# bol-edu/2022-fall-ntu (89a6993) Final/High_Accuracy_Image_Classifier_Inference_on_PYNQ-Z2,
+# impl_result/*/finn_zynq_link.runs/*/*_utilization_synth.rpt, and emre-akdag/finnDeneme (50606f2).
+# Placed, two of these designs have 6,388 and 6,674 LUTs beside the accelerator. What UltraScale+
+# takes is taken to be alike, as AMD's PG059 says of its interconnect.
+_ZYNQ_SHELL = ShellTakes(lut=8_659, ff=11_124, bram18=4)
+
+
 class Clock(Plain):
     """Clock of the accelerator in MHz."""
 
@@ -65,12 +93,24 @@ class Board(Plain):
     board_part: str | None = Field(
         default=None, description="Vivado's board part, where Vivado or the maker has one"
     )
+    shell_takes: ShellTakes | None = Field(
+        default=None,
+        description="what the shell takes [as FINN's Zynq shell, on boards with another nothing]",
+    )
 
     @model_validator(mode="after")
     def _slices_of_the_part(self) -> Self:
         if bool(_SERIES_7.match(self.part)) != (self.dsp is DspGeneration.DSP48E1):
             raise ValueError(f"part {self.part} has other DSP slices than {self.dsp}")
         return self
+
+    @property
+    def room(self) -> dict[str, int]:
+        """By resource, what the shell leaves of the part."""
+        none = _ZYNQ_SHELL if self.shell is Shell.ZYNQ else ShellTakes()
+        taken = self.shell_takes or none
+        whole = self.budget.model_dump()
+        return {name: max(0, whole[name] - took) for name, took in taken.model_dump().items()}
 
     def clock_at(self, stated_mhz: float | None) -> float:
         """The clock that was stated in MHz, or else the board's default.

@@ -183,7 +183,7 @@ def test_every_fact_has_its_source_beside_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_fields_are_in_the_order_of_the_model(name):
     data = yaml.safe_load((shipped_dir("boards") / f"{name}.yaml").read_text(encoding="utf-8"))
-    assert list(data) == list(Board.model_fields)
+    assert list(data) == [field for field in Board.model_fields if field != "shell_takes"]
     assert list(data["budget"]) == BUDGET
 
 

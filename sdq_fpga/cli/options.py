@@ -127,7 +127,8 @@ goal_options = options(
         "shares",
         metavar="SHARES",
         callback=lambda _, __, said: {} if said is None else parse_shares(said),
-        help="What may be used of the board, such as dsp=40%,lut=50% [80% of each].",
+        help="What may be used of the board, such as dsp=40%,lut=50% [80% of each]; what the shell "
+        "takes is taken off.",
     ),
 )
 training_options = options(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdq_fpga import zoo
-from sdq_fpga.board import DspGeneration, load_board
+from sdq_fpga.board import DspGeneration, Shell, ShellTakes, load_board, load_boards
 from sdq_fpga.cost.folding import (
     USABLE_SHARE,
     FoldedNode,
@@ -40,7 +40,9 @@ ZCU104 = load_board("zcu104")
 
 def with_budget(**budget):
     changed = ZCU104.budget.model_copy(update=budget)
-    return ZCU104.model_copy(update={"name": "small", "budget": changed})
+    return ZCU104.model_copy(
+        update={"name": "small", "budget": changed, "shell_takes": ShellTakes()}
+    )
 
 
 def foldings(rows):
@@ -341,6 +343,29 @@ def test_shares():
     assert shares == {"dsp": 0.4, "lut": 0.125}
     assert usable(ZCU104, shares)["lut"] == ZCU104.budget.lut // 8
     assert usable(ZCU104, shares)["bram18"] == int(ZCU104.budget.bram18 * USABLE_SHARE)
+
+
+def test_the_shell_is_taken_off():
+    everything = parse_shares("lut=100%,ff=100%,bram18=100%,uram=100%,dsp=100%")
+    shell = {"lut": 9_000, "ff": 12_000, "bram18": 6}
+    board = ZCU104.model_copy(update={"shell_takes": ShellTakes(**shell)})
+    whole = board.budget.model_dump()
+    assert usable(board, everything) == {
+        name: amount - shell.get(name, 0) for name, amount in whole.items()
+    }
+    assert usable(board, {}) == {name: int(n * USABLE_SHARE) for name, n in whole.items()}
+    small = board.model_copy(update={"budget": board.budget.model_copy(update={"lut": 8_000})})
+    assert usable(small, {})["lut"] == 0
+
+
+@pytest.mark.parametrize("board", load_boards(), ids=lambda board: board.name)
+def test_all_zynq_boards_have_a_shell(board):
+    whole = usable(board, dict.fromkeys(RESOURCES, 1.0))
+    taken = {name: getattr(board.budget, name) - amount for name, amount in whole.items()}
+    if board.shell is Shell.ZYNQ:
+        assert taken == {"lut": 8_659, "ff": 11_124, "bram18": 4, "uram": 0, "dsp": 0}
+    else:
+        assert not any(taken.values())
 
 
 def test_fifos_between_windows_and_a_pool_are_in_the_budget():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lowered import CLOCK_MHZ, folded, read
 from qonnx.util.basic import get_by_name
 
-from sdq_fpga.board import load_board
+from sdq_fpga.board import ShellTakes, load_board
 from sdq_fpga.cost.folding import USABLE_SHARE
 from sdq_fpga.cost.folding.choices import choices, divisors, parallel_axes
 from sdq_fpga.cost.streams import LEAST_DEPTH
@@ -29,7 +29,9 @@ FPS = CLOCK_MHZ * 1e6
 
 def with_budget(**budget: int):
     changed = ZCU104.budget.model_copy(update=budget)
-    return ZCU104.model_copy(update={"name": "small", "budget": changed})
+    return ZCU104.model_copy(
+        update={"name": "small", "budget": changed, "shell_takes": ShellTakes()}
+    )
 
 
 def branching():

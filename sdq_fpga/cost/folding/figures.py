@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 USABLE_SHARE = 0.8
-"""What may be used of a resource of which nobody says more; the rest is for shell and routing."""
+"""What may be used of a resource of which nobody says more; the rest is for routing."""
 
 RESOURCES = ("lut", "ff", "bram18", "uram", "dsp")
 """Names of the resources, in the order in which arrays have them."""
@@ -54,9 +54,10 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def usable(board: Board, shares: Shares) -> dict[str, int]:
-    """How much of each resource of a board may be used."""
-    whole = board.budget.model_dump().items()
-    return {name: int(amount * shares.get(name, USABLE_SHARE)) for name, amount in whole}
+    """How much of each resource of a board may be used: its share, but not what the shell takes."""
+    whole, room = board.budget.model_dump().items(), board.room
+    share = {name: int(amount * shares.get(name, USABLE_SHARE)) for name, amount in whole}
+    return {name: min(amount, room[name]) for name, amount in share.items()}
 
 
 class Resources(Plain):
