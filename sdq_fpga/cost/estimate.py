@@ -100,12 +100,14 @@ class Simulated(Plain):
 
     Attributes:
         interval: cycles between frames.
+        foretold_interval: of the same frames, which are among the first, by the timing model.
         latency: cycles of a frame through the empty pipeline.
         bit_exact: whether every output is that of the model.
         seconds: that it took to size, generate, compile and simulate it.
     """
 
     interval: float
+    foretold_interval: float
     latency: int
     bit_exact: bool
     seconds: float
