@@ -17,6 +17,7 @@ from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
+from sdq_fpga.cost.timing.freely import time_freely
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
@@ -65,8 +66,8 @@ class Estimate(Plain):
         board: name of the board.
         clock_mhz: clock of the accelerator.
         layers: in order of the data.
-        interval: cycles between frames, by the timing model, with FIFOs that are deep enough: the
-            one that FIFOs are sized for.
+        interval: cycles between frames, by the timing model, once the first ones have passed, with
+            FIFOs that are deep enough: the one that FIFOs are sized for.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
@@ -102,12 +103,14 @@ class Simulated(Plain):
 
     Attributes:
         interval: cycles between frames.
+        foretold_interval: of the same frames, which are among the first, by the timing model.
         latency: cycles of a frame through the empty pipeline.
         bit_exact: whether every output is that of the model.
         seconds: that it took to size, generate, compile and simulate it.
     """
 
     interval: float
+    foretold_interval: float
     latency: int
     bit_exact: bool
     seconds: float
@@ -167,8 +170,7 @@ def estimate(
         UserError: a target can't be reached, or nothing fits the board.
     """
     solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
-    pipeline = Pipeline(solution.graph)
-    schedule, _ = pipeline.time_freely()
+    schedule = time_freely(Pipeline(solution.graph))
     limits = usable(board, shares)
     targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, schedule.interval)

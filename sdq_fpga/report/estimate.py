@@ -111,8 +111,10 @@ def _print_rtl(found: Estimate, rtl: Simulated, console: Console) -> None:
     )
     for heading in ("figure", "foretold", "simulated", "error"):
         table.add_column(heading, justify="right")
-    for name in ("interval", "latency"):
-        foretold, seen = getattr(found, name), getattr(rtl, name)
+    for name, foretold, seen in (
+        ("interval of the first frames", rtl.foretold_interval, rtl.interval),
+        ("latency", found.latency, rtl.latency),
+    ):
         table.add_row(name, f"{foretold:,.0f}", f"{seen:,.0f}", f"{foretold / seen - 1:+.2%}")
     console.print(table)
 

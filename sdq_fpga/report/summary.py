@@ -60,7 +60,10 @@ class AcceleratorFigures(Plain):
 
     Attributes:
         nodes: nodes of the hardware graph, with converters and FIFOs.
-        predicted_interval: cycles between frames by the timing model, before simulation.
+        predicted_interval: cycles between frames by the timing model, of the same frames as the
+            simulated interval.
+        sustained_interval: likewise, once the first frames have passed, which may come later; None
+            in reports that were written before it was told apart.
         predicted_latency: cycles of a frame by the timing model.
         foretold_mhz: the clock that the design may reach by the clock model, which is conservative;
             None in reports that were written before there was one.
@@ -81,6 +84,7 @@ class AcceleratorFigures(Plain):
     target_latency_us: float | None = None
     nodes: int
     predicted_interval: float
+    sustained_interval: float | None = None
     predicted_latency: int
     foretold_mhz: float | None = None
     simulation: SimulationFigures

@@ -175,6 +175,7 @@ def simulated(asked: Foretelling, cache: Path, progress: Progress) -> Simulated:
     found = report.accelerator.simulation
     return Simulated(
         interval=found.interval,
+        foretold_interval=report.accelerator.predicted_interval,
         latency=found.latency,
         bit_exact=found.verdict.bit_exact,
         seconds=time.monotonic() - began,

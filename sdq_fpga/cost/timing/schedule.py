@@ -17,10 +17,7 @@ from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.cost.timing.rewind import first_change, rewind
 from sdq_fpga.errors import StageError
 
-__all__ = ["FEW_FRAMES", "MORE_FRAMES", "Pipeline", "Schedule", "StuckError"]
-
-FEW_FRAMES, MORE_FRAMES = 3, 6
-"""How many are timed for an interval; more where the first frames differ from later ones."""
+__all__ = ["Pipeline", "Schedule", "StuckError"]
 
 _EVEN = 1.001
 _NO_LIMIT_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered
@@ -101,11 +98,17 @@ class Pipeline:
         graph: with its FIFOs, as ``sdq_fpga.cost.streams`` inserts them.
         ultra: whether the part has UltraRAM: what FIFOs of other depths would be made of.
 
+    Attributes:
+        graph: the same.
+        actors: of its nodes without FIFOs, in the same order.
+        fifos: numbers of their edges, by name.
+
     Raises:
         StageError: a node's timing is not known.
     """
 
     def __init__(self, graph: HardwareGraph, *, ultra: bool = True) -> None:
+        self.graph = graph
         self._ultra = ultra
         self._tables: list[npt.NDArray[np.int32]] = []
         self._table_at: dict[bytes, int] = {}
@@ -298,21 +301,6 @@ class Pipeline:
             first_in=tuple(int(each) for each in first),
             last_out=tuple(int(each) for each in last),
         )
-
-    def time_freely(self) -> tuple[Schedule, int]:
-        """Times a few frames with FIFOs of any depth, and more where later ones differ from them.
-
-        The first find all nodes empty, which may make them later than the slowest node.
-
-        Returns:
-            The schedule, and of how many frames it is.
-        """
-        unlimited = dict.fromkeys(self.fifos, 0)
-        few = self.time(unlimited, frames=FEW_FRAMES)
-        if few.is_even(max(actor.steps for actor in self.actors)):
-            return few, FEW_FRAMES
-        more = self.time(unlimited, frames=MORE_FRAMES)
-        return (few, FEW_FRAMES) if more.is_even() else (more, MORE_FRAMES)
 
     def _stuck(self, waits: Integers) -> tuple[str, ...]:
         """Follows who waits for whom, from a stuck actor until one comes again."""

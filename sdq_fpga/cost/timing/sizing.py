@@ -12,13 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
-from sdq_fpga.cost.timing.schedule import (
-    FEW_FRAMES,
-    MORE_FRAMES,
-    Pipeline,
-    Schedule,
-    StuckError,
-)
+from sdq_fpga.cost.timing.freely import FEW_FRAMES, MORE_FRAMES, time_freely
+from sdq_fpga.cost.timing.schedule import Pipeline, Schedule, StuckError
 from sdq_fpga.plain import Plain
 from sdq_fpga.progress import Progress
 
@@ -39,7 +34,9 @@ class FifoSizes(Plain):
     Attributes:
         depths: words of each FIFO, by name.
         unlimited_interval: cycles between frames with FIFOs of any depth.
-        interval: the same with these depths.
+        interval: the same with these depths, once the first frames have passed.
+        last_out: cycle in which the last beat of each of the first frames comes out, with these
+            depths; empty in what was written before this was kept.
         latency: cycles of the first frame, with these depths.
         bits: memory of all FIFOs.
         occupancy_bits: memory if each FIFO were as deep as its greatest occupancy, with frames
@@ -50,10 +47,29 @@ class FifoSizes(Plain):
     depths: dict[str, int]
     unlimited_interval: float
     interval: float
+    last_out: tuple[int, ...] = ()
     latency: int
     bits: int = Field(ge=0)
     occupancy_bits: int = Field(ge=0)
     trials: int
+
+    def simulated_interval(self, images: int) -> float:
+        """Cycles between frames that a simulation of some images should show.
+
+        There the first frame has the pipeline to itself, and only those after the middle count
+        (``sdq_fpga.sim.simulate``): of few images, these are frames that still come later than
+        those that are sustained.
+
+        Args:
+            images: how many are simulated, at least four.
+        """
+        ends: list[float] = [*self.last_out]
+        if not ends:
+            return self.interval
+        further = range(1, images - len(ends))
+        ends += [ends[-1] + each * self.interval for each in further]
+        middle = images // 2
+        return (ends[images - 2] - ends[middle - 1]) / (images - 1 - middle)
 
 
 def fifo_bits(widths: Mapping[str, int], depths: Mapping[str, int]) -> int:
@@ -104,7 +120,8 @@ class _Sizing:
 
     def run(self) -> FifoSizes:
         self.pipeline.make_room(MORE_FRAMES)
-        free, self.frames = self.pipeline.time_freely()
+        free = time_freely(self.pipeline)
+        self.frames = len(free.last_out)
         self.trials += 1
         self.gap = math.ceil(free.interval)
         paced = self._time(dict.fromkeys(self.widths, 0), gap=self.gap)
@@ -117,6 +134,7 @@ class _Sizing:
             depths=depths,
             unlimited_interval=free.interval,
             interval=found.interval,
+            last_out=found.last_out,
             latency=found.latency,
             bits=fifo_bits(self.widths, depths),
             occupancy_bits=fifo_bits(self.widths, paced.peaks),
@@ -134,17 +152,17 @@ class _Sizing:
         Args:
             found: the depths, best first.
         """
-        timed = self._timed(found[0], MORE_FRAMES)
+        self.frames = max(MORE_FRAMES, self.frames)
+        timed = self._timed(found[0], self.frames)
         if timed is not None and timed.interval <= self.target:
             return found[0], timed
-        free = self._time(dict.fromkeys(self.widths, 0), frames=MORE_FRAMES)
+        free = self._time(dict.fromkeys(self.widths, 0))
         deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
-        reached = self._time(deepest, frames=MORE_FRAMES)
+        reached = self._time(deepest)
         self.target = max(self.target, max(free.interval, reached.interval) * _TOLERANCE)
-        self.frames = MORE_FRAMES
         enough = next((depths for depths in found if self._keeps(depths)), deepest)
         depths = self._shrink(self._grow(enough))
-        return depths, self.pipeline.time(depths, frames=MORE_FRAMES)
+        return depths, self.pipeline.time(depths, frames=self.frames)
 
     def _grow(self, enough: Mapping[str, int]) -> dict[str, int]:
         """Gives the limit of shallow FIFOs up until the interval is kept.

@@ -154,9 +154,14 @@ def compared(report: Report, measured: BoardFigures | None) -> tuple[ComparedFac
                 measured=shown,
             ),
         )
+    sustained: tuple[ComparedFacts, ...] = ()
+    if made.sustained_interval is not None:
+        name = "interval after the first frames, cycles"
+        sustained = (ComparedFacts(name, 0, made.sustained_interval),)
     return (
         *accuracies,
         ComparedFacts("interval, cycles", 0, made.predicted_interval, simulation.interval),
+        *sustained,
         ComparedFacts("latency, cycles", 0, made.predicted_latency, simulation.latency),
         ComparedFacts(
             "frames/s",
