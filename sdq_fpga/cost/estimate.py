@@ -17,7 +17,7 @@ from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
-from sdq_fpga.cost.timing.freely import time_freely
+from sdq_fpga.cost.timing.freely import first_frames
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
@@ -67,7 +67,7 @@ class Estimate(Plain):
         clock_mhz: clock of the accelerator.
         layers: in order of the data.
         interval: cycles between frames, by the timing model, once the first ones have passed, with
-            FIFOs that are deep enough: the one that FIFOs are sized for.
+            FIFOs that are deep enough.
         latency: cycles of a frame through the empty pipeline, likewise.
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
@@ -170,18 +170,18 @@ def estimate(
         UserError: a target can't be reached, or nothing fits the board.
     """
     solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
-    schedule = time_freely(Pipeline(solution.graph))
+    schedule, interval = first_frames(Pipeline(solution.graph))
     limits = usable(board, shares)
     targeted = target_fps is not None or target_latency_us is not None
-    layers = _layers(solution.graph, board, limits, schedule.interval)
+    layers = _layers(solution.graph, board, limits, interval)
     hertz = clock_mhz * 1e6
-    rate = hertz / schedule.interval
-    advice = _advice(solution, layers, limits, schedule.interval, targeted=targeted)
+    rate = hertz / interval
+    advice = _advice(solution, layers, limits, interval, targeted=targeted)
     return Estimate(
         board=board.name,
         clock_mhz=clock_mhz,
         layers=layers,
-        interval=schedule.interval,
+        interval=interval,
         latency=schedule.latency,
         frames_per_second=rate,
         bound=solution.bound,
@@ -190,7 +190,7 @@ def estimate(
         usable=limits,
         prices=dict(solution.prices),
         clock=clock_limit(solution.graph.nodes, board.part),
-        roofline=roofline(solution.graph, board, limits, hertz, schedule.interval),
+        roofline=roofline(solution.graph, board, limits, hertz, interval),
         advice=(*_missed(target_fps, rate), *advice),
     )
 

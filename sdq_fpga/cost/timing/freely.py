@@ -11,7 +11,7 @@ from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.streams import FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline, Schedule
 
-__all__ = ["FEW_FRAMES", "MORE_FRAMES", "slowest_part", "time_freely"]
+__all__ = ["FEW_FRAMES", "MORE_FRAMES", "first_frames", "slowest_part", "time_freely"]
 
 FEW_FRAMES, MORE_FRAMES = 3, 6
 """How many are timed for an interval; more where the first frames differ from later ones."""
@@ -23,16 +23,28 @@ _MOST_STEPS = 20_000_000
 _EVEN = 1.001
 
 
+def first_frames(pipeline: Pipeline) -> tuple[Schedule, float]:
+    """Times a few frames with FIFOs of any depth.
+
+    Returns:
+        Their schedule, and the cycles between frames that come in the end.
+    """
+    few = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=FEW_FRAMES)
+    if few.is_even(max(actor.steps for actor in pipeline.actors)):
+        return few, few.interval
+    return few, slowest_part(pipeline.graph)
+
+
 def time_freely(pipeline: Pipeline) -> Schedule:
     """Times a few frames with FIFOs of any depth, and more until they keep the slowest part's pace.
 
     Where that takes too many, the interval is that of the last ones that were timed.
     """
-    unlimited = dict.fromkeys(pipeline.fifos, 0)
-    steps = [actor.steps for actor in pipeline.actors]
-    few = found = pipeline.time(unlimited, frames=FEW_FRAMES)
-    if few.is_even(max(steps)) or few.is_even(slowest := slowest_part(pipeline.graph)):
+    few, slowest = first_frames(pipeline)
+    if few.is_even(slowest):
         return few
+    found, unlimited = few, dict.fromkeys(pipeline.fifos, 0)
+    steps = [actor.steps for actor in pipeline.actors]
     for frames in (MORE_FRAMES, *_MANY_FRAMES):
         if frames > MORE_FRAMES and frames * sum(steps) > _MOST_STEPS:
             break
