@@ -504,9 +504,10 @@ def peaks(frames, edges, beats):
         if edges[e, E_WIRE] == 1:
             continue
         written, read = beats[WRITTEN, edges[e, E_BASE] :], beats[READ, edges[e, E_BASE] :]
-        gone = 0
+        # What no step needs may stay in the FIFO in the end.
+        gone, most = 0, edges[e, E_READ]
         for m in range(edges[e, E_BEATS] * frames):
-            while gone <= m and read[gone] <= written[m]:
+            while gone < min(m + 1, most) and read[gone] <= written[m]:
                 gone += 1
             found[e] = max(found[e], m + 1 - gone)
     return found
