@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.timing import engine
 from sdq_fpga.cost.timing.schedule import Pipeline, Schedule, StuckError
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.hardware import to_hardware
@@ -85,3 +87,11 @@ def test_goes_on_from_a_beat_that_was_offered_to_a_port():
         found = timed(network, shallow, 3, 400)
         assert found == timed(Pipeline(held_up), shallow, 3, 400)
     assert found == paced
+
+
+def test_what_was_timed_before_does_not_take_beats_that_stay_in_their_fifo():
+    edges = np.zeros((1, engine.E_READ + 1), np.int64)
+    edges[0, [engine.E_BEATS, engine.E_READ]] = 4, 2
+    # The last two are not read; their times are left from before.
+    beats = np.array([[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 0, 0]], np.int32)
+    assert engine.peaks(1, edges, beats).tolist() == [2]

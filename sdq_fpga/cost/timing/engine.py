@@ -85,12 +85,17 @@ def run(frames, gap, actors, inputs, outputs, edges, tables, fire, beats, may_go
             _write(e, edges, beats)
 
     n_actors = actors.shape[0]
-    # The first that may go on does so: it then goes as far as FIFOs let it, at one visit.
-    a = 0
-    while a < n_actors:
+    # Round after round, so that a visit fills and empties FIFOs as far as they go. A wire has room
+    # for a beat or two: who waits for that goes on at once, while the cache has all that it needs.
+    a, idle = 0, 0
+    while idle < n_actors:
+        if a == n_actors:
+            a = 0
         if not may_go[a]:
             a += 1
+            idle += 1
             continue
+        idle = 0
         may_go[a] = False
         _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
         _wake_sinks(a, actors, inputs, outputs, edges, may_go)
@@ -105,7 +110,11 @@ def run(frames, gap, actors, inputs, outputs, edges, tables, fire, beats, may_go
 
 @_inlined
 def _wake_sources(a, actors, inputs, edges, may_go):
-    """Who waits for what an actor has taken may go on; the first that may, or the actor."""
+    """Who waits for what an actor has taken may go on.
+
+    Returns:
+        The first of those that a wire leads from, or the actor.
+    """
     first = a
     for i in range(actors[a, A_IN0], actors[a, A_IN1]):
         e = inputs[i, I_EDGE]
@@ -114,7 +123,8 @@ def _wake_sources(a, actors, inputs, edges, may_go):
             edges[e, E_HEARD] = gone
             if actors[source, A_WAITS] == -1 - e:
                 may_go[source] = True
-                first = min(first, source)
+                if edges[e, E_WIRE] == 1:
+                    first = min(first, source)
     return first
 
 
@@ -132,9 +142,10 @@ def _wake_sinks(a, actors, inputs, outputs, edges, may_go):
         elif actors[sink, A_WAITS] == e and come >= inputs[i, I_NEXT]:
             wanted = True
         else:
-            # It may take what it does not need yet, and make room thereby.
-            held_up = inputs[i, I_BUFFER] >= 0 and actors[a, A_WAITS] == -1 - e
-            wanted = held_up and come > edges[e, E_READ] and come > edges[e, E_TOLD]
+            # It may take what it does not need yet, and make room thereby, or when all has come.
+            held_up = actors[a, A_WAITS] == -1 - e or actors[a, A_WAITS] == edges.shape[0]
+            wanted = inputs[i, I_BUFFER] >= 0 and held_up
+            wanted = wanted and come > edges[e, E_READ] and come > edges[e, E_TOLD]
         if wanted:
             edges[e, E_TOLD] = come
             may_go[sink] = True
@@ -149,25 +160,33 @@ def _visit(a, frames, actors, inputs, outputs, edges, tables, fire, beats):
     plain = plain and outputs[out0, O_PLACES] > 0
     for i in range(in0, in1):
         _write(inputs[i, I_EDGE], edges, beats)
+    held = False
     again = True
     while again:
-        went = False
         for i in range(in0, in1):
             if inputs[i, I_BUFFER] >= 0:
-                went |= _take(a, i, frames, actors, inputs, outputs, edges, tables, fire, beats)
-        if plain:
-            went |= _plain_step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
-        else:
-            went |= _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+                _take(a, i, frames, actors, inputs, outputs, edges, tables, fire, beats)
+        went = False
+        if not held:
+            if plain:
+                went = _plain_step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+            else:
+                went = _step(a, frames, actors, inputs, outputs, edges, tables, fire, beats)
+            # Who has all that the next step needs waits for room behind it.
+            held = actors[a, A_WAITS] < 0
+            for i in range(in0, in1):
+                if inputs[i, I_BUFFER] >= 0:
+                    held = held and edges[inputs[i, I_EDGE], E_READ] >= inputs[i, I_NEXT]
         # This makes room for beats that may be what the next step waits for.
-        more = False
+        again = False
         for i in range(in0, in1):
             e = inputs[i, I_EDGE]
-            more |= _write(e, edges, beats)
+            moved = _write(e, edges, beats)
             if inputs[i, I_BUFFER] >= 0:
                 come = edges[e, E_OFFERED if edges[e, E_WIRE] == 1 else E_WRITTEN]
-                more |= edges[e, E_READ] < come
-        again = went and more
+                again |= (went or moved) and edges[e, E_READ] < come
+            else:
+                again |= moved and not held
 
 
 @_inlined
@@ -504,9 +523,10 @@ def peaks(frames, edges, beats):
         if edges[e, E_WIRE] == 1:
             continue
         written, read = beats[WRITTEN, edges[e, E_BASE] :], beats[READ, edges[e, E_BASE] :]
-        gone = 0
+        # What no step needs may stay in the FIFO in the end.
+        gone, most = 0, edges[e, E_READ]
         for m in range(edges[e, E_BEATS] * frames):
-            while gone <= m and read[gone] <= written[m]:
+            while gone < min(m + 1, most) and read[gone] <= written[m]:
                 gone += 1
             found[e] = max(found[e], m + 1 - gone)
     return found
