@@ -158,6 +158,28 @@ class Dbp(Learned):
         found: Tensor = _Both.apply([*places, count], *logits)  # type: ignore[no-untyped-call]
         return found
 
+    @classmethod
+    def chances(cls, choices: Sequence[Self]) -> list[float]:
+        """``together`` as numbers; tensors of one number are slow."""
+        found = []
+        for each in choices:
+            beta = each.chance
+            found += [beta] if each.deterministic else [beta, 1 - beta]
+        return found
+
+    @classmethod
+    def push(cls, choices: Sequence[Self], slopes: Sequence[float]) -> None:
+        """Adds to the gradients of logits those of what has the slopes [...] by ``together``."""
+        left = iter(slopes)
+        for each in choices:
+            slope = next(left)
+            if each.deterministic:
+                continue
+            beta = each.chance
+            own = torch.tensor(beta * (1 - beta) * (slope - next(left)))
+            before = each.logit.grad
+            each.logit.grad = own if before is None else before + own
+
     def shares(self) -> Tensor:
         """[options] 1 for the one that is drawn, else 0."""
         return _both(self.draw(), self.options())
