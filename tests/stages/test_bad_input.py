@@ -10,6 +10,7 @@ import yaml
 from terminal import TINY, Done
 
 from sdq_fpga.cli import main
+from sdq_fpga.cli.output import check_writable
 
 POLICY_LAYERS = (
     ("block1.conv", 72, 1152),
@@ -308,3 +309,19 @@ def test_vivado_that_fails(tiny_build, make_terminal):
     log = (run / "vivado" / "finn.log").read_text()
     assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
     assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False
+
+
+@pytest.mark.parametrize("out", ["none/policy.json", "/dev/full/policy.json"])
+def test_a_policy_that_can_not_be_written_is_refused_before_anything_is_trained(terminal, out):
+    done = terminal.call("search", "--board", "zcu104", "--flow", str(TINY), "--out", out)
+    one_sentence(done, 2, f"{out} can't be written", "give another file")
+    assert list((terminal.root / "work").iterdir()) == []
+
+
+def test_to_look_whether_a_file_can_be_written_leaves_it_as_it_is(tmp_path):
+    path = tmp_path / "policy.json"
+    check_writable(path)
+    assert not path.exists()
+    path.write_text("kept")
+    check_writable(path)
+    assert path.read_text() == "kept"
