@@ -170,15 +170,15 @@ class Dbp(Learned):
     @classmethod
     def push(cls, choices: Sequence[Self], slopes: Sequence[float]) -> None:
         """Adds to the gradients of logits those of what has the slopes [...] by ``together``."""
-        left = iter(slopes)
+        left, found = iter(slopes), []
         for each in choices:
             slope = next(left)
-            if each.deterministic:
-                continue
-            beta = each.chance
-            own = torch.tensor(beta * (1 - beta) * (slope - next(left)))
-            before = each.logit.grad
-            each.logit.grad = own if before is None else before + own
+            if not each.deterministic:
+                beta = each.chance
+                found.append(beta * (1 - beta) * (slope - next(left)))
+        logits = [each.logit for each in choices if not each.deterministic]
+        for logit, own in zip(logits, torch.tensor(found).unbind(), strict=True):
+            logit.grad = own if logit.grad is None else logit.grad + own
 
     def shares(self) -> Tensor:
         """[options] 1 for the one that is drawn, else 0."""

@@ -142,7 +142,7 @@ class OnBoard(Limit[C]):
         self._nodes = Known(goal.board)
         self._fixed = FixedFolding(goal.board, self._variables)
         self._spread_now: Spread | None = None
-        self._last: tuple[Spread, Floats, tuple[float, Floats]] | None = None
+        self._last: tuple[object, tuple[float, list[float]]] | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -170,12 +170,7 @@ class OnBoard(Limit[C]):
         options = tuple(each.options() for each in self.choices)
         spread = self._spread(options, here.cost)
         at = np.array(shares)
-        before = self._last
-        # A step asks after it, and the next one before it.
-        if before is None or before[0] is not spread or not np.array_equal(before[1], at):
-            found = self._worth(spread, at) if here.cost is None else spread.priced.at(at)
-            self._last = before = spread, at, found
-        worth, slopes = before[2]
+        worth, slopes = self._worth(spread, at) if here.cost is None else spread.priced.at(at)
         if here.cost is None:
             ratio = here.interval / here.worth
             interval, slopes = ratio * worth, ratio * slopes
@@ -199,6 +194,13 @@ class OnBoard(Limit[C]):
 
     def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
+        # A step asks after it, and the next one before it.
+        asked = self._now(), tuple(each.options() for each in self.choices), shares
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, self._measure(shares)
+        return self._last[1]
+
+    def _measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
         expected, slopes = self._expected(shares)
         goal, here = self.wanted, self._now()
         most = goal.interval
