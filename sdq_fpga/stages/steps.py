@@ -19,6 +19,7 @@ from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.stages.page import MODULES
+from sdq_fpga.stages.reach import check_speed
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
@@ -51,10 +52,13 @@ def do_train(context: Context, out: Path) -> None:
 
 
 def do_reach(context: Context, out: Path) -> None:
-    """Makes sure that the search can end at the speed that is asked for: reach.json."""
+    """Makes sure that the speed that is asked for is in reach of the search: reach.json."""
     settings = context.settings
     with context.progress.task("look what is in reach", 1) as advance:
-        check_search(settings.flow, goal_of(settings))
+        if settings.target_bits is None:
+            check_search(settings.flow, goal_of(settings))
+        else:
+            check_speed(settings)
         advance(1)
     asked = {
         "target_fps": settings.target_fps,

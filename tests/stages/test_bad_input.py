@@ -105,6 +105,18 @@ def test_target_that_no_folding_reaches(tiny_build, make_terminal):
     one_sentence(done, 2, "1,000,000,000 frames/s", "zcu104")
 
 
+def test_a_speed_that_mean_bits_can_not_reach_is_refused_before_anything_is_trained(terminal):
+    build = ("build", "--board", "pynq-z2", "--flow", str(TINY), "--budget", "lut=4%,dsp=1%")
+    done = terminal.call(*build, "--target-bits", "3", "--target-fps", "2e6")
+    words = "even with the fewest bits of all candidates, no folding reaches 2,000,000 frames/s"
+    one_sentence(done, 2, words, "ask for at most 1000000 frames/s")
+    assert "train:" not in done.err
+    # With the most bits of all, what the fewest reach is out of reach, too.
+    done = terminal.call(*build, "--target-bits", "6", "--target-fps", "9e5")
+    one_sentence(done, 2, "with the most bits of all candidates, 900,000 frames/s do not fit")
+    assert "train:" not in done.err
+
+
 def test_target_that_is_no_number(terminal):
     done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "nan")
     one_sentence(done, 2, "target_fps")
