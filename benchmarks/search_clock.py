@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search.steering import Steered
@@ -109,28 +107,20 @@ def alternated(
 
 @contextmanager
 def timed_hardware() -> Iterator[list[float]]:
-    """Lists the seconds of all that steers, with its gradient, which is handed over at once.
+    """Lists the seconds of all that steers, with its gradient.
 
     Only in the thread that asks for it.
     """
     spent: list[float] = []
     term, step, thread = Steered.term, Steered.step, get_ident()
 
-    def timed_term(self: Steered[Any]) -> Tensor:
+    def timed_term(self: Steered[Any]) -> float:
         if get_ident() != thread:
             return term(self)
         began = time.thread_time()
         value = term(self)
-        if not value.requires_grad:
-            spent.append(time.thread_time() - began)
-            return value
-        logits = [each.logit for each in self.choices if not each.deterministic]
-        gradients = torch.autograd.grad(value, logits, allow_unused=True)
         spent.append(time.thread_time() - began)
-        for logit, gradient in zip(logits, gradients, strict=True):
-            if gradient is not None:
-                logit.grad = gradient if logit.grad is None else logit.grad + gradient
-        return value.detach()
+        return value
 
     def timed_step(self: Steered[Any], done: int) -> list[Any]:
         if get_ident() != thread:

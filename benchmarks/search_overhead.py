@@ -188,9 +188,8 @@ def _steering(flow: Flow, goal: Goal, steps: int, seed: int) -> list[float]:
         pulls = (_PULL * torch.rand(len(logits))).tolist()
         optimizer = torch.optim.Adam(logits, lr=spec.dbp_learning_rate, fused=True)
         for done in range(1, steps + 1):
-            loss = torch.stack([each.term() for each in steered]).sum()
-            if loss.requires_grad:
-                loss.backward()  # type: ignore[no-untyped-call]
+            for each in steered:
+                each.term()
             for pull, choice in zip(pulls, space.choices, strict=True):
                 if not choice.deterministic:
                     beta = choice.beta.item()
@@ -222,8 +221,7 @@ float networks are not trained.
   **Looks and settling**: all that comes beside in the whole search: looks at the board where the
   policy has moved (folding, prices, tables), and deciding the bits in the end; below 0 where steps
   after the bits are settled take less than the median. **Hardware term**: both, as a share of the
-  whole search. It is more than what the search itself pays, as the gradient of the term is taken by
-  a pass of its own here.
+  whole search.
 - **Run**: *whole* searches were run to their end, as the flow states it. Of those in *parts*, the
   training was run for {steps_run} steps, and taken to be that of those in which all layers are
   undecided (later ones take less); and steering for the flow's number of steps without a network,

@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,7 +19,13 @@ _NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionE
 
 
 class Plain(BaseModel):
-    """A frozen value object; a field that is not declared is an error, not ignored."""
+    """A frozen value object; a field that is not declared is an error, not ignored.
+
+    Attributes:
+        noun: what messages call it; "" for the words that the class is named by.
+    """
+
+    noun: ClassVar[str] = ""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -42,9 +49,13 @@ class Plain(BaseModel):
                 for fault in error.errors()
             )
             raise UserError(
-                f"{source} is not a valid {cls.__name__.lower()} ({faults})",
+                f"{source} is not a valid {cls._called()} ({faults})",
                 "correct what is named",
             ) from error
+
+    @classmethod
+    def _called(cls) -> str:
+        return cls.noun or re.sub("(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
 
     @classmethod
     def from_yaml(cls, path: Path) -> Self:

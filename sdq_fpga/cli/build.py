@@ -20,7 +20,7 @@ from sdq_fpga.cli.options import (
     training_options,
     what_to_build,
 )
-from sdq_fpga.cli.output import loading, print_plain, stdout, write_file
+from sdq_fpga.cli.output import check_writable, loading, print_plain, stdout, write_file
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import Flow, load_flow
 from sdq_fpga.policy import Policy
@@ -127,6 +127,9 @@ def search(as_json: bool, out: Path | None, cache: Path, **stated: Any) -> None:
     if stated["pareto"] is not None:
         _search_several(stated, cache, out, as_json)
         return
+
+    if out is not None:
+        check_writable(out)
 
     def use(build: Any) -> Any:
         policy = build.search()

@@ -12,7 +12,7 @@ from sdq_fpga.console import ConsoleProgress
 from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain
 
-__all__ = ["loading", "print_plain", "stdout", "write_file"]
+__all__ = ["check_writable", "loading", "print_plain", "stdout", "write_file"]
 
 
 def print_plain(found: Plain, as_json: bool, show: Callable[[Console], None]) -> None:
@@ -32,6 +32,24 @@ def loading(cache: Path) -> ConsoleProgress:
     return progress
 
 
+def check_writable(path: Path) -> None:
+    """Makes sure, before what takes long, that a file that the user named can be written.
+
+    Raises:
+        UserError: it can't be.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        return  # a pipe, whose reader would take the opening for all that comes
+    try:
+        there = path.exists()
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes a file that the user named.
 
@@ -41,9 +59,11 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise UserError(
-            f"{path} can't be written ({error.strerror})", "give another file"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} can't be written ({error.strerror})", "give another file")
 
 
 def stdout() -> Console:

@@ -56,7 +56,15 @@ def as_network(net: nn.Module, input_shape: tuple[int, ...] | None = None) -> Ne
     steps = Structure(type(net).__name__, tuple(maker.steps), maker.rename(traced.output))
     made = Network(tuple(shape), maker.modules, steps)
     made.train(net.training)
-    made.structure = maker.structure(steps, value_shapes(made))
+    shapes = value_shapes(made)
+    for name, place in traced.squares.items():
+        *_, height, width = shapes.get(maker.rename(name), (1, 1))
+        if height != width:
+            raise UserError(
+                f"{place} has a square window, on {height} x {width} values",
+                "let it be the mean over all positions: adaptive_avg_pool2d(x, 1)",
+            )
+    made.structure = maker.structure(steps, shapes)
     return made
 
 

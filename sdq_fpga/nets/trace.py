@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.nets.network import FRAMES, Step
+from sdq_fpga.nets.sizes import POOLED, keeps_batch, size, window
 from sdq_fpga.nets.supported import SUPPORTED, Norm, Weighted, check_module
 
 __all__ = ["Traced", "trace", "unused"]
@@ -33,7 +34,6 @@ _CAT = (torch.cat, torch.concat, torch.concatenate)
 _MEAN = (torch.mean, "mean")
 _RESHAPE = ("view", "reshape", torch.reshape)
 _NOTHING = (functional.dropout, functional.dropout2d, torch.dropout, "contiguous", "clone")
-_ALL_AXES = "all axes"
 
 
 def _relu(inplace: bool = False) -> nn.Module:
@@ -75,11 +75,14 @@ class Traced:
         modules: by their paths, in order of the data.
         steps: in order of the data.
         output: name of the scores.
+        squares: names of values that must be as high as they are wide, and who says so: average
+            pools over all positions, whose window is told by one of both.
     """
 
     modules: dict[str, nn.Module] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     output: str = FRAMES
+    squares: dict[str, str] = field(default_factory=dict)
 
     def add_module(self, path: str, module: nn.Module, source: str, place: str) -> str:
         """Adds a module under ``path``, or a like one if that is taken; returns its result."""
@@ -155,7 +158,7 @@ class _Walk:
             self._module(node, str(node.target))
         elif node.op == "get_attr":
             self._refuse(node, f"reads the tensor '{node.target}'")
-        elif _size(node) is None:
+        elif size(node) is None:
             self._function(node)
 
     def _module(self, node: fx.Node, path: str) -> None:
@@ -198,20 +201,43 @@ class _Walk:
         elif target in _MEAN:
             self._mean(node)
         elif target in _RESHAPE:
-            if not _keeps_batch(node.args[1:] or tuple(node.kwargs.values())):
+            if not keeps_batch(node.args[1:] or tuple(node.kwargs.values())):
                 self._refuse(node, "changes a shape otherwise than by flattening all but the batch")
             self._replace(node, nn.Flatten())
         elif target in _FUNCTIONS:
-            if len(inputs) > 1:
-                self._refuse(node, f"is told '{inputs[1].name}', which forward computes")
-            keywords = {k: v for k, v in node.kwargs.items() if k != "input"}
-            try:
-                module = _FUNCTIONS[target](*node.args[1:], **keywords)
-            except TypeError:
-                self._refuse(node, "has arguments that are not supported")
-            self._replace(node, module)
+            self._call(node, _FUNCTIONS[target])
         else:
             self._refuse(node, "is not supported")
+
+    def _call(self, node: fx.Node, make: Callable[..., nn.Module]) -> None:
+        """A function that does what the module does that ``make`` makes."""
+        told = window(node)
+        if told:
+            self._global_pool(node, told)
+            return
+        if len(node.all_input_nodes) > 1:
+            name = node.all_input_nodes[1].name
+            self._refuse(node, f"is told '{name}', which forward computes")
+        keywords = {k: v for k, v in node.kwargs.items() if k != "input"}
+        try:
+            module = make(*node.args[1:], **keywords)
+        except TypeError:
+            self._refuse(node, "has arguments that are not supported")
+        self._replace(node, module)
+
+    def _global_pool(self, node: fx.Node, told: tuple[int, ...]) -> None:
+        """An average pool whose window is as large as what it pools.
+
+        Args:
+            node: the pool.
+            told: axes of the value, by whose sizes that of its window is told.
+        """
+        axes = POOLED[node.target]
+        if told != axes:
+            if len(told) != 1 or told[0] not in axes:
+                self._refuse(node, f"has a window of the sizes of axes {list(told)}")
+            self.traced.squares[self._source(node)] = _place(node, self.original)
+        self._replace(node, (nn.AdaptiveAvgPool1d if axes == (2,) else nn.AdaptiveAvgPool2d)(1))
 
     def _mean(self, node: fx.Node) -> None:
         """A mean over all positions is an average pool; without ``keepdim``, it is flattened."""
@@ -253,29 +279,6 @@ class _Walk:
 
     def _refuse(self, node: fx.Node, fault: str) -> Never:
         raise UserError(f"{_place(node, self.original)} {fault}", SUPPORTED)
-
-
-def _size(node: fx.Node) -> object | None:
-    """What a node reads of a shape: an axis, all of them, or a product; None if it reads none."""
-    if node.target is getattr and node.args[1] == "shape":
-        return _ALL_AXES
-    if node.target == "size":
-        return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", _ALL_AXES)
-    if node.target is operator.getitem and _size(node.all_input_nodes[0]) == _ALL_AXES:
-        return node.args[1]
-    if node.target is operator.mul and None not in map(_size, node.all_input_nodes):
-        return operator.mul
-    return None
-
-
-def _keeps_batch(sizes: tuple[object, ...]) -> bool:
-    """Whether a reshape to these sizes flattens all but the batch."""
-    if len(sizes) == 1 and isinstance(sizes[0], list | tuple):
-        sizes = tuple(sizes[0])
-    if len(sizes) != 2:
-        return False
-    first = sizes[0]
-    return _size(first) == 0 if isinstance(first, fx.Node) else -1 in sizes
 
 
 def _place(node: fx.Node, modules: dict[str, nn.Module]) -> str:

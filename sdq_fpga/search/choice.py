@@ -54,6 +54,13 @@ class Choice:
         """[options of the first, those of the second, ...] probabilities of several choices."""
         return torch.cat([each.probabilities() for each in choices])
 
+    @classmethod
+    def chances(cls, choices: Sequence[Self]) -> list[float]:
+        """``together`` as numbers."""
+        with torch.no_grad():
+            found: list[float] = cls.together(choices).tolist()
+        return found
+
     def shares(self) -> Tensor:
         """[options] with which the next step mixes what they quantize to; differentiable."""
         return self.probabilities()
@@ -115,6 +122,13 @@ class Learned(Choice, ABC):
         self.temperature = state["temperature"]
         self._position, self._settled = state["position"], state["settled"]
 
+    @classmethod
+    def push(cls, choices: Sequence[Self], slopes: Sequence[float]) -> None:
+        """Adds to the gradients of logits those of what has the slopes [...] by ``together``."""
+        found = cls.together(choices)
+        if found.requires_grad:
+            found.backward(torch.tensor(slopes))  # type: ignore[no-untyped-call]
+
     @abstractmethod
     def bound(self) -> None:
         """Keeps ``logit`` in its range, after an optimizer's step."""
@@ -127,16 +141,13 @@ def mean_bits(choices: Sequence[Choice]) -> float:
 
 def expected_bits(choices: Sequence[Choice]) -> Tensor:
     """Mean bits under the probabilities, over all values; differentiable."""
-    return option_weights(choices) @ type(choices[0]).together(choices)
+    return torch.tensor(option_weights(choices)) @ type(choices[0]).together(choices)
 
 
-def option_weights(choices: Sequence[Choice]) -> Tensor:
+def option_weights(choices: Sequence[Choice]) -> list[float]:
     """[options of the first, those of the second, ...] bits by the share of values that has them.
 
     The sum of these by the probabilities is the mean of bits over all values.
     """
     total = sum(each.size for each in choices)
-    return torch.tensor(
-        [each.size * bits / total for each in choices for bits in each.options()],
-        dtype=torch.float32,
-    )
+    return [each.size * bits / total for each in choices for bits in each.options()]

@@ -158,6 +158,28 @@ class Dbp(Learned):
         found: Tensor = _Both.apply([*places, count], *logits)  # type: ignore[no-untyped-call]
         return found
 
+    @classmethod
+    def chances(cls, choices: Sequence[Self]) -> list[float]:
+        """``together`` as numbers; tensors of one number are slow."""
+        found = []
+        for each in choices:
+            beta = each.chance
+            found += [beta] if each.deterministic else [beta, 1 - beta]
+        return found
+
+    @classmethod
+    def push(cls, choices: Sequence[Self], slopes: Sequence[float]) -> None:
+        """Adds to the gradients of logits those of what has the slopes [...] by ``together``."""
+        left, found = iter(slopes), []
+        for each in choices:
+            slope = next(left)
+            if not each.deterministic:
+                beta = each.chance
+                found.append(beta * (1 - beta) * (slope - next(left)))
+        logits = [each.logit for each in choices if not each.deterministic]
+        for logit, own in zip(logits, torch.tensor(found).unbind(), strict=True):
+            logit.grad = own if logit.grad is None else logit.grad + own
+
     def shares(self) -> Tensor:
         """[options] 1 for the one that is drawn, else 0."""
         return _both(self.draw(), self.options())

@@ -4,9 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-import torch
-from torch import Tensor
-
 from sdq_fpga.search.choice import Choice
 
 __all__ = ["Costs", "Limit", "settle_all", "spent"]
@@ -51,13 +48,16 @@ class Limit(ABC, Generic[C]):
         """
 
     @abstractmethod
-    def measure(self) -> Tensor:
-        """Where the choices are, under their probabilities; differentiable."""
+    def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
+        """Where the choices are, and its derivatives [all options] by the shares.
+
+        Args:
+            shares: [all options] of the options of the first choice, of the second, ...
+        """
 
     def measured(self) -> float:
-        """The measure as a number."""
-        with torch.no_grad():
-            return self.measure().item()
+        """The measure under the probabilities of the choices."""
+        return self.measure(type(self.choices[0]).chances(self.choices))[0]
 
     @abstractmethod
     def look(self) -> None:

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from operator import mul
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sdq_fpga.errors import UserError
 from sdq_fpga.search.choice import Choice, option_weights
@@ -45,7 +44,7 @@ class MeanBits(Limit[C]):
         _check_reach(what, choices, bits)
         self.goal = bits
         self._options: tuple[tuple[int, ...], ...] | None = None
-        self._weights = torch.zeros(0)
+        self._weights: list[float] = []
         self.budget = int(bits * (1 + ROUNDING) * sum(each.size for each in choices))
 
     def allows(self, bits: Sequence[int]) -> bool:
@@ -68,12 +67,12 @@ class MeanBits(Limit[C]):
                 return bits
         return self.lowest  # all that is left, where the budget is that of the fewest bits
 
-    def measure(self) -> Tensor:
-        """The expected bits."""
+    def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
+        """The expected bits, and their derivatives."""
         options = tuple(each.options() for each in self.choices)
         if options != self._options:  # which change only where a layer drops
             self._options, self._weights = options, option_weights(self.choices)
-        return self._weights @ type(self.choices[0]).together(self.choices)
+        return sum(map(mul, self._weights, shares)), self._weights
 
     def look(self) -> None:
         """Nothing: the measure is exact."""

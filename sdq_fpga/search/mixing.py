@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -12,7 +10,8 @@ from sdq_fpga.nets import Quantizer, QuantLayer, as_network
 from sdq_fpga.nets.network import MEAN_BITS
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.qer import Seen
-from sdq_fpga.search.quantizers import code_grid, quantize_weights
+from sdq_fpga.search.quantizers import code_levels, unit_axes, weight_levels
+from sdq_fpga.search.several import Levels, mixed
 
 __all__ = ["MixingQuantizer", "insert_quantizers", "remove_quantizers"]
 
@@ -22,44 +21,45 @@ class MixingQuantizer(nn.Module):
 
     Args:
         choice: the layer's bits.
-        quantize: from values and bits to quantized values of the same shape.
+        levels: of each number of bits.
+        axes: of values, over whose mean absolute values steps go; None for fixed steps.
         measured: whether to keep what is quantized, for its errors to be measured.
 
     Attributes:
         choice: as given.
-        quantize: likewise.
-        measured: likewise.
         shares: [options] with which the next forward pass mixes; None to ask the choice then.
     """
 
     def __init__(
-        self, choice: Choice, quantize: Callable[[Tensor, int], Tensor], *, measured: bool = True
+        self,
+        choice: Choice,
+        levels: Callable[[int], Levels],
+        axes: tuple[int, ...] | None = None,
+        *,
+        measured: bool = True,
     ) -> None:
         super().__init__()
         self.choice = choice
-        self.quantize = quantize
-        self.measured = measured
+        self._levels = levels
+        self._axes = axes
+        self._measured = measured
         self.shares: Tensor | None = None
         self._seen: Seen | None = None
 
     def forward(self, values: Tensor) -> Tensor:
         """Maps values to quantized values of the same shape."""
-        options = self.choice.options()
-        if not self.training or len(options) == 1:
-            quantized = self.quantize(values, self.choice.bits)
-            if self.training and self.measured:
-                self._seen = Seen(values, (quantized,))
-            return quantized
-        shares = self.choice.shares() if self.shares is None else self.shares
-        self.shares = None
-        several = tuple(
-            self._taken(values, bits, share)
-            for share, bits in zip(shares.tolist(), options, strict=True)
-        )
-        if self.measured:
-            self._seen = Seen(values, several)
-        mixed: Tensor = _Mixed.apply(shares, *several)  # type: ignore[no-untyped-call]
-        return mixed
+        options = self.choice.options() if self.training else (self.choice.bits,)
+        shares, self.shares = self.shares, None
+        if len(options) > 1 and shares is None:
+            shares = self.choice.shares()
+        levels = [self._levels(bits) for bits in options]
+        last = values.dim() == 4 and not values.is_contiguous()
+        # Rows of numbers as they lie in memory, where channels come last.
+        rows = values.permute(0, 2, 3, 1) if last else values
+        found, several = mixed(rows, levels, shares if len(options) > 1 else None, self._axes)
+        if self.training and self._measured:
+            self._seen = Seen(rows, several)
+        return found.permute(0, 3, 1, 2) if last else found
 
     def seen(self) -> Seen:
         """What was quantized last in training mode; once, so that its memory is not kept.
@@ -71,51 +71,6 @@ class MixingQuantizer(nn.Module):
             raise ValueError(f"the quantizer of '{self.choice.name}' has kept nothing")
         seen, self._seen = self._seen, None
         return seen
-
-    def _taken(self, values: Tensor, bits: int, share: float) -> Tensor:
-        """What values quantize to; what has no share in the result passes no gradient."""
-        if share:
-            return self.quantize(values, bits)
-        with torch.no_grad():
-            return self.quantize(values, bits)
-
-
-class _Context(Protocol):
-    saved_tensors: tuple[Tensor, ...]
-    shares: list[float]
-    place: torch.device
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
-
-
-class _Mixed(torch.autograd.Function):
-    """Sum of tensors by their shares; where one is drawn, nothing is computed but gradients."""
-
-    @staticmethod
-    def forward(ctx: _Context, shares: Tensor, *several: Tensor) -> Tensor:
-        ctx.save_for_backward(*several)
-        ctx.shares, ctx.place = shares.tolist(), shares.device
-        if 1.0 in ctx.shares:
-            return several[ctx.shares.index(1.0)].view_as(several[0])
-        mixed = several[0] * ctx.shares[0]
-        for share, each in zip(ctx.shares[1:], several[1:], strict=True):
-            mixed.add_(each, alpha=share)
-        return mixed
-
-    @staticmethod
-    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        of_shares = torch.stack([_inner(gradient, each) for each in ctx.saved_tensors])
-        return of_shares.to(ctx.place), *(
-            gradient if share == 1.0 else gradient * share if share else None
-            for share in ctx.shares
-        )
-
-
-def _inner(one: Tensor, other: Tensor) -> Tensor:
-    """Sum of products."""
-    if one.is_contiguous() and other.is_contiguous():
-        return torch.dot(one.view(-1), other.view(-1))
-    return (one * other).sum()
 
 
 def insert_quantizers(
@@ -143,17 +98,16 @@ def insert_quantizers(
     places = {each.path: each for each in as_network(net).structure.quantizers}
 
     def insert(place: Quantizer, choice: Choice) -> MixingQuantizer:
-        quantizer = MixingQuantizer(choice, partial(_quantize_place, place), measured=measured)
+        quantizer = MixingQuantizer(choice, partial(_place_levels, place), measured=measured)
         float_part = nn.Identity() if place.signed else nn.ReLU()
         net.set_submodule(place.path, nn.Sequential(float_part, quantizer))
         return quantizer
 
     for layer in layers:
-        quantize = partial(quantize_weights, per_channel=layer.norm is not None)
-        quantizer = MixingQuantizer(weights[layer.name], quantize, measured=measured)
-        parametrize.register_parametrization(
-            net.get_submodule(layer.weight), "weight", quantizer, unsafe=True
-        )
+        module = net.get_submodule(layer.weight)
+        axes = unit_axes(module.get_parameter("weight"), layer.norm is not None)
+        quantizer = MixingQuantizer(weights[layer.name], weight_levels, axes, measured=measured)
+        parametrize.register_parametrization(module, "weight", quantizer, unsafe=True)
         quantizers.append(quantizer)
         if layer.activation is not None:
             quantizers.append(insert(places.pop(layer.activation), activations[layer.name]))
@@ -165,8 +119,8 @@ def insert_quantizers(
     return quantizers
 
 
-def _quantize_place(place: Quantizer, values: Tensor, bits: int) -> Tensor:
-    return code_grid(values, place.exponent(bits), signed=place.signed)
+def _place_levels(place: Quantizer, bits: int) -> Levels:
+    return code_levels(place.exponent(bits), signed=place.signed)
 
 
 def remove_quantizers(net: nn.Module, layers: tuple[QuantLayer, ...]) -> None:

@@ -44,7 +44,7 @@ from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.counts import Count, bit_count, mac_count
 from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.limit import Costs, Limit
-from sdq_fpga.search.polynomial import Floats, known
+from sdq_fpga.search.polynomial import Floats
 from sdq_fpga.search.program import Taken, cheapest_choice
 from sdq_fpga.search.space import Space
 from sdq_fpga.search.spread import Spread
@@ -142,7 +142,7 @@ class OnBoard(Limit[C]):
         self._nodes = Known(goal.board)
         self._fixed = FixedFolding(goal.board, self._variables)
         self._spread_now: Spread | None = None
-        self._last: tuple[Spread, Floats, tuple[float, Floats]] | None = None
+        self._last: tuple[object, tuple[float, list[float]]] | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -160,26 +160,30 @@ class OnBoard(Limit[C]):
         found = self._folded(self.graph(bits), None)
         return 0.0 if found is None else self.wanted.clock_mhz * 1e6 / found.interval
 
-    def expected_interval(self) -> Tensor:
-        """Cycles between frames under the probabilities; differentiable."""
+    def expected_interval(self) -> float:
+        """Cycles between frames under the probabilities."""
+        return self._expected(type(self.choices[0]).chances(self.choices))[0]
+
+    def _expected(self, shares: Sequence[float]) -> tuple[float, Floats]:
+        """Cycles between frames, and their derivatives by the shares."""
         here = self._now()
         options = tuple(each.options() for each in self.choices)
-        shares = type(self.choices[0]).together(self.choices)
+        spread = self._spread(options, here.cost)
+        at = np.array(shares)
+        worth, slopes = self._worth(spread, at) if here.cost is None else spread.priced.at(at)
         if here.cost is None:
-            counted = self._counted(self._spread(options, None).means @ shares)
-            return torch.clamp(here.interval * counted / here.worth, min=1.0)
-        value, gradient = self._priced(self._spread(options, here.cost), shares)
-        interval = here.interval + value - here.worth
-        return known(shares, max(interval, 1.0), gradient * (interval >= 1.0))
+            ratio = here.interval / here.worth
+            interval, slopes = ratio * worth, ratio * slopes
+        else:
+            interval = here.interval + worth - here.worth
+        return max(interval, 1.0), slopes * (interval >= 1.0)
 
-    def _priced(self, spread: Spread, shares: Tensor) -> tuple[float, Floats]:
-        """What the expected resources are worth, and its gradient by shares."""
-        at = np.array(shares.tolist())
-        before = self._last
-        # A step asks after it, and the next one before it.
-        if before is None or before[0] is not spread or not np.array_equal(before[1], at):
-            self._last = before = spread, at, spread.priced.at(at)
-        return before[2]
+    def _worth(self, spread: Spread, at: Floats) -> tuple[float, Floats]:
+        """What bits count for, and its derivatives by shares."""
+        shares = torch.tensor(at, dtype=torch.float32, requires_grad=True)
+        counted = self._counted(spread.means @ shares)
+        (slopes,) = torch.autograd.grad(counted, shares)
+        return counted.item(), slopes.double().numpy()
 
     def _spread(self, options: tuple[tuple[int, ...], ...], cost: HardwareCost | None) -> Spread:
         # It changes only where a layer drops, or the board is looked at.
@@ -188,14 +192,22 @@ class OnBoard(Limit[C]):
             self._spread_now = now = Spread(options, self._owners, self._shifts, cost)
         return now
 
-    def measure(self) -> Tensor:
+    def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
-        expected, goal, here = self.expected_interval(), self.wanted, self._now()
+        # A step asks after it, and the next one before it.
+        asked = self._now(), tuple(each.options() for each in self.choices), shares
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, self._measure(shares)
+        return self._last[1]
+
+    def _measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
+        expected, slopes = self._expected(shares)
+        goal, here = self.wanted, self._now()
         most = goal.interval
         if here.latency:
             # A latency, as the interval at which it would be reached.
             most = min(most, here.interval * goal.latency / here.latency)
-        return torch.log(expected / most)
+        return math.log(expected / most), (slopes / expected).tolist()
 
     def look(self) -> None:
         """Takes interval, prices and tables of the present bits."""

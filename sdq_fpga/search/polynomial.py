@@ -6,14 +6,11 @@ of all tables, however many tables there are: what each step of a search asks fo
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-__all__ = ["Floats", "Integers", "Polynomial", "known"]
+__all__ = ["Floats", "Integers", "Polynomial"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -56,33 +53,3 @@ class Polynomial:
         weights = np.concatenate([np.zeros(0), *reversed(slopes)])
         gradient: Floats = np.bincount(self._flat, weights, self._count + 1).astype(np.float64)
         return float(before[-1].sum()), gradient[: self._count]
-
-
-def known(at: Tensor, value: float, gradient: Floats) -> Tensor:
-    """A number that was computed elsewhere, with its gradient; its second derivatives are not.
-
-    Args:
-        at: [n] what it was computed at.
-        value: the number.
-        gradient: [n] its derivatives.
-
-    Returns:
-        Scalar.
-    """
-    found: Tensor = _Known.apply(at, value, gradient.tolist())  # type: ignore[no-untyped-call]
-    return found
-
-
-class _Context(Protocol):
-    slopes: list[float]
-
-
-class _Known(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: _Context, at: Tensor, value: float, slopes: list[float]) -> Tensor:
-        ctx.slopes = slopes
-        return torch.tensor(value, dtype=at.dtype)
-
-    @staticmethod
-    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient * torch.tensor(ctx.slopes, dtype=gradient.dtype), None, None

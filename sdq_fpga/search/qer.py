@@ -19,11 +19,11 @@ class Seen:
 
     Attributes:
         values: of any shape.
-        quantized: [options] what they quantize to.
+        quantized: [options, ...] what they quantize to.
     """
 
     values: Tensor
-    quantized: tuple[Tensor, ...]
+    quantized: Tensor
 
 
 def expected_errors(seen: Sequence[Seen], probabilities: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def expected_errors(seen: Sequence[Seen], probabilities: Tensor) -> Tensor:
         Scalar, where the values are.
     """
     options = tuple(len(each.quantized) for each in seen)
-    tensors = chain.from_iterable((each.values, *each.quantized) for each in seen)
+    tensors = chain.from_iterable((each.values, each.quantized) for each in seen)
     found: Tensor = _Expected.apply(probabilities, options, *tensors)  # type: ignore[no-untyped-call]
     return found
 
@@ -63,18 +63,13 @@ class _Expected(torch.autograd.Function):
     def forward(
         ctx: _Context, probabilities: Tensor, options: tuple[int, ...], *tensors: Tensor
     ) -> Tensor:
-        norms, left = [], iter(tensors)
-        for count in options:
-            values = next(left)
-            norms.append(torch.linalg.vector_norm(values))
-            error = torch.empty_like(values)
-            for _ in range(count):
-                torch.sub(values, next(left), out=error)
-                norms.append(torch.linalg.vector_norm(error))
-        powers = torch.stack(norms).square_()
-        own, all_options, layer = _places(options)
-        power = powers[own].clamp_(min=_TINY)
-        errors = powers[all_options] / power[layer]
+        norms = [torch.linalg.vector_norm(values) for values in tensors[::2]]
+        away = [
+            torch.linalg.vector_norm((quantized - values).flatten(1), dim=1)
+            for values, quantized in zip(tensors[::2], tensors[1::2], strict=True)
+        ]
+        power = torch.stack(norms).square_().clamp_(min=_TINY)
+        errors = torch.cat(away).square_() / power[_layers(options)]
         ctx.options = options
         ctx.save_for_backward(probabilities, power, errors, *tensors)
         return probabilities.to(errors.device) @ errors
@@ -83,28 +78,23 @@ class _Expected(torch.autograd.Function):
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         probabilities, power, errors, *tensors = ctx.saved_tensors
         # d/dv of sum_k p_k |v - q_k|^2 / |v|^2 is 2 / |v|^2 * (v (1 - E) - sum_k p_k q_k).
+        layers = _layers(ctx.options)
+        shares = probabilities.to(errors.device)
+        means = torch.zeros_like(power).index_add_(
+            0, torch.tensor(layers, device=power.device), errors * shares
+        )
         slopes = 2 * gradient / power
-        expected = errors * probabilities.to(errors.device)
-        means = torch.stack([each.sum() for each in torch.split(expected, list(ctx.options))])
-        left, shares = iter(tensors), iter(probabilities.tolist())
+        own = slopes * (1 - means)
+        of_options = torch.split(slopes[layers] * shares, list(ctx.options))
         found: list[Tensor | None] = []
-        for count, slope, own in zip(
-            ctx.options, slopes.unbind(), (slopes * (1 - means)).unbind(), strict=True
+        for values, quantized, slope, its in zip(
+            tensors[::2], tensors[1::2], own.unbind(), of_options, strict=True
         ):
-            pull = next(left) * own
-            for _ in range(count):
-                pull.addcmul_(next(left), slope, value=-next(shares))
-            found += [pull, *(None for _ in range(count))]
+            pull = its @ quantized.flatten(1)
+            found += [torch.addcmul(pull.view_as(values).neg_(), values, slope), None]
         return (errors * gradient).to(probabilities.device), None, *found
 
 
-def _places(options: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """Of layers' own norms and of their options' among all; and of each option, its layer."""
-    own: list[int] = []
-    of_options: list[int] = []
-    layers: list[int] = []
-    for layer, count in enumerate(options):
-        own.append(len(own) + len(of_options))
-        of_options += range(own[-1] + 1, own[-1] + 1 + count)
-        layers += [layer] * count
-    return own, of_options, layers
+def _layers(options: Sequence[int]) -> list[int]:
+    """Of each option of all, its layer."""
+    return [layer for layer, count in enumerate(options) for _ in range(count)]

@@ -12,20 +12,21 @@ from functools import lru_cache
 
 from torch import Tensor
 
+from sdq_fpga.search.several import TINY, Levels, mixed
 from sdq_fpga.train.grid import Passes, rounded
 
 __all__ = [
     "activation_grid",
     "code_grid",
+    "code_levels",
     "gaussian_clip",
     "quantize_weights",
+    "unit_axes",
     "weight_grid",
+    "weight_levels",
     "weight_limit",
     "weight_unit",
 ]
-
-# Under this mean a channel is dead, and its weights are all code 0.
-_TINY = 1e-12
 
 
 def weight_limit(bits: int) -> float:
@@ -84,19 +85,35 @@ def weight_unit(weights: Tensor, bits: int, *, per_channel: bool) -> Tensor:
     Returns:
         Positive units, [out, 1, ...] or [1, 1, ...], to divide the weights by.
     """
-    axes = list(range(1 if per_channel else 0, weights.dim()))
-    mean = weights.abs().mean(dim=axes, keepdim=True).clamp(min=_TINY)
+    mean = weights.abs().mean(dim=unit_axes(weights, per_channel), keepdim=True).clamp(min=TINY)
     return mean * (gaussian_clip(bits) / weight_limit(bits))
+
+
+def unit_axes(weights: Tensor, per_channel: bool) -> tuple[int, ...]:
+    """The axes of weights [out, ...] over which their unit is the same."""
+    return tuple(range(1 if per_channel else 0, weights.dim()))
 
 
 def quantize_weights(weights: Tensor, bits: int, *, per_channel: bool) -> Tensor:
     """Quantizes weights [out, ...] in their own units: unit * weight_grid(weights / unit).
 
-    The gradient also flows through the unit, so that a clipped weight still moves its channel's
-    clip (as in LSQ; Esser et al., ICLR 2020, equation 3).
+    The gradient also flows through the unit; see ``mixed``.
     """
-    unit = weight_unit(weights, bits, per_channel=per_channel)
-    return unit * weight_grid(weights / unit, bits)
+    return mixed(weights, (weight_levels(bits),), axes=unit_axes(weights, per_channel))[0]
+
+
+@lru_cache
+def weight_levels(bits: int) -> Levels:
+    """The levels of weights in their own units; steps in mean absolute values."""
+    most = weight_limit(bits) * 2.0 ** (bits - 1)
+    return Levels(gaussian_clip(bits) / weight_limit(bits) / 2.0 ** (bits - 1), -most, most)
+
+
+@lru_cache
+def code_levels(exponent: int, *, signed: bool) -> Levels:
+    """The levels of ``code_grid``."""
+    levels = 2.0**exponent
+    return Levels(1 / levels, -levels if signed else 0.0, levels - 1)
 
 
 @lru_cache

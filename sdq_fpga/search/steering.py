@@ -10,9 +10,6 @@ the goal needs, and the layers that lose least by a drop pay first.
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
-import torch
-from torch import Tensor
-
 from sdq_fpga.search.choice import Learned
 from sdq_fpga.search.limit import Limit, settle_all
 
@@ -52,17 +49,14 @@ class Steering:
         self._span = max(start - goal, least_span)
         self._steps = steps
 
-    def term(self, measure: Tensor) -> Tensor:
-        """What the constraint adds to the loss; its gradient by h is max(0, lambda + c h)."""
-        now = measure.item()
+    def term(self, measure: float) -> tuple[float, float]:
+        """What the constraint adds to the loss, and its derivative by the measure.
+
+        That by h is max(0, lambda + c h).
+        """
         # In this order, what is not a number stays so, and the loss is found to be none.
-        pressure = max(self.multiplier + _PENALTY * (now - self._reference) / self._span, 0.0)
-        value = (pressure**2 - self.multiplier**2) / (2 * _PENALTY)
-        if not pressure:
-            return measure.new_tensor(value)
-        # The tangent: nobody asks for second derivatives.
-        slope = pressure / self._span
-        return slope * measure + (value - slope * now)
+        pressure = max(self.multiplier + _PENALTY * (measure - self._reference) / self._span, 0.0)
+        return (pressure**2 - self.multiplier**2) / (2 * _PENALTY), pressure / self._span
 
     def follow(self, measure: float, done: int) -> None:
         """Moves price and reference.
@@ -145,9 +139,19 @@ class Steered(ABC, Generic[L]):
         settle_all(self.limit, self.decided())
         self.settled = True
 
-    def term(self) -> Tensor:
-        """What the goal adds to the loss."""
-        return torch.zeros(()) if self.settled else self.steering.term(self.limit.measure())
+    def term(self) -> float:
+        """What the goal adds to the loss; its gradient is added to that of the choices.
+
+        Both are in plain numbers: a graph of them takes longer than all else that steers.
+        """
+        if self.settled:
+            return 0.0
+        kind = type(self.choices[0])
+        measure, slopes = self.limit.measure(kind.chances(self.choices))
+        value, slope = self.steering.term(measure)
+        if slope:
+            kind.push(self.choices, [slope * each for each in slopes])
+        return value
 
     def step(self, done: int) -> list[L]:
         """Moves price and reference, and settles or lets choices drop.

@@ -126,7 +126,7 @@ class SearchTraining(Generic[L]):
         """Task + lambda_Q * QER + the terms of what steers."""
         self._draw()
         task = classification_loss(self.task.flow.search, forward(images), labels)
-        terms = torch.stack([each.term() for each in self.steered]).sum()
+        terms = sum(each.term() for each in self.steered)
         weight = self.task.flow.search.qer_weight
         if not weight:
             return task + terms
@@ -175,9 +175,7 @@ class SearchTraining(Generic[L]):
             loss=loss,
             expected_weight_bits=expected_bits(unique(self.space.weights)).item(),
             expected_activation_bits=expected_bits(unique(self.space.activations)).item(),
-            expected_interval=(
-                limit.expected_interval().item() if isinstance(limit, OnBoard) else None
-            ),
+            expected_interval=(limit.expected_interval() if isinstance(limit, OnBoard) else None),
             layer_bits=self.space.layer_bits(),
         )
         self.history.append(record)

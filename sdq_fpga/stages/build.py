@@ -199,9 +199,13 @@ class Build:
 
     def _goal(self) -> dict[str, Any]:
         """Everything that decides what the search ends at."""
+        if self._settings.target_bits is not None:
+            return {"target_bits": self._settings.target_bits}
+        return self._speed()
+
+    def _speed(self) -> dict[str, Any]:
+        """Everything that decides which speed is in reach of some bits."""
         settings = self._settings
-        if settings.target_bits is not None:
-            return {"target_bits": settings.target_bits}
         return {
             "board": settings.board.model_dump(mode="json"),
             "clock_mhz": settings.clock_mhz,
@@ -223,6 +227,10 @@ class Build:
         settings = self._settings
         find_verilator()  # what the simulation will need is missed before minutes of training
         find_compiler()
+        speed = settings.target_fps is not None or settings.target_latency_us is not None
+        # Weights that the hardware model would have elsewhere than they are to be say nothing.
+        if settings.target_bits is not None and speed and not target_of(settings).any_weights:
+            self._reach(self._goal() | self._speed())
         self._finetuned()
         self._team.dismiss()
         self._stage("export", {}, ("search", "finetune"), steps.do_export)

@@ -16,7 +16,10 @@ from sdq_fpga.stages.settings import Settings
 from sdq_fpga.train.checkpoint import load_net
 from sdq_fpga.train.rig import Rig
 
-__all__ = ["Context", "Workspace"]
+__all__ = ["FINETUNED", "Context", "Workspace"]
+
+FINETUNED = "finetuned.safetensors"
+"""Of a search that has finetuned what it found: the network."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -53,6 +54,8 @@ class Foretelling(Plain):
         input_type: of the model.
         shares: of the board that may be used.
     """
+
+    noun: ClassVar[str] = "simulation"
 
     board: Board
     clock_mhz: float

@@ -1,7 +1,7 @@
 """Everything that a user states about a build."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -45,6 +45,8 @@ class Settings(Plain):
         shares: of the board that may be used.
         devices: what training runs on.
     """
+
+    noun: ClassVar[str] = "build"
 
     flow: Flow
     board: Board

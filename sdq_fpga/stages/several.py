@@ -16,17 +16,18 @@ from typing import TypeVar
 from torch import nn
 
 from sdq_fpga.errors import UserError
+from sdq_fpga.policy import Policy
 from sdq_fpga.report.designs import Designs, Found
 from sdq_fpga.search.frontier import Design, Frontier
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.on_board import BoardGoal
 from sdq_fpga.search.task import Goal
-from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.context import FINETUNED, Context
 from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.train.accuracy import accuracy
 from sdq_fpga.train.checkpoint import save_net
 from sdq_fpga.train.distill import finetune
-from sdq_fpga.train.grid import on_grid
+from sdq_fpga.train.grid import off_grid, on_grid
 from sdq_fpga.train.rig import Rig
 
 __all__ = ["Rigs", "do_fastest", "do_pareto", "fastest_kept"]
@@ -76,29 +77,36 @@ class _Searched:
         net.load_state_dict(design.result.state)
         return net
 
-    def found(self, design: Design, *, finetuned: bool) -> Found:
-        """The figures of a design."""
-        context, policy = self._context, design.result.policy
+    def student(self, design: Design, *, even_bins: bool = False) -> nn.Module:
+        """The network on its grid, as a search left it."""
+        policy = design.result.policy
+        return on_grid(normalised_state(self.net(design), policy, even_bins=even_bins), policy)
+
+    def finetuned(self, design: Design) -> nn.Module:
+        """The same, finetuned."""
+        context = self._context
         flow, seed = context.settings.flow, context.settings.seed
-        even = finetuned and flow.finetune.even_bins
-        student = on_grid(normalised_state(self.net(design), policy, even_bins=even), policy)
-        if finetuned:
-            rig = self._rigs(f"finetune-{design.target_fps}")
-            finetune(student, self.teacher, flow.finetune, self._data, seed, context.progress, rig)
+        student = self.student(design, even_bins=flow.finetune.even_bins)
+        rig = self._rigs(f"finetune-{design.target_fps}")
+        finetune(student, self.teacher, flow.finetune, self._data, seed, context.progress, rig)
+        return student
+
+    def found(self, design: Design, student: nn.Module) -> Found:
+        """The figures of a design, whose network is ``student``."""
         return Found(
             target_fps=design.target_fps,
             frames_per_second=design.frames_per_second,
             accuracy=self.accuracy(student),
-            mean_weight_bits=policy.mean_weight_bits,
+            mean_weight_bits=design.result.policy.mean_weight_bits,
         )
 
 
 def do_fastest(context: Context, rigs: Rigs, out: Path) -> None:
     """Searches the fastest design that keeps an accuracy.
 
-    Each that is tried is finetuned as the build would.
+    Each policy that is tried is finetuned as the build would, once; the build takes that.
 
-    Writes policy.json, history.json, net.safetensors and designs.json.
+    Writes policy.json, history.json, net.safetensors, finetuned.safetensors and designs.json.
 
     Raises:
         UserError: even the most bits that fit the board lose more.
@@ -110,28 +118,39 @@ def do_fastest(context: Context, rigs: Rigs, out: Path) -> None:
     frontier = searched.frontier
     wanted = searched.float_accuracy - drop
     tried: list[Found] = []
+    students: dict[Policy, tuple[Design, nn.Module, bool]] = {}
 
-    def attempt(target_fps: float) -> tuple[Design, float, bool]:
+    def attempt(target_fps: float) -> tuple[tuple[Design, nn.Module], float, bool]:
         design = frontier.at(target_fps)
-        figures = searched.found(design, finetuned=True)
+        policy = design.result.policy
+        if policy in students:
+            first, student, kept = students[policy]
+            return (first, student), design.frames_per_second, kept
+        student = searched.finetuned(design)
+        figures = searched.found(design, student)
         kept = figures.accuracy >= wanted
+        students[policy] = design, student, kept
         tried.append(figures.model_copy(update={"kept": kept}))
         context.progress.note(
             f"{design.frames_per_second:,.0f} frames/s: {figures.accuracy:.2%} of the images held "
             f"back, {'enough' if kept else 'too few'} ({wanted:.2%} are wanted)"
         )
-        return design, design.frames_per_second, kept
+        return (design, student), design.frames_per_second, kept
 
-    best = fastest_kept(frontier.slowest, frontier.fastest, attempt)
-    if best is None:
+    found = fastest_kept(frontier.slowest, frontier.fastest, attempt)
+    if found is None:
         raise UserError(
             f"a drop of {drop:.2%} in accuracy can't be kept: even the most bits that fit "
             f"{context.settings.board.name} have {tried[0].accuracy:.2%} of the images held back, "
             f"and the float network {searched.float_accuracy:.2%}",
             "allow more with --accuracy-drop, or let the flow finetune longer or have more bits",
         )
+    best, student = found
     (out / "policy.json").write_bytes(best.result.policy.to_bytes())
     save_net(searched.net(best), out / "net.safetensors")
+    net = context.net()
+    net.load_state_dict(off_grid(student))
+    save_net(net, out / FINETUNED)
     history = [record.plain() for record in best.result.history]
     text = json.dumps(history, indent=1, sort_keys=True)
     (out / "history.json").write_text(f"{text}\n", encoding="utf-8")
@@ -186,7 +205,7 @@ def do_pareto(context: Context, rigs: Rigs, out: Path) -> None:
     for place, design in enumerate(designs, 1):
         name = f"policy-{place}.json"
         (out / name).write_bytes(design.result.policy.to_bytes())
-        figures = searched.found(design, finetuned=False)
+        figures = searched.found(design, searched.student(design))
         found.append(figures.model_copy(update={"policy": name}))
     if len(found) < count:
         context.progress.note(f"of {count} searches, {len(found)} ended at policies of their own")

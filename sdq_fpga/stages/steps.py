@@ -16,11 +16,12 @@ from sdq_fpga.plain import Plain
 from sdq_fpga.search.methods import check_search, search
 from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
-from sdq_fpga.stages.context import Context
+from sdq_fpga.stages.context import FINETUNED, Context
 from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.stages.page import MODULES
+from sdq_fpga.stages.reach import check_speed
 from sdq_fpga.train.accuracy import accuracy
-from sdq_fpga.train.checkpoint import save_net
+from sdq_fpga.train.checkpoint import load_net, save_net
 from sdq_fpga.train.distill import finetune
 from sdq_fpga.train.float_net import train_float
 from sdq_fpga.train.grid import off_grid, on_grid
@@ -51,10 +52,13 @@ def do_train(context: Context, out: Path) -> None:
 
 
 def do_reach(context: Context, out: Path) -> None:
-    """Makes sure that the search can end at the speed that is asked for: reach.json."""
+    """Makes sure that the speed that is asked for is in reach of the search: reach.json."""
     settings = context.settings
     with context.progress.task("look what is in reach", 1) as advance:
-        check_search(settings.flow, goal_of(settings))
+        if settings.target_bits is None:
+            check_search(settings.flow, goal_of(settings))
+        else:
+            check_speed(settings)
         advance(1)
     asked = {
         "target_fps": settings.target_fps,
@@ -103,23 +107,26 @@ def accuracy_of_search(context: Context) -> float:
 
 
 def do_finetune(context: Context, out: Path) -> None:
-    """Trains the policy: net.safetensors, metrics.json, settled.json."""
+    """Trains the policy, if its search has not: net.safetensors, metrics.json, settled.json."""
     settings = context.settings
     policy = context.policy()
-    even = settings.flow.finetune.even_bins
-    normal = normalised_state(context.net_of("search"), policy, even_bins=even)
-    student = on_grid(normal, policy)
-    finetune(
-        student,
-        context.net_of("train"),
-        settings.flow.finetune,
-        context.dataset,
-        settings.seed,
-        context.progress,
-        context.rig,
-    )
-    net = context.net()
-    net.load_state_dict(off_grid(student))
+    net, done = context.net(), context.output("search", FINETUNED)
+    if done.exists():
+        load_net(net, done)
+    else:
+        even = settings.flow.finetune.even_bins
+        normal = normalised_state(context.net_of("search"), policy, even_bins=even)
+        student = on_grid(normal, policy)
+        finetune(
+            student,
+            context.net_of("train"),
+            settings.flow.finetune,
+            context.dataset,
+            settings.seed,
+            context.progress,
+            context.rig,
+        )
+        net.load_state_dict(off_grid(student))
     settled = settle_thresholds(net, policy)
     save_net(net, out / "net.safetensors")
     _write(out / "metrics.json", _metrics(context, to_brevitas(net, policy)))

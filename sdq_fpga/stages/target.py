@@ -1,5 +1,7 @@
 """What an accelerator is built for, and what a user states about the build of a model."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from sdq_fpga.board import Board
@@ -51,6 +53,8 @@ class ModelSettings(Plain):
         vectors: file of frames to verify with; None for random ones.
         input_type: QONNX type of the inputs; None for what the file says.
     """
+
+    noun: ClassVar[str] = "build"
 
     name: str
     target: Target

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
@@ -39,6 +39,8 @@ class Slurm(Plain):
         python: the interpreter of the workers; None for this one.
         local_directory: for workers' own files; None for the working directory.
     """
+
+    noun: ClassVar[str] = "description of a Slurm cluster"
 
     queue: str | None = None
     account: str | None = None

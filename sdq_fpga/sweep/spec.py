@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,8 @@ class SweepSpec(Plain):
         data: directory of the dataset.
         clock_mhz: clock of the accelerator; None for each board's.
     """
+
+    noun: ClassVar[str] = "sweep"
 
     flows: tuple[str, ...] = Field(default=("digits-cnn",), min_length=1)
     boards: tuple[str, ...] = Field(min_length=1)

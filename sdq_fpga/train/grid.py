@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from sdq_fpga.nets import as_network, check_policy
 from sdq_fpga.policy import Policy
 
-__all__ = ["Passes", "WeightGrid", "off_grid", "on_grid", "rounded"]
+__all__ = ["Passes", "WeightGrid", "off_grid", "on_grid", "passing", "rounded"]
 
 
 class Passes(Enum):
@@ -62,7 +62,7 @@ class _Rounded(torch.autograd.Function):
     ) -> Tensor:
         if passes is not Passes.EVERYWHERE:
             ctx.save_for_backward(values)
-            ctx.between = _passing(levels, least, most, passes, values.dtype)
+            ctx.between = passing(levels, least, most, passes, values.dtype)
         return (values * levels).round_().clamp_(least, most).div_(levels)
 
     @staticmethod
@@ -74,7 +74,7 @@ class _Rounded(torch.autograd.Function):
 
 
 @lru_cache
-def _passing(
+def passing(
     levels: float, least: float, most: float, passes: Passes, dtype: torch.dtype
 ) -> tuple[float, float]:
     """Between which numbers, themselves excluded, values lie whose gradient passes a rounding.

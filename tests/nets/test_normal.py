@@ -193,6 +193,11 @@ class PoolsByShape(Wrong):
         return self.last(functional.avg_pool1d(x, x.size(1)))
 
 
+class PoolsByAnother(Wrong):
+    def forward(self, x):
+        return self.last(functional.avg_pool1d(self.block(x), x.size(2)))
+
+
 class SwapsAxes(Wrong):
     def forward(self, x):
         return self.last(self.block(x).view(x.size(1), -1))
@@ -252,6 +257,46 @@ class ReadsShape(Functional):
         return x.reshape([x.shape[0], -1])
 
 
+class PoolsAll(nn.Module):
+    """Average pools over all positions, as they were written before there were adaptive ones."""
+
+    WAYS = (
+        lambda x: functional.avg_pool2d(x, x.size()[3]),
+        lambda x: functional.avg_pool2d(x, x.shape[-2]),
+        lambda x: functional.avg_pool2d(x, (x.size(2), x.size(-1))),
+        lambda x: functional.avg_pool2d(x, kernel_size=x.size()[2:]),
+    )
+
+    def __init__(self, way):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 6, 3)
+        self.last = nn.Linear(6, 3)
+        self.way = way
+
+    def forward(self, x):
+        x = self.WAYS[self.way](functional.relu(self.conv(x)))
+        return self.last(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("way", range(len(PoolsAll.WAYS)))
+def test_ways_to_pool_all_positions(way):
+    net = randomized(PoolsAll(way))
+    frames = torch.rand(3, 2, 8, 8)
+    made = as_network(net, (2, 8, 8))
+    torch.testing.assert_close(made(frames), net(frames), rtol=1e-3, atol=1e-3)
+
+
+def test_a_square_window_pools_all_positions_of_squares_only():
+    frames = torch.rand(3, 2, 8, 6)
+    for way in (2, 3):
+        net = randomized(PoolsAll(way))
+        made = as_network(net, (2, 8, 6))
+        torch.testing.assert_close(made(frames), net(frames), rtol=1e-3, atol=1e-3)
+    for way in (0, 1):
+        with pytest.raises(UserError, match=r"'avg_pool2d' in .* square window, on 6 x 4 values"):
+            as_network(PoolsAll(way), (2, 8, 6))
+
+
 @pytest.mark.parametrize("way", range(4))
 def test_ways_to_flatten_all_but_the_batch(way):
     body = ReadsShape()
@@ -265,7 +310,8 @@ def test_ways_to_flatten_all_but_the_batch(way):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (PoolsByShape, ["'avg_pool1d'", "'size', which forward computes"]),
+        (PoolsByShape, ["'avg_pool1d'", "a window of the sizes of axes [1]"]),
+        (PoolsByAnother, ["'avg_pool1d'", "'size', which forward computes"]),
         (SwapsAxes, ["'view'", "otherwise than by flattening"]),
         (SharesWeight, ["module 'last' shares a parameter with module 'block.0'"]),
         (WeightNorm, ["module 'block.0' (ParametrizedLinear) computes its weight"]),

@@ -9,9 +9,9 @@ def run(dbps, target, pulls, steps, rate=0.1):
     for done in range(1, steps + 1):
         optimizer.zero_grad()
         resistance = sum(-pull * dbp.beta for pull, dbp in zip(pulls, dbps, strict=True))
-        loss = target.term() + resistance
-        if loss.requires_grad:
-            loss.backward()
+        target.term()
+        if not all(dbp.deterministic for dbp in dbps):
+            resistance.backward()
             optimizer.step()
         for dbp in dbps:
             dbp.bound()

@@ -119,7 +119,7 @@ def test_errors_and_their_gradients_are_those_of_the_definition(seed, options):
         values = torch.randn(5 + number, 3, generator=generator, dtype=torch.float64)
         leaves.append(values.requires_grad_())
         levels = (torch.round(values * 2**k) / 2**k for k in range(count))
-        seen.append(Seen(leaves[-1], tuple(levels)))
+        seen.append(Seen(leaves[-1], torch.stack(list(levels))))
     parts = [torch.rand(count, generator=generator) + 0.1 for count in options]
     probabilities = torch.cat([part / part.sum() for part in parts]).double().requires_grad_()
     ours, theirs = expected_errors(seen, probabilities), errors_reference(seen, probabilities)
@@ -133,7 +133,7 @@ def test_errors_and_their_gradients_are_those_of_the_definition(seed, options):
 
 def test_relative_error_is_free_of_scale_and_pulls_towards_the_levels():
     def error(values, levels):
-        return expected_errors([Seen(values, (levels,))], torch.ones(1))
+        return expected_errors([Seen(values, levels[None])], torch.ones(1))
 
     values = torch.tensor([0.2, 0.9, -0.4], requires_grad=True)
     levels = torch.tensor([0.0, 1.0, -0.5])
@@ -151,7 +151,7 @@ def test_a_logit_that_is_no_number_does_not_pass_for_one():
         dbps[1].logit.fill_(math.nan)
     assert math.isnan(dbps[1].chance)
     steering = Steering(1.0, 0.5, least_span=0.1, steps=10)
-    assert math.isnan(steering.term(Dbp.together(dbps).sum()).item())
+    assert math.isnan(steering.term(sum(Dbp.chances(dbps)))[0])
 
 
 def test_draws_of_several_are_those_of_each_in_turn():

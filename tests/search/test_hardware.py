@@ -15,7 +15,6 @@ from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.methods.fractional import Fraction
 from sdq_fpga.search.methods.relaxation import Mixture
-from sdq_fpga.search.polynomial import known
 from sdq_fpga.search.spread import Spread
 
 PRICES = {"lut": 0.5, "dsp": 20.0}
@@ -95,14 +94,11 @@ def test_gradients_are_those_of_differences():
 
 def test_the_gradient_of_beta_is_the_difference_of_two_policies():
     found = HardwareCost(some_tables(0), PRICES)
-    beta = torch.tensor([0.2, 1.0, 1.0], requires_grad=True)
     spread = Spread(((4, 2), (5,), (4, 3)), (0, 1, 2), (0, 0, 0), found)
-    shares = torch.stack([beta[0], 1 - beta[0], beta[1], beta[2], 1 - beta[2]])
-    value, gradient = spread.priced.at(shares.detach().double().numpy())
-    known(shares, value, gradient).backward()
+    _, gradient = spread.priced.at(np.array([0.2, 0.8, 1.0, 1.0, 0.0]))
     prices = np.array([PRICES.get(name, 0.0) for name in RESOURCES])
     upper, dropped = some_tables(0).resources([[4, 5, 4], [2, 5, 4]]) @ prices
-    assert beta.grad[0].item() == pytest.approx(upper - dropped, rel=1e-4)
+    assert gradient[0] - gradient[1] == pytest.approx(upper - dropped, rel=1e-4)
     assert spread.means.tolist() == [[4, 2, 0, 0, 0], [0, 0, 5, 0, 0], [0, 0, 0, 4, 3]]
 
 
@@ -142,8 +138,24 @@ def test_probabilities_of_several_choices_are_those_of_each(make):
     choices[3].settle(3)
     apart = torch.cat([each.probabilities() for each in choices])
     torch.testing.assert_close(make.together(choices), apart)
+    assert make.chances(choices) == pytest.approx(apart.tolist(), rel=1e-6)
     settled = [make("one", (4,), 1)]
     assert make.together(settled).tolist() == [1]
+
+
+@pytest.mark.parametrize("make", [Dbp, Mixture, Fraction])
+def test_a_push_is_the_gradient_of_the_probabilities_and_adds_to_what_is_there(make):
+    choices = [make(f"c{k}", each, 1) for k, each in enumerate([(2, 3, 4), (5,), (2, 8), (3, 4)])]
+    choices[3].settle(3)
+    slopes = torch.arange(1.0, 1 + len(make.chances(choices)))
+    logits = [choices[0].logit, choices[2].logit]
+    expected = torch.autograd.grad(make.together(choices) @ slopes, logits)
+    for times in (1, 2):
+        make.push(choices, slopes.tolist())
+        for logit, own in zip(logits, expected, strict=True):
+            torch.testing.assert_close(logit.grad, times * own)
+    assert choices[3].logit.grad is None
+    make.push(choices[3:], [1.0])  # nothing to be moved
 
 
 def test_many_at_once():

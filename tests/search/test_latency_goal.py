@@ -96,12 +96,12 @@ def test_what_lags_more_is_measured(any_speed, latencies):
     middle = (slow * fast) ** 0.5
     at_latency = limit_of(replace(any_speed, target_latency_us=middle))
     behind = slow / (0.97 * middle)
-    assert at_latency.measure().item() == pytest.approx(math.log(behind), rel=1e-3)
+    assert at_latency.measured() == pytest.approx(math.log(behind), rel=1e-3)
     speed = at_latency.speed(at_latency.highest)
     for times in (0.5 * behind, 1.1 * behind):
         goal = replace(any_speed, target_latency_us=middle, target_fps=times * speed)
         expected = math.log(max(behind, times))
-        assert limit_of(goal).measure().item() == pytest.approx(expected, rel=1e-3)
+        assert limit_of(goal).measured() == pytest.approx(expected, rel=1e-3)
 
 
 def test_out_of_reach_says_what_is_in_reach(any_speed, latencies):

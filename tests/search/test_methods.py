@@ -21,7 +21,8 @@ from sdq_fpga.search.methods.relaxation import Mixture
 from sdq_fpga.search.methods.sensitivity import hessian_traces, sensitivities
 from sdq_fpga.search.mixing import MixingQuantizer
 from sdq_fpga.search.on_board import OnBoard
-from sdq_fpga.search.quantizers import weight_grid
+from sdq_fpga.search.quantizers import weight_grid, weight_limit
+from sdq_fpga.search.several import Levels
 from sdq_fpga.search.space import Space
 from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
 from sdq_fpga.train import seeded, to_input
@@ -173,7 +174,8 @@ def test_costs_differ_in_what_they_push_down(flow, graph, middle):
     for cost in ("prices", "bits", "macs"):
         for choice in space.choices:
             choice.logit.grad = None
-        OnBoard(goal(graph, 2 * middle), space, cost).measure().backward()
+        limit = OnBoard(goal(graph, 2 * middle), space, cost)
+        Mixture.push(limit.choices, limit.measure(Mixture.chances(limit.choices))[1])
         gradient = torch.cat([choice.logit.grad for choice in space.choices])
         pushes[cost] = gradient / gradient.norm()
     assert (pushes["bits"] @ pushes["macs"]).item() < 0.99
@@ -183,6 +185,13 @@ def test_costs_differ_in_what_they_push_down(flow, graph, middle):
 # ---- parts of the methods ----------------------------------------------------------------------
 
 
+def grid_levels(bits):
+    """Those of ``weight_grid``."""
+    step = 2.0 ** (1 - bits)
+    most = weight_limit(bits) / step
+    return Levels(step, -most, most)
+
+
 def test_a_mixture_is_the_sum_by_probabilities():
     mixture, values = Mixture("x", (2, 4, 8), 10), torch.linspace(-0.9, 0.9, 50)
     with torch.no_grad():
@@ -190,20 +199,20 @@ def test_a_mixture_is_the_sum_by_probabilities():
     mixture.temperature = 0.5
     shares = torch.softmax(torch.tensor([0.2, 2.4, -0.8]), 0)
     expected = sum(s * weight_grid(values, b) for s, b in zip(shares, (2, 4, 8), strict=True))
-    torch.testing.assert_close(MixingQuantizer(mixture, weight_grid)(values), expected)
+    torch.testing.assert_close(MixingQuantizer(mixture, grid_levels)(values), expected)
     assert mixture.bits == 4
     assert min(mixture.distances()) == mixture.distances()[1]
     mean = (shares @ torch.tensor([2.0, 4, 8])).item()
     assert mixture.expected_bits.item() == pytest.approx(mean)
     mixture.settle(8)
-    assert torch.equal(MixingQuantizer(mixture, weight_grid)(values), weight_grid(values, 8))
+    assert torch.equal(MixingQuantizer(mixture, grid_levels)(values), weight_grid(values, 8))
 
 
 def test_a_fraction_lies_between_two_and_has_the_gradient_of_their_difference():
     fraction, values = Fraction("x", (2, 4, 8), 10), torch.linspace(-0.9, 0.9, 50)
     with torch.no_grad():
         fraction.logit.fill_(5.0)
-    found = MixingQuantizer(fraction, weight_grid)(values)
+    found = MixingQuantizer(fraction, grid_levels)(values)
     torch.testing.assert_close(found, 0.25 * weight_grid(values, 8) + 0.75 * weight_grid(values, 4))
     found.square().sum().backward()
     difference = (weight_grid(values, 8) - weight_grid(values, 4)) / 4

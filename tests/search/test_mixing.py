@@ -10,6 +10,7 @@ from sdq_fpga.search import activation_grid, quantize_weights
 from sdq_fpga.search.dbp import START_BETA, Dbp
 from sdq_fpga.search.mixing import MixingQuantizer, insert_quantizers, remove_quantizers
 from sdq_fpga.search.qer import expected_errors
+from sdq_fpga.search.quantizers import code_levels
 from sdq_fpga.train import to_input
 
 
@@ -21,9 +22,14 @@ def with_quantizers(net):
     return layers, weights, activations, quantizers
 
 
+def grid_levels(bits):
+    """Those of ``activation_grid``."""
+    return code_levels(bits, signed=False)
+
+
 def test_training_draws_one_of_two_and_evaluation_is_at_the_higher():
     values = torch.rand(100)
-    quantizer = MixingQuantizer(Dbp("x", (2, 5), 100), activation_grid)
+    quantizer = MixingQuantizer(Dbp("x", (2, 5), 100), grid_levels)
     torch.manual_seed(0)
     drawn = [quantizer(values) for _ in range(300)]
     high = [torch.equal(each, activation_grid(values, 5)) for each in drawn]
@@ -36,7 +42,7 @@ def test_training_draws_one_of_two_and_evaluation_is_at_the_higher():
 def test_error_is_the_expectation_over_both():
     values = torch.rand(100)
     dbp = Dbp("x", (2, 5), 100)
-    quantizer = MixingQuantizer(dbp, activation_grid)
+    quantizer = MixingQuantizer(dbp, grid_levels)
     quantizer(values)
     power = values.square().sum()
 

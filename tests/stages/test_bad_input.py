@@ -10,6 +10,7 @@ import yaml
 from terminal import TINY, Done
 
 from sdq_fpga.cli import main
+from sdq_fpga.cli.output import check_writable
 
 POLICY_LAYERS = (
     ("block1.conv", 72, 1152),
@@ -102,6 +103,18 @@ def test_target_that_no_folding_reaches(tiny_build, make_terminal):
     shutil.copytree(tiny_build[0].root / "work" / "runs", terminal.root / "work" / "runs")
     done = terminal.call("build", "--board", "zcu104", "--flow", str(TINY), "--target-fps", "1e9")
     one_sentence(done, 2, "1,000,000,000 frames/s", "zcu104")
+
+
+def test_a_speed_that_mean_bits_can_not_reach_is_refused_before_anything_is_trained(terminal):
+    build = ("build", "--board", "pynq-z2", "--flow", str(TINY), "--budget", "lut=4%,dsp=1%")
+    done = terminal.call(*build, "--target-bits", "3", "--target-fps", "2e6")
+    words = "even with the fewest bits of all candidates, no folding reaches 2,000,000 frames/s"
+    one_sentence(done, 2, words, "ask for at most 1000000 frames/s")
+    assert "train:" not in done.err
+    # With the most bits of all, what the fewest reach is out of reach, too.
+    done = terminal.call(*build, "--target-bits", "6", "--target-fps", "9e5")
+    one_sentence(done, 2, "with the most bits of all candidates, 900,000 frames/s do not fit")
+    assert "train:" not in done.err
 
 
 def test_target_that_is_no_number(terminal):
@@ -308,3 +321,19 @@ def test_vivado_that_fails(tiny_build, make_terminal):
     log = (run / "vivado" / "finn.log").read_text()
     assert "IODMA" in log, "FINN's Zynq build did not come to its HLS blocks"
     assert json.loads((run / "report.json").read_text())["bitstream"]["made"] is False
+
+
+@pytest.mark.parametrize("out", ["none/policy.json", "/dev/full/policy.json"])
+def test_a_policy_that_can_not_be_written_is_refused_before_anything_is_trained(terminal, out):
+    done = terminal.call("search", "--board", "zcu104", "--flow", str(TINY), "--out", out)
+    one_sentence(done, 2, f"{out} can't be written", "give another file")
+    assert list((terminal.root / "work").iterdir()) == []
+
+
+def test_to_look_whether_a_file_can_be_written_leaves_it_as_it_is(tmp_path):
+    path = tmp_path / "policy.json"
+    check_writable(path)
+    assert not path.exists()
+    path.write_text("kept")
+    check_writable(path)
+    assert path.read_text() == "kept"

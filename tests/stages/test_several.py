@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from sdq_fpga.flow import load_flow
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.run import open_run
-from sdq_fpga.stages import several
+from sdq_fpga.stages import several, steps
 from sdq_fpga.stages.build import Build
 from sdq_fpga.stages.settings import Settings
 from sdq_fpga.stages.several import fastest_kept
@@ -116,7 +117,18 @@ class Killing(SilentProgress):
         self.notes.append(text)
 
 
-def search_several(directory, progress, **asked):
+class Counting(SilentProgress):
+    """Remembers which tasks have begun."""
+
+    def __init__(self):
+        self.labels = []
+
+    def task(self, label, total):
+        self.labels.append(label)
+        return super().task(label, total)
+
+
+def search_several(directory, progress, until=Build.search, **asked):
     flow = load_flow(str(TINY))
     short = {"train": 4, "search": 8, "finetune": 2}
     flow = flow.model_copy(
@@ -132,7 +144,7 @@ def search_several(directory, progress, **asked):
     with open_run(directory) as run:
         # Nothing but the ends of trainings is kept.
         build = Build(settings, run, None, progress, checkpoint_every_s=3600)
-        build.pareto() if settings.pareto else build.search()
+        build.pareto() if settings.pareto else until(build)
 
 
 KILL = """
@@ -167,6 +179,27 @@ def test_several_searches_that_are_killed_go_on(tmp_path, asked_for, killed_in, 
     search_several(tmp_path / "whole", SilentProgress(), **asked_for)
     stage = "pareto" if "pareto" in asked_for else "search"
     assert tree(tmp_path / "run" / stage) == tree(tmp_path / "whole" / stage)
+
+
+def test_a_policy_is_finetuned_once(tmp_path, monkeypatch):
+    def twice(slowest, fastest, attempt):
+        first, again = attempt(slowest), attempt(slowest)
+        assert again == first
+        return again[0]
+
+    monkeypatch.setattr(several, "fastest_kept", twice)
+    progress = Counting()
+    search_several(tmp_path / "run", progress, Build.finetune, accuracy_drop=0.99)
+    assert progress.labels.count("search") == 2
+    assert progress.labels.count("finetune") == 1
+    # What the search has finetuned is what the build would.
+    kept = tmp_path / "run" / "finetune" / "net.safetensors"
+    taken = kept.read_bytes()
+    monkeypatch.setattr(steps, "FINETUNED", "none")
+    shutil.rmtree(tmp_path / "run" / "finetune")
+    search_several(tmp_path / "run", progress, Build.finetune, accuracy_drop=0.99)
+    assert progress.labels.count("finetune") == 2
+    assert kept.read_bytes() == taken
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def test_every_combination_is_a_task_of_its_own():
     assert budgets == {(None, ()), (1e5, (("lut", 0.5),))}
 
 
+def test_it_is_called_what_the_user_knows_it_as():
+    with pytest.raises(UserError, match=r"^sweep\.yaml is not a valid sweep \(stages: "):
+        spec(stages=["finetune"])
+
+
 def test_a_seed_is_trained_once_for_all_boards_and_targets():
     tasks = plan(spec())
     assert {(task.training, task.settings.seed) for task in tasks} == {

@@ -52,5 +52,5 @@ def test_the_least_that_can_be_stated():
     [("memory", "much"), ("walltime", "an hour"), ("jobs", 0), ("partition", "gpu")],
 )
 def test_what_slurm_would_not_take_is_refused(field, value):
-    with pytest.raises(UserError, match=field):
+    with pytest.raises(UserError, match=f"valid description of a Slurm cluster .{field}"):
         Slurm.from_data({"memory": "2GiB", field: value}, "slurm.yaml")
