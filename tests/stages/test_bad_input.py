@@ -136,6 +136,7 @@ def test_network_too_large_for_the_board(tiny_build, make_terminal):
         "shell": "zynq",
         "budget": {"lut": 1000, "ff": 100000, "bram18": 100, "uram": 0, "dsp": 2},
         "clock_mhz": {"default": 100, "maximum": 200},
+        "shell_takes": {"lut": 0},
     }
     terminal = make_terminal()
     (terminal.root / "work" / "small.yaml").write_text(yaml.safe_dump(small))
