@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdq_fpga.cost.folding.relaxed import Link, Part, Relaxed
-from sdq_fpga.cost.folding.repair import improved, repaired
+from sdq_fpga.cost.folding.repair import cheapest_of, first_of, improved, repaired
 
 RESOURCES = 2
 LIMITS = np.ones(RESOURCES)
@@ -65,6 +65,26 @@ def test_no_exchange_makes_what_is_improved_cheaper(relaxed):
         for other in within:
             if differing(found, other) == 1:
                 assert cost <= relaxed.totals(other)[1] + 1e-9
+
+
+@settings(max_examples=100, deadline=None)
+@given(networks(), st.data())
+def test_one_start_after_another_leads_where_each_alone_does(relaxed, data):
+    drawn = st.sampled_from(list(designs(relaxed)))
+    starts = data.draw(st.lists(drawn, min_size=1, max_size=5))
+    prices = np.array([1.0, 0.25])
+    alone = [repaired(relaxed, each, LIMITS, prices, 0.0) for each in starts]
+    found = first_of(relaxed, starts, LIMITS, prices)
+    assert found == next((each for each in alone if each is not None), None)
+    costs = [
+        relaxed.totals(improved(relaxed, each, LIMITS))[1]
+        for each in (repaired(relaxed, start, LIMITS, prices, 1.0) for start in starts)
+        if each is not None
+    ]
+    best = cheapest_of(relaxed, starts, LIMITS, prices)
+    assert (best is None) == (not costs)
+    if costs:
+        assert relaxed.totals(best)[1] == pytest.approx(min(costs))
 
 
 def test_another_memory_of_one_of_equal_stages():

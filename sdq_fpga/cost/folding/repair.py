@@ -4,7 +4,7 @@ One stage after the other gets another choice, with its neighbours as they are. 
 but where prices make equal stages change together, it finds what lies between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -30,7 +30,10 @@ def repaired(
         prices: [resources] of a whole budget.
         weight: as of ``Relaxed.priced``.
     """
-    moves = _Moves(relaxed, index, limits)
+    return _repaired(_Moves(relaxed, index, limits), prices, weight)
+
+
+def _repaired(moves: "_Moves", prices: Floats, weight: float) -> tuple[int, ...] | None:
     worth = np.r_[prices, weight]
     while (now := np.maximum(moves.excess, 0.0).sum()) > _TOLERANCE:
         tried = moves.tried()
@@ -74,8 +77,7 @@ def first_of(
         limits: [resources] budget, in shares of it.
         prices: [resources] of a whole budget.
     """
-    ways = (repaired(relaxed, each, limits, prices, 0.0) for each in starts)
-    return next((found for found in ways if found is not None), None)
+    return next(_all_repaired(relaxed, starts, limits, prices, 0.0), None)
 
 
 def cheapest_of(
@@ -85,10 +87,27 @@ def cheapest_of(
 
     Arguments are as of ``first_of``.
     """
-    repairs = (repaired(relaxed, each, limits, prices, 1.0) for each in starts)
-    within = dict.fromkeys(each for each in repairs if each is not None)
+    within = dict.fromkeys(_all_repaired(relaxed, starts, limits, prices, 1.0))
     found = (improved(relaxed, each, limits) for each in within)
     return min(found, key=lambda each: relaxed.totals(each)[1], default=None)
+
+
+def _all_repaired(
+    relaxed: Relaxed,
+    starts: Iterable[Sequence[int]],
+    limits: Floats,
+    prices: Floats,
+    weight: float,
+) -> Iterator[tuple[int, ...]]:
+    """Those that come within the budget; each begins where the one before ended, which is near."""
+    moves: _Moves | None = None
+    for start in starts:
+        if moves is None:
+            moves = _Moves(relaxed, start, limits)
+        moves.go_to(start)
+        found = _repaired(moves, prices, weight)
+        if found is not None:
+            yield found
 
 
 class _Moves:
@@ -104,7 +123,7 @@ class _Moves:
     """
 
     def __init__(self, relaxed: Relaxed, index: Sequence[int], limits: Floats) -> None:
-        self._relaxed = relaxed
+        self._relaxed, self._limits = relaxed, limits
         self._chosen = list(index)
         amounts, cost = relaxed.totals(index)
         self.now = np.r_[amounts - limits, cost]
@@ -140,9 +159,30 @@ class _Moves:
         begin = int(self._begins[stage])
         self.now = self.now + self._table[row] - self._table[begin + self._chosen[stage]]
         self._chosen[stage] = row - begin
-        for number in self._links[stage]:
-            source, sink, _ = self._relaxed.links[number]
-            other = sink if source == stage else source
+        self._tell_neighbours([stage])
+
+    def go_to(self, index: Sequence[int]) -> None:
+        """Takes another design, which may differ in any stages."""
+        parts = self._relaxed.parts
+        pairs = enumerate(zip(self._chosen, index, strict=True))
+        changed = [stage for stage, (old, new) in pairs if old != new]
+        seen = [k for k in changed if parts[k].kinds[self._chosen[k]] != parts[k].kinds[index[k]]]
+        self._chosen = list(index)
+        amounts, cost = self._relaxed.totals(index)
+        self.now = np.r_[amounts - self._limits, cost]
+        self._tell_neighbours(seen)
+
+    def _tell_neighbours(self, stages: Sequence[int]) -> None:
+        """Makes the rows of those anew that stages with other choices are linked to."""
+        links = self._relaxed.links
+        near = {
+            end
+            for stage in stages
+            for k in self._links[stage]
+            for end in links[k][:2]
+            if end != stage
+        }
+        for other in near:
             self._table[self._begins[other] : self._begins[other + 1]] = self._rows(other)
 
     def _rows(self, stage: int) -> Floats:
