@@ -16,7 +16,7 @@ from sdq_fpga.cli.options import (
     json_option,
     own_options,
 )
-from sdq_fpga.cli.output import loading, print_plain, write_file
+from sdq_fpga.cli.output import check_writable, loading, print_plain, write_file
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.policy import Policy
@@ -58,6 +58,8 @@ def simulate(as_json: bool, rtl: bool, cache: Path, **stated: Any) -> None:
       sdq-fpga simulate --board zcu104 --model resnet8.onnx --what-if Conv_3=2
     """
     _check(stated, rtl=rtl)
+    if stated["plot"] is not None:
+        check_writable(stated["plot"])
     board = load_board(stated["board_name"])
     policy_file = stated["policy_file"]
     policy = None if policy_file is None else Policy.from_file(policy_file)

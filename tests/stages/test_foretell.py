@@ -87,11 +87,17 @@ def test_a_model(terminal):
         (["--target-fps", "nan"], ["target_fps: Input should be a finite number"]),
         (["--target-latency", "inf"], ["target_latency_us: Input should be a finite number"]),
         (["--clock-mhz", "nan"], ["clock_mhz: Input should be a finite number"]),
-        (["--plot", "none/plot.png"], ["none/plot.png can't be written"]),
-        (["--plot", "none/plot.png", "--sweep", "bits=2..3"], ["none/plot.png can't be written"]),
         (["--target-fps", "1e9"], ["no folding reaches 1,000,000,000 frames/s", "ask for at most"]),
     ],
 )
 def test_what_can_not_be(terminal, arguments, words):
     done = terminal.call("simulate", "--board", "zcu104", "--flow", TINY, *arguments)
     one_sentence(done, 2, *words)
+
+
+@pytest.mark.parametrize("more", [(), ("--sweep", "bits=2..3")])
+def test_a_plot_that_can_not_be_written_is_refused_before_anything_is_folded(terminal, more):
+    plot = ("--plot", "none/plot.png")
+    done = terminal.call("simulate", "--board", "zcu104", "--flow", TINY, *plot, *more)
+    one_sentence(done, 2, "none/plot.png can't be written", "give another file")
+    assert "loading torch" not in done.err
