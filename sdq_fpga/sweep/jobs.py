@@ -18,6 +18,7 @@ from distributed.comm import get_address_host
 from distributed.scheduler import KilledWorker, WorkerState
 
 from sdq_fpga.errors import SdqFpgaError, StageError
+from sdq_fpga.sweep.interrupt import kept_interrupts
 
 __all__ = ["Job", "run_jobs"]
 
@@ -118,6 +119,7 @@ def run_jobs(
 
     Raises:
         StageError: the scheduler was lost.
+        KeyboardInterrupt: between two looks at the jobs, where one has come.
     """
     company = _Company(client, tell, alone_s)
     memory = _Memory(news_s)
@@ -126,36 +128,38 @@ def run_jobs(
     failed: dict[str, str] = {}
     open_names = {job.name for job in jobs}
     token = uuid.uuid4().hex[:8]  # a scheduler may still know the jobs of an earlier call
-    try:
-        while waiting or running:
-            free = max(1, company.threads()) - len(running)
-            for job in [each for each in waiting if each.after not in open_names]:
-                if job.after in failed:
-                    waiting.remove(job)
+    with kept_interrupts() as look:
+        try:
+            while waiting or running:
+                look()
+                free = max(1, company.threads()) - len(running)
+                for job in [each for each in waiting if each.after not in open_names]:
+                    if job.after in failed:
+                        waiting.remove(job)
+                        open_names.discard(job.name)
+                        failed[job.name] = failed[job.after]
+                        ended(job, None, failed[job.after])
+                    elif free > 0:
+                        free -= 1
+                        waiting.remove(job)
+                        future = client.submit(job.call, key=f"{job.name}-{token}", retries=retries)
+                        running[future] = job
+                if not running:
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    wait(list(running), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+                for future in [each for each in running if each.done()]:
+                    job = running.pop(future)
                     open_names.discard(job.name)
-                    failed[job.name] = failed[job.after]
-                    ended(job, None, failed[job.after])
-                elif free > 0:
-                    free -= 1
-                    waiting.remove(job)
-                    future = client.submit(job.call, key=f"{job.name}-{token}", retries=retries)
-                    running[future] = job
-            if not running:
-                continue
-            with contextlib.suppress(TimeoutError):
-                wait(list(running), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
-            for future in [each for each in running if each.done()]:
-                job = running.pop(future)
-                open_names.discard(job.name)
-                reason = _failure(future, memory)
-                if reason is not None:
-                    failed[job.name] = reason
-                ended(job, future.result() if reason is None else None, reason)
-    finally:
-        client.unsubscribe_topic(_MEMORY_TOPIC)
-        # Of a sweep that was broken off, nothing is to go on behind the user's back.
-        with contextlib.suppress(Exception):
-            client.cancel(list(running))
+                    reason = _failure(future, memory)
+                    if reason is not None:
+                        failed[job.name] = reason
+                    ended(job, future.result() if reason is None else None, reason)
+        finally:
+            client.unsubscribe_topic(_MEMORY_TOPIC)
+            # Of a sweep that was broken off, nothing is to go on behind the user's back.
+            with contextlib.suppress(Exception):
+                client.cancel(list(running))
 
 
 def _threads(client: Client) -> int:
