@@ -12,7 +12,8 @@ the bound (Balas and Zemel, "An Algorithm for Large Zero-One Knapsack Problems",
 1980), as long as that is small. How far from the least it may be is told.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,8 +153,9 @@ class Program:
             They are equal unless the solver gave up.
         """
         intervals = self.intervals.tolist()
-        most = _first(0, len(intervals), lambda k: self._is_met(intervals[k]))
-        sure = _first(0, most, lambda k: not self._impossible(intervals[k]))
+        # What is true of an interval is true of all above.
+        most = bisect_left(intervals, True, key=self._is_met)
+        sure = bisect_left(intervals, True, hi=most, key=lambda each: not self._impossible(each))
         if self._proven:
             most, sure = self._decided(sure, most)
         best = intervals[most] if most < len(intervals) else None
@@ -304,17 +306,6 @@ class Program:
         """What was found at other intervals, with other choices for stages that are too slow."""
         found = (instance.numbered(each.index, prices) for each in self._met)
         return [each for each in found if instance.relaxed.can_be(each)]
-
-
-def _first(low: int, high: int, is_true: Callable[[int], bool]) -> int:
-    """The first number for which something is true, as it is for all above; ``high`` if none."""
-    while low < high:
-        middle = (low + high) // 2
-        if is_true(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return high
 
 
 def _filling(fill: float, cycles: Integers, interval: int) -> Floats:
