@@ -9,6 +9,8 @@ clip.
 import math
 from functools import lru_cache
 
+from sdq_fpga.search.quantizers import best_clip
+
 __all__ = ["entropy_clip"]
 
 
@@ -19,17 +21,7 @@ def entropy_clip(bits: int) -> float:
     Args:
         bits: of the grid of 2^bits - 1 levels.
     """
-    codes = (1 << (bits - 1)) - 1
-    low, high = 0.0, 8.0 / codes
-    # The entropy is unimodal in the step: ternary search, to 1 in 10 million of a clip.
-    for _ in range(50):
-        left, right = low + (high - low) / 3, high - (high - low) / 3
-        if gaussian_entropy(left, codes) > gaussian_entropy(right, codes):
-            high = right
-        else:
-            low = left
-    # Rounded, so that it does not depend on the last bits of a machine's math library.
-    return round(codes * (low + high) / 2 / math.sqrt(2 / math.pi), 6)
+    return best_clip(bits, lambda step, codes: -gaussian_entropy(step, codes))
 
 
 def gaussian_entropy(step: float, codes: int) -> float:

@@ -8,6 +8,7 @@ by this: the batch norm after a layer carries its real-valued scale, so what is 
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from sdq_fpga.train.grid import Passes, rounded
 
 __all__ = [
     "activation_grid",
+    "best_clip",
     "code_grid",
     "code_levels",
     "gaussian_clip",
@@ -125,12 +127,22 @@ def gaussian_clip(bits: int) -> float:
     Theory 1960, table II: steps 1.224 for 3 levels, 0.6508 for 7) and divides the clip by
     E|x| = sqrt(2 / pi).
     """
+    return best_clip(bits, _gaussian_error)
+
+
+def best_clip(bits: int, cost: Callable[[float, int], float]) -> float:
+    """The clip, in mean absolute values of a Gaussian, that costs the least.
+
+    Args:
+        bits: of the grid of levels -codes .. codes.
+        cost: of a step, in standard deviations, and codes; unimodal in the step.
+    """
     codes = (1 << (bits - 1)) - 1
     low, high = 0.0, 8.0 / codes
-    # The error is unimodal in the step: ternary search, to 1 in 10 million of a clip.
+    # Ternary search, to 1 in 10 million of a clip.
     for _ in range(50):
         left, right = low + (high - low) / 3, high - (high - low) / 3
-        if _gaussian_error(left, codes) < _gaussian_error(right, codes):
+        if cost(left, codes) < cost(right, codes):
             high = right
         else:
             low = left
