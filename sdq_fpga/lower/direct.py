@@ -78,6 +78,10 @@ class _Writer:
         self.nodes[-1][1].output[0] = "global_out"
         nodes, paths = self._named()
         kept = [each for each in self.values if each.name != last]
+        kept += [
+            helper.make_tensor_value_info(each.name, each.data_type, each.dims)
+            for each in self.constants
+        ]
         shapes = {
             "global_in": self.shapes[FRAMES],
             "global_out": self.shapes[self.net.structure.output],
@@ -90,7 +94,9 @@ class _Writer:
             nodes, "network", [given], [taken], self.constants, value_info=kept
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_QONNX_DOMAIN, _QONNX_OPSET)]
-        model = ModelWrapper(helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION))
+        proto = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+        # All shapes are there; to look for those that are not would take a second in large networks.
+        model = ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
         model.set_tensor_datatype("global_in", DataType[f"UINT{INPUT_BITS}"])
         return model, paths
 
