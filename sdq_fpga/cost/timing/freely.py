@@ -4,7 +4,8 @@ A FIFO without a limit holds nobody up, so what stands between FIFOs waits only 
 In the end frames then come at the pace of the slowest such part. The first ones may come later: the
 first frame finds all nodes empty and is passed on beat by beat, while a later one also waits for
 the frame before it. Where many nodes in a row are equally slow, each adds its delay in another
-frame, and it takes as many frames as there are such nodes until all have.
+frame, and it takes as many frames as there are such nodes until all have. They may come sooner,
+too, while there still is room in a part that later ones find full.
 """
 
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
@@ -20,7 +21,7 @@ _MANY_FRAMES = (12, 24)
 # Steps of actors in a run of so many. Networks that have more steps have long intervals, of which
 # the delays of nodes are a small part.
 _MOST_STEPS = 20_000_000
-_EVEN = 1.001
+_TOLERANCE = 0.001
 
 
 def first_frames(pipeline: Pipeline) -> tuple[Schedule, float]:
@@ -30,8 +31,6 @@ def first_frames(pipeline: Pipeline) -> tuple[Schedule, float]:
         Their schedule, and the cycles between frames that come in the end.
     """
     few = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=FEW_FRAMES)
-    if few.is_even(max(actor.steps for actor in pipeline.actors)):
-        return few, few.interval
     return few, slowest_part(pipeline.graph)
 
 
@@ -40,18 +39,18 @@ def time_freely(pipeline: Pipeline) -> Schedule:
 
     Where that takes too many, the interval is that of the last ones that were timed.
     """
-    few, slowest = first_frames(pipeline)
-    if few.is_even(slowest):
-        return few
-    found, unlimited = few, dict.fromkeys(pipeline.fifos, 0)
-    steps = [actor.steps for actor in pipeline.actors]
+    found, slowest = first_frames(pipeline)
+    if found.is_even(slowest):
+        return found
+    unlimited = dict.fromkeys(pipeline.fifos, 0)
+    steps = sum(actor.steps for actor in pipeline.actors)
     for frames in (MORE_FRAMES, *_MANY_FRAMES):
-        if frames > MORE_FRAMES and frames * sum(steps) > _MOST_STEPS:
+        if frames > MORE_FRAMES and frames * steps > _MOST_STEPS:
             break
         found = pipeline.time(unlimited, frames=frames)
-        if found.interval <= slowest * _EVEN:
+        if abs(found.interval - slowest) <= slowest * _TOLERANCE:
             break
-    return few if found.is_even() else found
+    return found
 
 
 def slowest_part(graph: HardwareGraph) -> float:

@@ -57,14 +57,10 @@ class Schedule:
     first_in: tuple[int, ...]
     last_out: tuple[int, ...]
 
-    def is_even(self, least: float = 0) -> bool:
-        """Whether frames come out at equal distances, but for a thousandth.
-
-        Args:
-            least: distance that there may be; 0 for any.
-        """
+    def is_even(self, distance: float) -> bool:
+        """Whether frames come out at a distance, but for a thousandth."""
         gaps = [after - before for before, after in pairwise(self.last_out)]
-        return max(gaps) <= (least or min(gaps)) * _EVEN
+        return max(gaps) <= distance * _EVEN and distance <= min(gaps) * _EVEN
 
 
 @dataclass

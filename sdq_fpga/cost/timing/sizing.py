@@ -101,6 +101,11 @@ def size_fifos(pipeline: Pipeline, trials: int, progress: Progress) -> FifoSizes
     return sizes
 
 
+def _never_full(held: Mapping[str, int]) -> dict[str, int]:
+    """Depths that always have room, by the most words that are held: a full FIFO takes none."""
+    return {name: max(SHIFT_DEPTH, words + 1) for name, words in held.items()}
+
+
 class _Sizing:
     def __init__(self, pipeline: Pipeline, most: int, tell: Callable[[int], None]) -> None:
         self.pipeline = pipeline
@@ -129,7 +134,7 @@ class _Sizing:
         enough = {name: max(SHIFT_DEPTH, peak) for name, peak in paced.peaks.items()}
         grown = self._grow(enough)
         depths = self._shrink(grown)
-        depths, found = self._proven((depths, grown, enough))
+        depths, found = self._proven((depths, grown, enough, _never_full(paced.peaks)))
         return FifoSizes(
             depths=depths,
             unlimited_interval=free.interval,
@@ -146,8 +151,7 @@ class _Sizing:
 
         Some networks slow down after the first frames whatever their FIFOs, and some then need
         deeper ones. Those that hold all that unlimited ones ever hold are the last resort, much
-        too deep where frames wait at the input. Block RAM gives a word a cycle later than FIFOs
-        without limit do here, which makes some networks slower than those, at any depth.
+        too deep where frames wait at the input.
 
         Args:
             found: the depths, best first.
@@ -157,10 +161,8 @@ class _Sizing:
         if timed is not None and timed.interval <= self.target:
             return found[0], timed
         free = self._time(dict.fromkeys(self.widths, 0))
-        deepest = {name: max(SHIFT_DEPTH, peak) for name, peak in free.peaks.items()}
-        reached = self._time(deepest)
-        self.target = max(self.target, max(free.interval, reached.interval) * _TOLERANCE)
-        enough = next((depths for depths in found if self._keeps(depths)), deepest)
+        self.target = max(self.target, free.interval * _TOLERANCE)
+        enough = next((depths for depths in found if self._keeps(depths)), _never_full(free.peaks))
         depths = self._shrink(self._grow(enough))
         return depths, self.pipeline.time(depths, frames=self.frames)
 
