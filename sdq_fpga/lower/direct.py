@@ -95,7 +95,7 @@ class _Writer:
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_QONNX_DOMAIN, _QONNX_OPSET)]
         proto = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-        # All shapes are there; to look for those that are not would take a second in large networks.
+        # All shapes are there: looking for those that are not takes a second in large networks.
         model = ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
         model.set_tensor_datatype("global_in", DataType[f"UINT{INPUT_BITS}"])
         return model, paths
