@@ -6,7 +6,8 @@
 
 Each search begins with the same float network of its seed. Methods that train while they search
 have the flow's epochs of search, then of finetuning; the others finetune for the sum of both. A row
-that is already in the file is not made again. Times are of one thread.
+that is already in the file is not made again. Without ``--make``, only the float networks are
+trained. Times are of one thread.
 """
 
 import statistics
@@ -16,7 +17,7 @@ from typing import TextIO
 
 import click
 from methods_rows import VARIANTS, Key, Row, Timing, row_key
-from methods_work import Setting, make_rows, simulated, timed
+from methods_work import Setting, make_floats, make_rows, simulated, timed
 
 from sdq_fpga.flow import load_flow
 from sdq_fpga.train import Devices
@@ -158,6 +159,8 @@ def main(
         for method in methods
     ]
     timings = rows.with_suffix(".timing.jsonl")
+    if not asked:
+        make_floats([(setting, seed) for seed in range(seeds)], jobs)
     _make(setting, asked, rows, jobs)
     for goal, method, seed in asked:
         key = row_key(flow, board, budget, goal, method, seed)

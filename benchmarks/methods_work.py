@@ -25,7 +25,7 @@ from sdq_fpga.stages.model_build import ModelBuild
 from sdq_fpga.stages.target import ModelSettings, Target
 from sdq_fpga.train import Devices, load_net
 
-__all__ = ["Setting", "make_rows", "simulated", "timed"]
+__all__ = ["Setting", "make_floats", "make_rows", "simulated", "timed"]
 
 _CACHE = Path.home() / ".cache" / "sdq-fpga"
 _FRAMES = 4
@@ -89,16 +89,32 @@ def make_rows(
         jobs: how many at once.
     """
     # Not forked: neither torch's threads nor a GPU outlive a fork.
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        texts = [setting.model_dump_json() for setting, *_ in wanted]
-        seeds = dict.fromkeys((text, seed) for text, (*_, seed) in zip(texts, wanted, strict=True))
-        for each in [pool.submit(_train_float, text, seed) for text, seed in seeds]:
-            each.result()
+    texts = [setting.model_dump_json() for setting, *_ in wanted]
+    make_floats([(setting, seed) for setting, *_, seed in wanted], jobs)
+    with _pool(jobs) as pool:
         rows = [
             pool.submit(_row, text, *rest) for text, (_, *rest) in zip(texts, wanted, strict=True)
         ]
         for each in as_completed(rows):
             yield each.exception() or each.result()
+
+
+def make_floats(wanted: Sequence[tuple[Setting, int]], jobs: int) -> None:
+    """Trains the float networks of settings and seeds that are not there yet.
+
+    Args:
+        wanted: what; some may be the same.
+        jobs: how many at once.
+    """
+    asked = dict.fromkeys((setting.model_dump_json(), seed) for setting, seed in wanted)
+    with _pool(jobs) as pool:
+        for each in [pool.submit(_train_float, text, seed) for text, seed in asked]:
+            each.result()
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    # Not forked: neither torch's threads nor a GPU outlive a fork.
+    return ProcessPoolExecutor(jobs, get_context("spawn"))
 
 
 def timed(setting: Setting, goal: str, method: str, seed: int) -> Timing:
