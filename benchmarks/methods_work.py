@@ -88,7 +88,6 @@ def make_rows(
         wanted: of each row the setting, the goal, the method and the seed.
         jobs: how many at once.
     """
-    # Not forked: neither torch's threads nor a GPU outlive a fork.
     texts = [setting.model_dump_json() for setting, *_ in wanted]
     make_floats([(setting, seed) for setting, *_, seed in wanted], jobs)
     with _pool(jobs) as pool:
