@@ -39,7 +39,7 @@ def entropy(weights, bits):
     return -(shares * shares.log2()).sum().item()
 
 
-# The one policy of a build is finetuned in a stage of its own, those that are tried in the search's.
+# One policy is finetuned in a stage of its own, those that are tried are in that of the search.
 @pytest.mark.parametrize(
     "asked", [{"target_bits": 3.5}, {"target_bits": None, "accuracy_drop": 0.99}]
 )
