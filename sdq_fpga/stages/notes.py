@@ -1,13 +1,15 @@
 """What a user should know of a design that is built, but that does not stop the build."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sdq_fpga.cost.clock import ClockLimit
 from sdq_fpga.cost.folding import Folding
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.lower.weights import WeightMemory
 
-__all__ = ["notes_on"]
+__all__ = ["made_to_drop", "notes_on"]
+
+_NAMED = 5  # layers; of large networks there may be a hundred
 
 
 def notes_on(
@@ -31,7 +33,7 @@ def notes_on(
     empty = [node.layer for node in folding.nodes if node.memory == "ultra"]
     if empty and memory is WeightMemory.AUTO:
         yield (
-            f"the weights of {', '.join(empty)} are in UltraRAM, which a bitstream does not fill: "
+            f"the weights of {_few(empty)} are in UltraRAM, which a bitstream does not fill: "
             "write them before the first frame, or give --weight-memory"
         )
     if limit.mhz < clock_mhz:
@@ -46,3 +48,18 @@ def notes_on(
             f"with FIFOs of the depths that keep the interval, the latency is {latency_us:.4g} us, "
             f"more than {target_latency_us:g} us; ask for somewhat less with --target-latency"
         )
+
+
+def made_to_drop(drops: Sequence[str]) -> str:
+    """Says which layers a search did not bring down by itself; some may be in it repeatedly."""
+    return (
+        f"the search did not reach its goal by itself; made to drop were {_few(drops)}: give it "
+        "more epochs, or a higher dbp_learning_rate"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names, each once; of many, the first."""
+    different = list(dict.fromkeys(names))
+    more = len(different) - _NAMED
+    return ", ".join(different[:_NAMED]) + (f" and {more} more" if more > 0 else "")

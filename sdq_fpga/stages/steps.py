@@ -18,6 +18,7 @@ from sdq_fpga.search.normalise import normalised_state
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.stages.context import FINETUNED, Context
 from sdq_fpga.stages.goal import goal_of
+from sdq_fpga.stages.notes import made_to_drop
 from sdq_fpga.stages.page import MODULES
 from sdq_fpga.stages.reach import check_speed
 from sdq_fpga.train.accuracy import accuracy
@@ -85,10 +86,7 @@ def do_search(context: Context, out: Path) -> None:
         policy = result.policy
         net.load_state_dict(result.state)
         if result.greedy_drops:
-            context.progress.note(
-                "the search did not reach its goal by itself; these layers were made to drop: "
-                + ", ".join(result.greedy_drops)
-            )
+            context.progress.note(made_to_drop(result.greedy_drops))
         history = [record.plain() for record in result.history]
     else:
         policy = settings.policy

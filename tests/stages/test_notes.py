@@ -4,7 +4,7 @@ from sdq_fpga.cost.clock import ClockLimit
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources
 from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.lower.weights import WeightMemory
-from sdq_fpga.stages.notes import notes_on
+from sdq_fpga.stages.notes import made_to_drop, notes_on
 
 CLOCK_MHZ = 100.0
 FIFOS = FifoSizes(
@@ -50,3 +50,11 @@ def test_a_clock_that_a_node_may_not_reach():
 def test_a_latency_that_fifos_make_too_long():
     (note,) = said(latency_us=4.9)
     assert "the latency is 5 us, more than 4.9 us" in note
+
+
+def test_layers_that_a_search_made_to_drop_are_named_once_and_not_too_many():
+    few = made_to_drop(["conv1 weight", "conv2 weight", "conv1 weight"])
+    assert "were conv1 weight, conv2 weight: give it more epochs" in few
+    many = made_to_drop([f"conv{k} weight" for k in range(60)])
+    assert "conv4 weight and 55 more: " in many
+    assert "conv5" not in many
