@@ -1,10 +1,20 @@
-"""The second shipped flow, on IDX files made here."""
+"""Shipped flows, on data made here."""
 
 import gzip
 import json
 
 import numpy as np
+import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
+
+from sdq_fpga.board import load_board
+from sdq_fpga.flow import load_flow
+from sdq_fpga.policy import Policy
+from sdq_fpga.progress import SilentProgress
+from sdq_fpga.run import open_run
+from sdq_fpga.stages.build import Build
+from sdq_fpga.stages.settings import Settings
 
 
 def write_idx(path, array):
@@ -40,3 +50,42 @@ def test_mnist_mlp_is_bit_exact(terminal):
     assert simulation["verdict"]["differing"] == 0
     assert simulation["rtl_accuracy"] == simulation["quantized_accuracy"]
     assert (terminal.root / "work" / "runs" / "mnist-mlp-pynq-z2" / "report.json").is_file()
+
+
+def write_folder(directory):
+    """ImageNet's layout: two classes of noise that differ in brightness."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 2)):
+        for brightest, name in ((120, "n01440764"), (256, "n01443537")):
+            (directory / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, brightest, (240, 300, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(directory / split / name / f"{name}_{number}.JPEG")
+
+
+@pytest.mark.parametrize("name", ["imagenet-resnet18", "imagenet-mobilenetv2"])
+def test_an_imagenet_flow_is_trained_searched_and_finetuned(tmp_path, name):
+    write_folder(tmp_path / "images")
+    flow = load_flow(name)
+    network = flow.network.model_copy(update={"params": flow.network.params | {"classes": 2}})
+    short = {
+        "train": {"epochs": 1, "batch_size": 4, "warmup_epochs": 0},
+        "search": {"epochs": 2, "batch_size": 4},
+        "finetune": {"epochs": 1, "batch_size": 4},
+    }
+    stages = {stage: getattr(flow, stage).model_copy(update=to) for stage, to in short.items()}
+    flow = flow.model_copy(update={"network": network, **stages})
+    settings = Settings(
+        flow=flow, data=str(tmp_path / "images"), board=load_board("zcu104"), clock_mhz=100,
+        seed=0, target_bits=3.0,
+    )  # fmt: skip
+    with open_run(tmp_path / "run") as run:
+        figures = Build(settings, run, None, SilentProgress(), checkpoint_every_s=3600).finetune()
+    policy = Policy.from_file(tmp_path / "run" / "search" / "policy.json")
+    assert policy.network == name
+    assert figures.mean_weight_bits == policy.mean_weight_bits
+    assert 0.97 * 3.0 <= policy.mean_weight_bits <= 3.0
+    assert len({bits.weight_bits for bits in policy.layers}) > 1
+    for metrics in ("train", "finetune"):
+        accuracy = json.loads((tmp_path / "run" / metrics / "metrics.json").read_text())["accuracy"]
+        assert accuracy in (0, 0.25, 0.5, 0.75, 1)
