@@ -14,8 +14,8 @@ from finn_folding import MATRIX_UNITS, in_luts, keep_up, slowest
 from pydantic import Field
 
 from sdq_fpga.cost.folding.choices import WINDOWS, parallel_axes
-from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
+from sdq_fpga.cost.window_cycles import can_generate
 from sdq_fpga.errors import UserError
 from sdq_fpga.plain import Plain
 

@@ -16,10 +16,10 @@ from finn.util.basic import getHWCustomOp
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
+from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.folding.choices import WINDOWS, divisors, lut_unit, parallel_axes
-from sdq_fpga.cost.folding.cycles import node_cycles
-from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
+from sdq_fpga.cost.window_cycles import can_generate
 
 __all__ = [
     "MATRIX_UNITS",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board, Budget, ShellTakes
+from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.folding import USABLE_SHARE, Resources
-from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.resources import node_resources

@@ -17,7 +17,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.cost.folding.choices import divisors
-from sdq_fpga.cost.folding.windows import can_generate
+from sdq_fpga.cost.window_cycles import can_generate
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.ops import DOMAIN
 

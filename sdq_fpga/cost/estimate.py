@@ -6,8 +6,8 @@ from pydantic import Field
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.clock import ClockLimit, clock_limit
+from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.features.weights import weight_style
-from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import Solution, solve
@@ -17,11 +17,12 @@ from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import total_resources
 from sdq_fpga.cost.roofline import Roofline, roofline, weight_bits
 from sdq_fpga.cost.streams import FIFO
-from sdq_fpga.cost.timing.freely import first_frames
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.plain import Plain
 
 __all__ = ["Estimate", "Estimates", "LayerEstimate", "Simulated", "Sweep", "estimate"]
+
+_FRAMES = 2  # to time a latency
 
 
 class LayerEstimate(Plain):
@@ -66,9 +67,9 @@ class Estimate(Plain):
         board: name of the board.
         clock_mhz: clock of the accelerator.
         layers: in order of the data.
-        interval: cycles between frames, by the timing model, once the first ones have passed, with
-            FIFOs that are deep enough.
-        latency: cycles of a frame through the empty pipeline, likewise.
+        interval: cycles between frames, once the first ones have passed, with FIFOs that are deep
+            enough: those of the slowest node.
+        latency: cycles of a frame through the empty pipeline, by the timing model, likewise.
         frames_per_second: at that clock.
         bound: no folding within the budget has a shorter interval; 0 with a target,
             for which nobody looked.
@@ -170,20 +171,20 @@ def estimate(
         UserError: a target can't be reached, or nothing fits the board.
     """
     solution = solve(graph, board, clock_mhz, target_fps, shares, target_latency_us)
-    schedule, interval = first_frames(Pipeline(solution.graph))
+    interval, pipeline = float(solution.interval), Pipeline(solution.graph)
+    schedule = pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES)
     limits = usable(board, shares)
     targeted = target_fps is not None or target_latency_us is not None
     layers = _layers(solution.graph, board, limits, interval)
     hertz = clock_mhz * 1e6
-    rate = hertz / interval
-    advice = _advice(solution, layers, limits, interval, targeted=targeted)
+    advice = _advice(solution, layers, limits, targeted=targeted)
     return Estimate(
         board=board.name,
         clock_mhz=clock_mhz,
         layers=layers,
         interval=interval,
         latency=schedule.latency,
-        frames_per_second=rate,
+        frames_per_second=hertz / interval,
         bound=solution.bound,
         gap=solution.gap,
         resources=solution.resources,
@@ -191,7 +192,7 @@ def estimate(
         prices=dict(solution.prices),
         clock=clock_limit(solution.graph.nodes, board.part),
         roofline=roofline(solution.graph, board, limits, hertz, interval),
-        advice=(*_missed(target_fps, rate), *advice),
+        advice=tuple(advice),
     )
 
 
@@ -240,19 +241,10 @@ def _unit(node: HardwareNode) -> str:
     return "DSP" if node.op == "MVAU_rtl" else "LUT"
 
 
-def _missed(target_fps: float | None, rate: float) -> Iterable[str]:
-    if target_fps is not None and rate < target_fps:
-        yield (
-            f"the target of {target_fps:,.12g} frames/s is missed: each node alone reaches it, but "
-            "they wait for each other; ask for more, until this is reached"
-        )
-
-
 def _advice(
     solution: Solution,
     layers: tuple[LayerEstimate, ...],
     limits: Mapping[str, int],
-    interval: float,
     *,
     targeted: bool,
 ) -> Iterable[str]:
@@ -281,8 +273,8 @@ def _advice(
     amount = getattr(most.resources, scarce)
     yield (
         f"{scarce} holds the design up: 1 % more of it would save about "
-        f"{worth[scarce] / 100 / interval:.1%} of the interval; layer '{most.layer}' takes the "
-        f"most, {amount:,} of {limits[scarce]:,} usable"
+        f"{worth[scarce] / 100 / solution.interval:.1%} of the interval; layer '{most.layer}' "
+        f"takes the most, {amount:,} of {limits[scarce]:,} usable"
     )
     if most.weight_bits > 1:
         yield (

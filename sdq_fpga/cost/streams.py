@@ -5,7 +5,7 @@ from dataclasses import replace
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import Port, input_ports, output_ports
 
-__all__ = ["CONVERTER", "FIFO", "LEAST_DEPTH", "converter", "fifo", "insert_streams"]
+__all__ = ["CONVERTER", "FIFO", "LEAST_DEPTH", "converter", "divides", "fifo", "insert_streams"]
 
 FIFO = "StreamingFIFO_rtl"
 CONVERTER = "StreamingDataWidthConverter_rtl"
@@ -69,7 +69,9 @@ def converter(name: str, source: str, have: Port, wanted: Port, layer: str) -> H
 def insert_streams(graph: HardwareGraph) -> HardwareGraph:
     """Puts a width converter where two nodes disagree about the beats, and a FIFO on every edge.
 
-    Where there is a converter, the FIFO is on its wide side.
+    Where there is a converter, the FIFO is on its wide side. If neither width divides the other,
+    the narrow side pauses, too, and a node that is wired to it would wait: there are FIFOs on
+    both sides.
 
     Args:
         graph: as it is folded, in order of the data, without any of them.
@@ -82,6 +84,11 @@ def insert_streams(graph: HardwareGraph) -> HardwareGraph:
         StageError: the streams of a node are not known.
     """
     return _Inserter(graph).result()
+
+
+def divides(one: int, other: int) -> bool:
+    """Whether one of two widths divides the other."""
+    return max(one, other) % min(one, other) == 0
 
 
 class _Inserter:
@@ -110,12 +117,15 @@ class _Inserter:
 
     def _edge(self, stream: str, wanted: Port, layer: str) -> str:
         have = self.made.get(stream, wanted)
+        if have.elements == wanted.elements:
+            return self._fifo(stream, wanted, layer)
+        widens = have.elements < wanted.elements
         # On the wide side, a FIFO lets the narrow one go on whenever the other side pauses.
-        if have.elements > wanted.elements:
-            return self._converter(self._fifo(stream, have, layer), have, wanted, layer)
-        if have.elements < wanted.elements:
-            stream = self._converter(stream, have, wanted, layer)
-        return self._fifo(stream, wanted, layer)
+        both = not divides(have.elements, wanted.elements)
+        if both or not widens:
+            stream = self._fifo(stream, have, layer)
+        stream = self._converter(stream, have, wanted, layer)
+        return self._fifo(stream, wanted, layer) if both or widens else stream
 
     def _converter(self, stream: str, have: Port, wanted: Port, layer: str) -> str:
         name = f"dwc_{self.converters}"

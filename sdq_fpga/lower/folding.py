@@ -7,10 +7,10 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.features.weights import weight_style
 from sdq_fpga.cost.folding import FoldedNode, Folding, Resources, Shares
 from sdq_fpga.cost.folding.choices import lut_unit
-from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.foldings import Choice
 from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.cost.node import HardwareNode

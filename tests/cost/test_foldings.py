@@ -11,15 +11,15 @@ from onnx import helper
 
 from sdq_fpga import zoo
 from sdq_fpga.board import DspGeneration, load_board
+from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.folding.choices import choices, divisors, lut_unit, parallel_axes
-from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.network import apply_choice
-from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
+from sdq_fpga.cost.window_cycles import can_generate
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session

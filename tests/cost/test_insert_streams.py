@@ -12,7 +12,7 @@ from sdq_fpga.board import DspGeneration
 from sdq_fpga.cost.folding.choices import divisors, parallel_axes
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.ports import Port, input_ports, output_ports
-from sdq_fpga.cost.streams import CONVERTER, FIFO, insert_streams
+from sdq_fpga.cost.streams import CONVERTER, FIFO, divides, insert_streams
 from sdq_fpga.cost.timing.nodes import actor_of
 from sdq_fpga.errors import StageError
 from sdq_fpga.lower import streams
@@ -38,6 +38,10 @@ FOLDINGS = range(3)
 def hardware(request):
     network = read(NETWORKS[request.param]()).network
     return to_hardware(network, DspGeneration.DSP48E2)
+
+
+def widths(converter):
+    return converter.integer("inWidth"), converter.integer("outWidth")
 
 
 def folded(model, seed):
@@ -118,7 +122,13 @@ def test_every_edge_has_a_fifo_between_equal_beats(hardware, seed):
     ops = [node.op for node in graph.nodes]
     assert ops.count(FIFO) == len(graph.outputs) + sum(
         len(node.inputs) for node in graph.nodes if node.op not in (FIFO, CONVERTER)
-    )
+    ) + sum(not divides(*widths(node)) for node in graph.nodes if node.op == CONVERTER)
+    for node in graph.nodes:
+        if node.op == CONVERTER:
+            before, after = made[node.inputs[0]][0].op, taken[node.outputs[0]][0].op
+            into, out = widths(node)
+            assert (before == FIFO) == (into > out or not divides(into, out))
+            assert (after == FIFO) == (into < out or not divides(into, out))
 
 
 @pytest.mark.parametrize("seed", FOLDINGS)

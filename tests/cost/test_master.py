@@ -35,7 +35,8 @@ def test_the_greatest_value_below_all_planes(data, count, total):
         plane = np.array([data.draw(slope) for _ in range(count + 1)])
         planes = np.r_[planes, [plane]]
         value, prices = master.cut(plane[:-1], plane[-1])
-        assert value == pytest.approx(greatest(planes, most, total), rel=1e-7, abs=1e-7)
+        # HiGHS is feasible to 1e-7, in each of several rows.
+        assert value == pytest.approx(greatest(planes, most, total), rel=1e-7, abs=1e-6)
         assert (planes[:, :-1] @ prices + planes[:, -1]).min() == pytest.approx(value, abs=1e-6)
         assert (prices <= most + 1e-6).all()
         if total is not None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sdq_fpga import zoo
 from sdq_fpga.board import DspGeneration, Shell, ShellTakes, load_board, load_boards
+from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.folding import (
     USABLE_SHARE,
     FoldedNode,
@@ -19,7 +20,6 @@ from sdq_fpga.cost.folding import (
     parse_shares,
     usable,
 )
-from sdq_fpga.cost.folding.cycles import node_cycles
 from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.foldings import Foldings, NodeFoldings
 from sdq_fpga.cost.folding.network import Known

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.folding.solve import solve
-from sdq_fpga.cost.timing.freely import FEW_FRAMES, slowest_part, time_freely
+from sdq_fpga.cost.streams import CONVERTER, divides
+from sdq_fpga.cost.timing.freely import FEW_FRAMES, time_freely
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.cost.timing.sizing import FifoSizes, size_fifos
 from sdq_fpga.errors import UserError
@@ -36,7 +37,7 @@ def resnet():
 
 @functools.cache
 def at_share(share):
-    return solve(resnet(), BOARD, CLOCK_MHZ, None, {"lut": share, "dsp": share}).graph
+    return solve(resnet(), BOARD, CLOCK_MHZ, None, {"lut": share, "dsp": share})
 
 
 def sustained(pipeline, depths, frames=40):
@@ -59,9 +60,7 @@ def designs(seed):
             continue
 
 
-# The same networks each time: a converter and what it is wired to are slower than each of them
-# alone, which the folding does not count, so that there may be networks for which this is not true.
-@settings(max_examples=8, derandomize=True)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_more_budget_never_gives_a_slower_design(seed):
     foldings, ends, built = [], [], []
@@ -69,7 +68,7 @@ def test_more_budget_never_gives_a_slower_design(seed):
         pipeline = Pipeline(found.graph)
         foldings.append(found.interval)
         ends.append(sustained(pipeline, unlimited(pipeline)))
-        assert ends[-1] == pytest.approx(slowest_part(found.graph), rel=1e-3)
+        assert ends[-1] == pytest.approx(found.interval, rel=1e-3)
         sizes = size_fifos(pipeline, 0, SilentProgress())
         built.append(sustained(pipeline, sizes.depths))
         assert built[-1] == pytest.approx(sizes.interval, rel=1e-3)
@@ -82,8 +81,8 @@ def test_more_budget_never_gives_a_slower_design(seed):
 # Many nodes in a row are as slow as the slowest: frames come later until all of them are late.
 @pytest.mark.parametrize("share", [0.1, 0.17, 0.2, 0.25])
 def test_fifos_are_sized_for_the_pace_that_comes_after_the_first_frames(share):
-    pipeline = Pipeline(at_share(share))
-    slowest = slowest_part(pipeline.graph)
+    pipeline = Pipeline(at_share(share).graph)
+    slowest = at_share(share).interval
     assert pipeline.time(unlimited(pipeline), frames=FEW_FRAMES).interval > 1.02 * slowest
     assert time_freely(pipeline).interval == pytest.approx(slowest, rel=1e-3)
     sizes = size_fifos(pipeline, 20, SilentProgress())
@@ -93,15 +92,22 @@ def test_fifos_are_sized_for_the_pace_that_comes_after_the_first_frames(share):
     assert sizes.bits <= sizes.occupancy_bits
 
 
-def test_a_converter_is_timed_with_what_it_is_wired_to():
+# Window generators give and converters take with pauses, which would add up if they were wired.
+@pytest.mark.parametrize(("seed", "fps"), [(11_006, 117_292), (11_028, 836_941), (11_080, 295_065)])
+def test_converters_of_widths_that_do_not_divide_hold_nobody_up(seed, fps):
     board = load_board("pynq-z2")
-    graph = describe(to_hardware(read(random_network(11_080)).network, board.dsp))
-    found = solve(graph, board, board.clock_mhz.default, 295_065, {})
+    graph = describe(to_hardware(read(random_network(seed)).network, board.dsp))
+    found = solve(graph, board, board.clock_mhz.default, fps, {})
+    assert any(uneven(node) for node in found.graph.nodes if node.op == CONVERTER)
     pipeline = Pipeline(found.graph)
-    slowest = slowest_part(found.graph)
-    assert slowest > 1.05 * found.interval
-    assert sustained(pipeline, unlimited(pipeline)) == slowest
-    assert len(time_freely(pipeline).last_out) == FEW_FRAMES
+    assert sustained(pipeline, unlimited(pipeline)) == found.interval
+    assert size_fifos(pipeline, 40, SilentProgress()).interval == pytest.approx(
+        found.interval, 1e-3
+    )
+
+
+def uneven(node):
+    return not divides(node.integer("inWidth"), node.integer("outWidth"))
 
 
 @pytest.mark.parametrize(("images", "interval"), [(4, 100), (6, 85), (8, 230 / 3), (100, 75)])

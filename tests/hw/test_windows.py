@@ -12,7 +12,7 @@ from onnx import helper
 
 from sdq_fpga.board import DspGeneration
 from sdq_fpga.cost.folding.choices import divisors
-from sdq_fpga.cost.folding.windows import can_generate
+from sdq_fpga.cost.window_cycles import can_generate
 from sdq_fpga.lower.describe import describe_node
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.graph import Convolution, Depthwise, IntegerGraph, Tensor

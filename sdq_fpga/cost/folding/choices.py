@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.cycles import matrix_cycles, node_cycles
 from sdq_fpga.cost.features.weights import streams_weights, weight_word, weight_words
-from sdq_fpga.cost.folding.cycles import matrix_cycles, node_cycles
 from sdq_fpga.cost.folding.figures import RESOURCES
 from sdq_fpga.cost.folding.foldings import Foldings, NodeFoldings
-from sdq_fpga.cost.folding.windows import can_generate
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode, Value
 from sdq_fpga.cost.ports import input_ports, output_ports
 from sdq_fpga.cost.resources import matrix_amounts, node_resources
+from sdq_fpga.cost.window_cycles import can_generate
 
 __all__ = [
     "WINDOWS",

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sdq_fpga.board import DspGeneration
-from sdq_fpga.cost.folding.cycles import converter_cycles
+from sdq_fpga.cost.cycles import converter_cycles
 from sdq_fpga.cost.folding.figures import RESOURCES
 from sdq_fpga.cost.folding.relaxed import Floats, Integers
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.ports import Port
 from sdq_fpga.cost.resources import node_resources
-from sdq_fpga.cost.streams import converter, fifo
+from sdq_fpga.cost.streams import converter, divides, fifo
 
 __all__ = ["Edge", "Own", "Stream", "Wires"]
 
@@ -92,18 +92,23 @@ class Wires:
             [resources] in order of ``RESOURCES``, and cycles of a frame.
         """
         values, bits, wide = math.prod(port.shape), port.bits, max(given, taken)
-        width = wide * bits
-        if width not in self._fifos:
-            through = replace(port, elements=wide)
-            self._fifos[width] = self._amounts(fifo("fifo", "in", through, ""))
-        amounts, beats = self._fifos[width], values // wide
+        amounts, beats = self._fifo(port, wide), values // wide
         if given == taken:
             return amounts, beats
+        if not divides(given, taken):
+            amounts = amounts + self._fifo(port, min(given, taken))
         key = given * bits, taken * bits
         if key not in self._converters:
             have, wanted = replace(port, elements=given), replace(port, elements=taken)
             self._converters[key] = self._amounts(converter("dwc", "in", have, wanted, ""))
         return amounts + self._converters[key], max(beats, converter_cycles(values * bits, *key))
+
+    def _fifo(self, port: Port, elements: int) -> Floats:
+        width = elements * port.bits
+        if width not in self._fifos:
+            through = replace(port, elements=elements)
+            self._fifos[width] = self._amounts(fifo("fifo", "in", through, ""))
+        return self._fifos[width]
 
     def between(self, port: Port, given: Integers, taken: Integers) -> Stream:
         """What stands between two stages.

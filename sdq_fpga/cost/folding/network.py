@@ -7,10 +7,10 @@ from sdq_fpga.cost.folding.choices import lut_unit, stage_choices, stage_nodes
 from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.foldings import Choice, Foldings
 from sdq_fpga.cost.folding.relaxed import Integers
-from sdq_fpga.cost.folding.windows import fill_of_windows
 from sdq_fpga.cost.folding.wiring import Stage
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.cost.window_cycles import fill_of_windows
 from sdq_fpga.errors import UserError
 
 __all__ = ["Known", "apply_choice", "network_edges", "network_stages"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,6 @@ from sdq_fpga.errors import StageError
 
 __all__ = ["Pipeline", "Schedule", "StuckError"]
 
-_EVEN = 1.001
 _NO_LIMIT_FORWARD = 2  # cycles from a beat's entering a FIFO to its being offered
 
 Integers = npt.NDArray[np.int64]
@@ -56,11 +54,6 @@ class Schedule:
     full: Mapping[str, int]
     first_in: tuple[int, ...]
     last_out: tuple[int, ...]
-
-    def is_even(self, distance: float) -> bool:
-        """Whether frames come out at a distance, but for a thousandth."""
-        gaps = [after - before for before, after in pairwise(self.last_out)]
-        return max(gaps) <= distance * _EVEN and distance <= min(gaps) * _EVEN
 
 
 @dataclass

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from sdq_fpga.cost.folding.windows import window_cycles
 from sdq_fpga.cost.many import Many
 from sdq_fpga.cost.node import HardwareNode
 from sdq_fpga.cost.ports import input_ports, output_ports
+from sdq_fpga.cost.window_cycles import window_cycles
 from sdq_fpga.errors import StageError
 
 __all__ = ["converter_cycles", "matrix_cycles", "node_cycles"]
