@@ -119,13 +119,14 @@ class _Inserter:
         have = self.made.get(stream, wanted)
         if have.elements == wanted.elements:
             return self._fifo(stream, wanted, layer)
-        widens = have.elements < wanted.elements
         # On the wide side, a FIFO lets the narrow one go on whenever the other side pauses.
-        both = not divides(have.elements, wanted.elements)
-        if both or not widens:
+        uneven = not divides(have.elements, wanted.elements)
+        if uneven or have.elements > wanted.elements:
             stream = self._fifo(stream, have, layer)
         stream = self._converter(stream, have, wanted, layer)
-        return self._fifo(stream, wanted, layer) if both or widens else stream
+        if uneven or have.elements < wanted.elements:
+            stream = self._fifo(stream, wanted, layer)
+        return stream
 
     def _converter(self, stream: str, have: Port, wanted: Port, layer: str) -> str:
         name = f"dwc_{self.converters}"

@@ -86,8 +86,7 @@ def test_fifos_are_sized_for_the_pace_that_comes_after_the_first_frames(share):
     assert pipeline.time(unlimited(pipeline), frames=FEW_FRAMES).interval > 1.02 * slowest
     assert time_freely(pipeline).interval == pytest.approx(slowest, rel=1e-3)
     sizes = size_fifos(pipeline, 20, SilentProgress())
-    # Block RAM gives a word a cycle later than FIFOs of any depth do.
-    assert sizes.interval == pytest.approx(slowest, rel=3e-3)
+    assert sizes.interval == pytest.approx(slowest, rel=1e-3)
     assert sustained(pipeline, sizes.depths) == pytest.approx(sizes.interval, rel=1e-3)
     assert sizes.bits <= sizes.occupancy_bits
 
