@@ -20,7 +20,7 @@ _MANY_FRAMES = (12, 24)
 # Steps of actors in a run of so many. Networks that have more steps have long intervals, of which
 # the delays of nodes are a small part.
 _MOST_STEPS = 20_000_000
-_TOLERANCE = 0.001
+_TOLERANCE = 1e-4  # of the pace: what FIFOs may cost beside is more
 
 
 def time_freely(pipeline: Pipeline) -> Schedule:
