@@ -104,7 +104,7 @@ def main(times: int, only: str | None, out: TextIO) -> None:
         "# How long `simulate` takes",
         "",
         "Made by `python benchmarks/simulate_time.py --out docs/simulate-time.md`. Each command",
-        f"runs in a process of its own, {times} times; its time begins when all is imported:",
+        f"runs in a process of its own (runs: {times}); its time begins when all is imported:",
         "reading the flow, lowering the network, folding, timing, and printing. Medians. Folding",
         "loads the compiled timing model first, for some tenths of a second; *folded again* is the",
         "same once more, in the same process.",
