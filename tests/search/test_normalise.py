@@ -14,6 +14,7 @@ from sdq_fpga.nets import quant_layers
 from sdq_fpga.policy import LayerBits, Policy
 from sdq_fpga.search import normalised_state, quantize_weights, weight_grid, weight_unit
 from sdq_fpga.search.entropy import entropy_clip, gaussian_entropy
+from tests.search.codes import entropy
 
 
 def policy_for(net, bits):
@@ -103,13 +104,6 @@ def test_no_other_clip_has_more_entropy(bits):
     assert most <= math.log2(2 * codes + 1) + 1e-9
     for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2.0):
         assert gaussian_entropy(step * factor, codes) < most
-
-
-def entropy(weights, bits):
-    """Bits of entropy of the codes of weights."""
-    codes = (weight_grid(weights.detach(), bits) * 2 ** (bits - 1)).flatten()
-    shares = torch.unique(codes, return_counts=True)[1] / codes.numel()
-    return -(shares * shares.log2()).sum().item()
 
 
 def test_bins_are_filled_more_evenly():

@@ -15,6 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from sdq_fpga.cli import main
+from sdq_fpga.flow import Flow
 
 TINY = Path(__file__).with_name("tiny.yaml")
 COMMAND = (sys.executable, "-m", "sdq_fpga")
@@ -23,6 +24,12 @@ TIMEOUT_S = 600
 # Processes that are killed are forked from one that has imported everything already.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["sdq_fpga.stages.build", "sdq_fpga.stages.model_build"])
+
+
+def changed(flow: Flow, **stages: dict[str, object]) -> Flow:
+    """A flow with other entries of its stages."""
+    made = {name: getattr(flow, name).model_copy(update=to) for name, to in stages.items()}
+    return flow.model_copy(update=made)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """A flow that asks for evenly filled bins has them where its finetuning begins."""
 
 import pytest
-import torch
-from terminal import TINY
+from terminal import TINY, changed
 
 from sdq_fpga.board import load_board
 from sdq_fpga.flow import load_flow
@@ -10,17 +9,16 @@ from sdq_fpga.nets import make_net
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.run import open_run
-from sdq_fpga.search.quantizers import weight_grid
 from sdq_fpga.stages.build import Build
 from sdq_fpga.stages.settings import Settings
 from sdq_fpga.train import load_net
+from tests.search.codes import entropy
 
 
 def entropies(directory, asked, *, even_bins):
     """Bits of entropy of each layer's codes after a finetuning whose steps change nothing."""
-    flow = load_flow(str(TINY))
     still = {"epochs": 1, "learning_rate": 1e-12, "even_bins": even_bins}
-    flow = flow.model_copy(update={"finetune": flow.finetune.model_copy(update=still)})
+    flow = changed(load_flow(str(TINY)), finetune=still)
     settings = Settings(
         flow=flow, board=load_board("pynq-z2"), clock_mhz=100, seed=0,
         shares={"lut": 0.04, "dsp": 0.01}, **asked,
@@ -30,13 +28,10 @@ def entropies(directory, asked, *, even_bins):
     net = make_net(flow.network)
     load_net(net, directory / "finetune" / "net.safetensors")
     policy = Policy.from_file(directory / "search" / "policy.json")
-    return [entropy(net.get_submodule(each.shape.name).weight, each) for each in policy.layers]
-
-
-def entropy(weights, bits):
-    codes = weight_grid(weights.detach(), bits.weight_bits).flatten()
-    shares = torch.unique(codes, return_counts=True)[1] / codes.numel()
-    return -(shares * shares.log2()).sum().item()
+    return [
+        entropy(net.get_submodule(each.shape.name).weight, each.weight_bits)
+        for each in policy.layers
+    ]
 
 
 # One policy is finetuned in a stage of its own, those that are tried are in that of the search.

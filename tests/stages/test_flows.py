@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from terminal import changed
 
 from sdq_fpga.board import load_board
 from sdq_fpga.flow import load_flow
@@ -67,14 +68,13 @@ def write_folder(directory):
 def test_an_imagenet_flow_is_trained_searched_and_finetuned(tmp_path, name):
     write_folder(tmp_path / "images")
     flow = load_flow(name)
-    network = flow.network.model_copy(update={"params": flow.network.params | {"classes": 2}})
-    short = {
-        "train": {"epochs": 1, "batch_size": 4, "warmup_epochs": 0},
-        "search": {"epochs": 2, "batch_size": 4},
-        "finetune": {"epochs": 1, "batch_size": 4},
-    }
-    stages = {stage: getattr(flow, stage).model_copy(update=to) for stage, to in short.items()}
-    flow = flow.model_copy(update={"network": network, **stages})
+    flow = changed(
+        flow,
+        network={"params": flow.network.params | {"classes": 2}},
+        train={"epochs": 1, "batch_size": 4, "warmup_epochs": 0},
+        search={"epochs": 2, "batch_size": 4},
+        finetune={"epochs": 1, "batch_size": 4},
+    )
     settings = Settings(
         flow=flow, data=str(tmp_path / "images"), board=load_board("zcu104"), clock_mhz=100,
         seed=0, target_bits=3.0,

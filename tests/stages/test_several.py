@@ -15,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from terminal import TINY, tree
+from terminal import TINY, changed, tree
 
 from sdq_fpga.board import load_board
 from sdq_fpga.cli import main
@@ -131,12 +131,7 @@ class Counting(SilentProgress):
 def search_several(directory, progress, until=Build.search, **asked):
     flow = load_flow(str(TINY))
     short = {"train": 4, "search": 8, "finetune": 2}
-    flow = flow.model_copy(
-        update={
-            name: getattr(flow, name).model_copy(update={"epochs": epochs})
-            for name, epochs in short.items()
-        }
-    )
+    flow = changed(flow, **{name: {"epochs": epochs} for name, epochs in short.items()})
     board, shares = load_board("pynq-z2"), {"lut": 0.04, "dsp": 0.01}
     settings = Settings(
         flow=flow, board=board, clock_mhz=100, seed=0, target_bits=None, shares=shares, **asked

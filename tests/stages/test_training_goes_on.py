@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from terminal import TINY, tree
+from terminal import TINY, changed, tree
 
 from sdq_fpga.board import load_board
 from sdq_fpga.data import load_dataset
@@ -62,9 +62,7 @@ class Cutting(SilentProgress):
 
 def build(directory, progress, seed=0, **stages):
     """Builds the tiny flow, up to the first failure; ``stages`` are its entries to change."""
-    flow = load_flow(str(TINY))
-    changed = {name: getattr(flow, name).model_copy(update=to) for name, to in stages.items()}
-    flow = flow.model_copy(update=changed)
+    flow = changed(load_flow(str(TINY)), **stages)
     settings = Settings(
         flow=flow, board=load_board("zcu104"), clock_mhz=100, seed=seed, target_bits=3.5
     )
