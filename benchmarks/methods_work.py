@@ -1,7 +1,7 @@
 """Makes rows of the comparison of methods, several at once, each in a process of its own."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -84,18 +84,31 @@ def make_rows(
 ) -> Iterator[Row | BaseException]:
     """Makes rows, in the order in which they are done; where one fails, the others go on.
 
+    The rows of a seed begin when its float network is there, beside the training of others.
+
     Args:
         wanted: of each row the setting, the goal, the method and the seed.
         jobs: how many at once.
     """
-    texts = [setting.model_dump_json() for setting, *_ in wanted]
-    make_floats([(setting, seed) for setting, *_, seed in wanted], jobs)
+    rows: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    for setting, goal, method, seed in wanted:
+        rows.setdefault((setting.model_dump_json(), seed), []).append((goal, method))
     with _pool(jobs) as pool:
-        rows = [
-            pool.submit(_row, text, *rest) for text, (_, *rest) in zip(texts, wanted, strict=True)
-        ]
-        for each in as_completed(rows):
-            yield each.exception() or each.result()
+        floats = {pool.submit(_train_float, *each): each for each in rows}
+        pending: set[Future[None] | Future[Row]] = set(floats)
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for each in done:
+                failure = each.exception()
+                if each not in floats:
+                    yield failure or each.result()
+                    continue
+                text, seed = floats[each]
+                for goal, method in rows[text, seed]:
+                    if failure is not None:
+                        yield failure
+                    else:
+                        pending.add(pool.submit(_row, text, goal, method, seed))
 
 
 def make_floats(wanted: Sequence[tuple[Setting, int]], jobs: int) -> None:
