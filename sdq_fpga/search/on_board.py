@@ -57,6 +57,7 @@ _MARGIN = 0.95  # of the budget: the depths of FIFOs are known only when the des
 # Of a latency: the build folds for the whole budget, which may come out somewhat slower.
 _IN_TIME = 0.97
 _FRAMES = 2  # to time a latency
+_STRAIGHT = 8  # steps in which the expected interval is taken to be straight
 _TRIES = 24  # bits that are raised where the board has room left
 _ROUNDS = 4  # of foldings that the integer program starts from
 _TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8)  # of the budget, where tables promise too much
@@ -115,6 +116,34 @@ class _Here:
     cost: HardwareCost | None
 
 
+@dataclass
+class _Tangent:
+    """The expected interval as a straight function of the shares of options.
+
+    It bends only where bits that decide together both move. In a few steps, by a tenth each, that
+    is a hundredth of a table's own bend, while all products of the tables take longer than all else
+    that steers.
+
+    Attributes:
+        spread: the tables.
+        shares: [all options] where it touches.
+        interval: cycles, there.
+        slopes: [all options] of the interval by shares.
+        used: in how many steps.
+    """
+
+    spread: Spread
+    shares: list[float]
+    interval: float
+    slopes: list[float]
+    used: int = 0
+
+    def at(self, shares: Sequence[float]) -> float:
+        """Cycles between frames."""
+        moved = zip(self.slopes, shares, self.shares, strict=True)
+        return max(self.interval + sum(s * (to - at) for s, to, at in moved), 1.0)
+
+
 class OnBoard(Limit[C]):
     """Bits with which some folding reaches a speed.
 
@@ -142,7 +171,7 @@ class OnBoard(Limit[C]):
         self._nodes = Known(goal.board)
         self._fixed = FixedFolding(goal.board, self._variables)
         self._spread_now: Spread | None = None
-        self._last: tuple[object, tuple[float, list[float]]] | None = None
+        self._tangent: _Tangent | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
@@ -162,21 +191,20 @@ class OnBoard(Limit[C]):
 
     def expected_interval(self) -> float:
         """Cycles between frames under the probabilities."""
-        return self._expected(type(self.choices[0]).chances(self.choices))[0]
+        shares = type(self.choices[0]).chances(self.choices)
+        return self._touched(self._spread(self._options()), shares).at(shares)
 
-    def _expected(self, shares: Sequence[float]) -> tuple[float, Floats]:
-        """Cycles between frames, and their derivatives by the shares."""
-        here = self._now()
-        options = tuple(each.options() for each in self.choices)
-        spread = self._spread(options, here.cost)
-        at = np.array(shares)
-        worth, slopes = self._worth(spread, at) if here.cost is None else spread.priced.at(at)
+    def _touched(self, spread: Spread, shares: list[float]) -> _Tangent:
+        """The expected interval near shares."""
+        at, here = np.array(shares), self._now()
         if here.cost is None:
+            worth, slopes = self._worth(spread, at)
             ratio = here.interval / here.worth
             interval, slopes = ratio * worth, ratio * slopes
         else:
+            worth, slopes = spread.priced.at(at)
             interval = here.interval + worth - here.worth
-        return max(interval, 1.0), slopes * (interval >= 1.0)
+        return _Tangent(spread, shares, interval, slopes.tolist())
 
     def _worth(self, spread: Spread, at: Floats) -> tuple[float, Floats]:
         """What bits count for, and its derivatives by shares."""
@@ -185,41 +213,50 @@ class OnBoard(Limit[C]):
         (slopes,) = torch.autograd.grad(counted, shares)
         return counted.item(), slopes.double().numpy()
 
-    def _spread(self, options: tuple[tuple[int, ...], ...], cost: HardwareCost | None) -> Spread:
+    def _options(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(each.options() for each in self.choices)
+
+    def _spread(self, options: tuple[tuple[int, ...], ...]) -> Spread:
         # It changes only where a layer drops, or the board is looked at.
-        now = self._spread_now
+        now, cost = self._spread_now, self._now().cost
         if now is None or now.options != options or now.cost is not cost:
             self._spread_now = now = Spread(options, self._owners, self._shifts, cost)
         return now
 
     def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
         """Log of how many times interval or latency, the worse of both, is that of the target."""
-        # A step asks after it, and the next one before it.
-        asked = self._now(), tuple(each.options() for each in self.choices), shares
-        if self._last is None or self._last[0] != asked:
-            self._last = asked, self._measure(shares)
-        return self._last[1]
-
-    def _measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
-        expected, slopes = self._expected(shares)
+        spread, tangent = self._spread(self._options()), self._tangent
+        if tangent is None or tangent.spread is not spread or tangent.used >= _STRAIGHT:
+            self._tangent = tangent = self._touched(spread, list(shares))
+        tangent.used += 1
+        expected = tangent.at(shares)
         goal, here = self.wanted, self._now()
         most = goal.interval
         if here.latency:
             # A latency, as the interval at which it would be reached.
             most = min(most, here.interval * goal.latency / here.latency)
-        return math.log(expected / most), (slopes / expected).tolist()
+        slope = 1 / expected if expected > 1.0 else 0.0
+        return math.log(expected / most), [slope * each for each in tangent.slopes]
 
     def look(self) -> None:
         """Takes interval, prices and tables of the present bits."""
         self._here = self._nearest()
 
     def state_dict(self) -> dict[str, Any]:
-        """The bits that interval, prices and tables are of."""
-        return {"here": self._here}
+        """The bits that interval, prices and tables are of, and where the tangent touches."""
+        tangent = self._tangent
+        if tangent is None or tangent.spread is not self._spread(self._options()):
+            return {"here": self._here, "tangent": None}
+        return {"here": self._here, "tangent": (tangent.shares, tangent.used)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from what ``state_dict`` gave."""
         self._here = None if state["here"] is None else tuple(state["here"])
+        self._tangent = None
+        if state["tangent"] is not None:
+            shares, used = state["tangent"]
+            self._tangent = self._touched(self._spread(self._options()), list(shares))
+            self._tangent.used = used
 
     def graph(self, bits: Sequence[int]) -> HardwareGraph:
         """The network with bits of the choices, in their order."""

@@ -108,6 +108,7 @@ class Steered(ABC, Generic[L]):
         self.settled = False
         self.greedy_drops: list[L] = []
         self._every = max(1, steps // _REFRESHES)
+        self._measure: float | None = None  # of the term of this step
         start = limit.measured()
         self.steering = Steering(start, limit.goal, least_span=limit.least_span, steps=steps)
         if limit.allows(limit.highest):
@@ -123,7 +124,7 @@ class Steered(ABC, Generic[L]):
 
         Args:
             done: steps of the search so far.
-            measured: the measure after them.
+            measured: the measure in the last of them.
         """
         del measured
         if done % self._every == 0:
@@ -148,6 +149,7 @@ class Steered(ABC, Generic[L]):
             return 0.0
         kind = type(self.choices[0])
         measure, slopes = self.limit.measure(kind.chances(self.choices))
+        self._measure = measure
         value, slope = self.steering.term(measure)
         if slope:
             kind.push(self.choices, [slope * each for each in slopes])
@@ -155,6 +157,9 @@ class Steered(ABC, Generic[L]):
 
     def step(self, done: int) -> list[L]:
         """Moves price and reference, and settles or lets choices drop.
+
+        The measure is that of the step's term, before the optimizer moved the choices: it is asked
+        for once in a step.
 
         Args:
             done: steps of the search so far.
@@ -164,7 +169,8 @@ class Steered(ABC, Generic[L]):
         """
         if self.settled:
             return []
-        measured = self.limit.measured()
+        measured = self.limit.measured() if self._measure is None else self._measure
+        self._measure = None
         self.steering.follow(measured, done)
         if self.reached(done, measured) or self.steering.over(done):
             self.settle()

@@ -1,5 +1,6 @@
 """A frame rate as the goal: the search ends at bits with which the board reaches it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -188,3 +189,43 @@ def test_a_mean_may_be_exact_or_quantized(size):
     check_search(flow, goal(residual, 10_000.0))
     with pytest.raises(UserError, match="out of reach"):
         check_search(flow, goal(residual, 1e9))
+
+
+@pytest.mark.parametrize("cost", ["prices", "bits", "macs"])
+def test_the_expected_interval_is_straight_for_a_few_steps(graph, rates, cost):
+    dbps, steering = make(goal(graph, rates[1]), cost)
+    limit = steering.limit
+    generator = torch.Generator().manual_seed(0)
+
+    def away():
+        """How far the measure is from what it is measured by, in logarithms."""
+        measured, _ = limit.measure(Dbp.chances(dbps))
+        return abs(measured - math.log(limit.expected_interval() / limit.wanted.interval))
+
+    assert away() == pytest.approx(0, abs=1e-12)
+    seen = []
+    for _ in range(6):
+        with torch.no_grad():
+            for dbp in dbps:
+                dbp.logit -= 0.2 * torch.rand((), generator=generator)
+        seen.append(away())
+    # The interval itself came down by far more.
+    start = make(goal(graph, rates[1]), cost)[1].limit.measured()
+    assert 0 < max(seen) < 0.05 * (start - limit.measured())
+    dbps[0].drop()  # where options change, it is asked for anew
+    assert away() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_limit_goes_on_on_the_tangent_that_it_was_on(graph, rates):
+    dbps, steering = make(goal(graph, rates[1]))
+    others, other = make(goal(graph, rates[1]))
+    steering.limit.measured()
+    with torch.no_grad():
+        for dbp in dbps:
+            dbp.logit -= 0.5
+    for old, new in zip(dbps, others, strict=True):
+        new.load_state_dict(old.state_dict())
+    other.limit.load_state_dict(steering.limit.state_dict())
+    for _ in range(12):  # beyond its end
+        assert other.limit.measure(Dbp.chances(others)) == steering.limit.measure(Dbp.chances(dbps))
+    assert other.limit.expected_interval() == steering.limit.expected_interval()

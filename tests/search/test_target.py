@@ -98,6 +98,7 @@ def test_the_price_rises_while_the_search_lags_and_falls_while_it_leads():
     with torch.no_grad():
         dbps[0].logit.fill_(-1.5)  # nearly 6 bits, while the reference is at about 5.8
     for done in range(20, 30):
+        target.term()
         target.step(done)
     assert target.steering.multiplier < lagging
 
