@@ -9,9 +9,8 @@ from torch.nn.utils import parametrize
 from sdq_fpga.nets import Quantizer, QuantLayer, as_network
 from sdq_fpga.nets.network import MEAN_BITS
 from sdq_fpga.search.choice import Choice
-from sdq_fpga.search.qer import Seen
 from sdq_fpga.search.quantizers import code_levels, unit_axes, weight_levels
-from sdq_fpga.search.several import Levels, mixed
+from sdq_fpga.search.several import Levels, SquaredErrors, mixed, mixed_and_measured
 
 __all__ = ["MixingQuantizer", "insert_quantizers", "remove_quantizers"]
 
@@ -23,7 +22,7 @@ class MixingQuantizer(nn.Module):
         choice: the layer's bits.
         levels: of each number of bits.
         axes: of values, over whose mean absolute values steps go; None for fixed steps.
-        measured: whether to keep what is quantized, for its errors to be measured.
+        measured: whether to measure errors.
 
     Attributes:
         choice: as given.
@@ -44,7 +43,7 @@ class MixingQuantizer(nn.Module):
         self._axes = axes
         self._measured = measured
         self.shares: Tensor | None = None
-        self._seen: Seen | None = None
+        self._errors: SquaredErrors | None = None
 
     def forward(self, values: Tensor) -> Tensor:
         """Maps values to quantized values of the same shape."""
@@ -56,21 +55,23 @@ class MixingQuantizer(nn.Module):
         last = values.dim() == 4 and not values.is_contiguous()
         # Rows of numbers as they lie in memory, where channels come last.
         rows = values.permute(0, 2, 3, 1) if last else values
-        found, several = mixed(rows, levels, shares if len(options) > 1 else None, self._axes)
+        of_several = shares if len(options) > 1 else None
         if self.training and self._measured:
-            self._seen = Seen(rows, several)
+            found, self._errors = mixed_and_measured(rows, levels, of_several, self._axes)
+        else:
+            found = mixed(rows, levels, of_several, self._axes)
         return found.permute(0, 3, 1, 2) if last else found
 
-    def seen(self) -> Seen:
-        """What was quantized last in training mode; once, so that its memory is not kept.
+    def errors(self) -> SquaredErrors:
+        """Those of the last pass in training mode; once, so that its memory is not kept.
 
         Raises:
-            ValueError: nothing was, or it was not to be kept.
+            ValueError: there was none, or it was not to be measured.
         """
-        if self._seen is None:
-            raise ValueError(f"the quantizer of '{self.choice.name}' has kept nothing")
-        seen, self._seen = self._seen, None
-        return seen
+        if self._errors is None:
+            raise ValueError(f"the quantizer of '{self.choice.name}' has measured nothing")
+        errors, self._errors = self._errors, None
+        return errors
 
 
 def insert_quantizers(

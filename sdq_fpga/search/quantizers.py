@@ -101,7 +101,7 @@ def quantize_weights(weights: Tensor, bits: int, *, per_channel: bool) -> Tensor
 
     The gradient also flows through the unit; see ``mixed``.
     """
-    return mixed(weights, (weight_levels(bits),), axes=unit_axes(weights, per_channel))[0]
+    return mixed(weights, (weight_levels(bits),), axes=unit_axes(weights, per_channel))
 
 
 @lru_cache

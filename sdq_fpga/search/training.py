@@ -131,8 +131,8 @@ class SearchTraining(Generic[L]):
         if not weight:
             return task + terms
         probabilities = self._kind.together([each.choice for each in self.quantizers])
-        seen = [each.seen() for each in self.quantizers]
-        return task + weight * expected_errors(seen, probabilities) + terms
+        errors = [each.errors() for each in self.quantizers]
+        return task + weight * expected_errors(errors, probabilities) + terms
 
     def _draw(self) -> None:
         """Draws for all quantizers at once, in their order."""

@@ -47,7 +47,7 @@ def test_error_is_the_expectation_over_both():
     power = values.square().sum()
 
     def error():
-        return expected_errors([quantizer.seen()], dbp.probabilities())
+        return expected_errors([quantizer.errors()], dbp.probabilities())
 
     found = error()
     high, low = (
@@ -60,7 +60,7 @@ def test_error_is_the_expectation_over_both():
     dbp.drop()
     quantizer(values)
     assert error().item() == pytest.approx(low)
-    with pytest.raises(ValueError, match="'x' has kept nothing"):
+    with pytest.raises(ValueError, match="'x' has measured nothing"):
         error()
 
 

@@ -15,7 +15,7 @@ from sdq_fpga.search.quantizers import (
     weight_levels,
     weight_unit,
 )
-from sdq_fpga.search.several import mixed
+from sdq_fpga.search.several import mixed, mixed_and_measured
 
 SHARES = {"first": (1.0, 0.0, 0.0), "last": (0.0, 0.0, 1.0), "all": (0.2, 0.5, 0.3)}
 BITS = (8, 4, 2)
@@ -26,55 +26,84 @@ def of_weights(weights, bits, per_channel):
     return unit * weight_grid(weights / unit, bits)
 
 
+# In float32 by loops on a CPU, in any other type by kernels, as on other devices.
+TYPES = {"loops": torch.float32, "kernels": torch.float64}
+by_both = pytest.mark.parametrize("dtype", TYPES.values(), ids=TYPES)
+
+
 def check(values, parts, levels, axes, one):
-    """Values and gradients of the mix, where ``one`` quantizes to one number of bits."""
+    """Values, errors and gradients of the mix, where ``one`` quantizes to one number of bits."""
     shares = torch.tensor(parts, dtype=values.dtype, requires_grad=True)
     pull = torch.cos(torch.arange(values.numel(), dtype=values.dtype)).view_as(values)
-    found, several = mixed(values, levels, shares, axes)
     apart = torch.stack([one(values, bits) for bits in BITS])
-    assert torch.equal(several, apart)
-    assert not several.requires_grad
+    for number, its in enumerate(levels):
+        assert torch.equal(mixed(values, [its], None, axes), apart[number])
+    found, errors = mixed_and_measured(values, levels, shares, axes)
+    assert torch.equal(mixed(values, levels, shares, axes), found)
     expected = (shares.view(-1, *[1] * values.dim()) * apart).sum(0)
     torch.testing.assert_close(found, expected)
+    distances = (values - apart.detach()).square().flatten(1).sum(1)
+    power = values.square().sum()
+    torch.testing.assert_close(errors.distances, distances)
+    torch.testing.assert_close(errors.power, power)
     inputs = [values, shares]
-    pairs = zip(
-        torch.autograd.grad(found, inputs, pull),
-        torch.autograd.grad(expected, inputs, pull),
-        strict=True,
-    )
-    for ours, theirs in pairs:
-        torch.testing.assert_close(ours, theirs)
+    weights = torch.tensor([0.7, 0.2, 1.5], dtype=values.dtype)
+
+    def gradients(total, of_options, whole):
+        loss = (pull * total).sum() + weights @ of_options + 0.3 * whole
+        for each in (total, loss):
+            upstream = pull if each is total else None
+            yield from torch.autograd.grad(each, inputs, upstream, retain_graph=True)
+
+    ours = gradients(found, errors.distances, errors.power)
+    # Sums of so many numbers of about 1 are not closer in their type, in whatever order.
+    close = {"rtol": 1e-5, "atol": values.numel() * torch.finfo(values.dtype).eps / 4}
+    for one_of, other in zip(ours, gradients(expected, distances, power), strict=True):
+        torch.testing.assert_close(one_of, other, **close)
 
 
+@by_both
 @pytest.mark.parametrize("parts", SHARES.values(), ids=SHARES)
 @pytest.mark.parametrize("per_channel", [True, False])
 @given(seed=st.integers(0, 1000))
-def test_weights_and_their_gradients_are_those_of_each_grid(parts, per_channel, seed):
+def test_weights_and_their_gradients_are_those_of_each_grid(dtype, parts, per_channel, seed):
     generator = torch.Generator().manual_seed(seed)
-    weights = torch.randn(3, 2, 3, 3, generator=generator, dtype=torch.float64)
+    weights = torch.randn(3, 2, 3, 3, generator=generator, dtype=dtype)
     weights[seed % 3] *= 10.0 ** -(seed % 4)
     levels = [weight_levels(bits) for bits in BITS]
     axes = unit_axes(weights, per_channel)
     check(weights.requires_grad_(), parts, levels, axes, lambda w, b: of_weights(w, b, per_channel))
 
 
+@by_both
 @pytest.mark.parametrize("parts", SHARES.values(), ids=SHARES)
 @pytest.mark.parametrize("signed", [True, False])
 @given(seed=st.integers(0, 1000))
-def test_activations_and_their_gradients_are_those_of_each_grid(parts, signed, seed):
+def test_activations_and_their_gradients_are_those_of_each_grid(dtype, parts, signed, seed):
     generator = torch.Generator().manual_seed(seed)
-    values = 2 * torch.randn(40, generator=generator, dtype=torch.float64)
-    values[:3] = torch.tensor([1.0, -1.0, 0.75])  # at limits
+    values = 2 * torch.randn(40, 77, generator=generator, dtype=dtype)
+    values[0, :3] = torch.tensor([1.0, -1.0, 0.75])  # at limits
     levels = [code_levels(bits, signed=signed) for bits in BITS]
     check(values.requires_grad_(), parts, levels, None, lambda v, b: code_grid(v, b, signed=signed))
 
 
-def test_a_dead_channel_has_zeros_and_no_gradient_by_its_unit():
-    weights = torch.tensor([[1.0, -0.5], [0.0, 0.0]], requires_grad=True)
-    found, _ = mixed(weights, [weight_levels(4)], axes=(1,))
+@by_both
+def test_a_dead_channel_has_zeros_and_no_gradient_by_its_unit(dtype):
+    weights = torch.tensor([[1.0, -0.5], [0.0, 0.0]], dtype=dtype, requires_grad=True)
+    found = mixed(weights, [weight_levels(4)], axes=(1,))
     assert found[1].tolist() == [0, 0]
     found.sum().backward()
     assert weights.grad[1].tolist() == [1, 1]
+
+
+@by_both
+@pytest.mark.parametrize("axes", [None, (1,)])
+def test_what_is_not_a_number_stays_so(dtype, axes):
+    values = torch.tensor([[0.25, float("nan"), 0.5]], dtype=dtype, requires_grad=True)
+    found, errors = mixed_and_measured(values, [code_levels(3, signed=True)], axes=axes)
+    assert found[0, 1].isnan()
+    assert errors.distances.isnan().all()
+    assert errors.power.isnan()
 
 
 def test_channels_that_come_last_in_memory_are_quantized_alike():
@@ -82,10 +111,10 @@ def test_channels_that_come_last_in_memory_are_quantized_alike():
     for values in (plain, plain.to(memory_format=torch.channels_last)):
         dbp = Dbp("x", (2, 5), 1)
         quantizer = MixingQuantizer(dbp, lambda bits: code_levels(bits, signed=False))
-        quantizer.shares = torch.tensor([1.0, 0.0])
+        quantizer.shares = torch.tensor([1.0, 0.0], requires_grad=True)
         found = quantizer(values.requires_grad_())
         assert torch.equal(found, code_grid(plain, 5, signed=False))
         assert found.is_contiguous(memory_format=torch.channels_last) == (values is not plain)
-        seen = quantizer.seen()
-        assert seen.values.is_contiguous()
-        assert seen.quantized.is_contiguous()
+        pull = torch.arange(96.0).view_as(plain)
+        (gradient,) = torch.autograd.grad(found, values, pull)
+        torch.testing.assert_close(gradient, pull * (plain <= 31 / 32))
