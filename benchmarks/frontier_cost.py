@@ -23,8 +23,8 @@ from sdq_fpga.flow import load_flow
 from sdq_fpga.lower.brevitas_net import to_brevitas
 from sdq_fpga.progress import SilentProgress
 from sdq_fpga.search import SearchResult, normalised_state, search
+from sdq_fpga.search.board_goal import BoardGoal
 from sdq_fpga.search.frontier import Frontier
-from sdq_fpga.search.on_board import BoardGoal
 from sdq_fpga.stages.goal import goal_of
 from sdq_fpga.stages.settings import Settings, dataset_of
 from sdq_fpga.train import train_float

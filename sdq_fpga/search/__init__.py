@@ -1,9 +1,9 @@
 """Search: finds the bits of every layer, and brings the network onto the normalised grid."""
 
+from sdq_fpga.search.board_goal import BoardGoal
 from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.methods import METHODS, check_search, search
 from sdq_fpga.search.normalise import normalised_state
-from sdq_fpga.search.on_board import BoardGoal
 from sdq_fpga.search.quantizers import (
     activation_grid,
     code_grid,

@@ -15,9 +15,10 @@ from sdq_fpga.flow import Flow
 from sdq_fpga.nets import make_net
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
+from sdq_fpga.search.board_goal import BoardGoal
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.methods import search
-from sdq_fpga.search.on_board import BoardGoal, OnBoard
+from sdq_fpga.search.on_board import OnBoard
 from sdq_fpga.search.space import Space
 from sdq_fpga.search.task import SearchResult
 from sdq_fpga.train import seeded

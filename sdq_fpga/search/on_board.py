@@ -14,32 +14,27 @@ also cost what simpler models say (``sdq_fpga.search.counts``).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sdq_fpga.board import Board
-from sdq_fpga.cost.bits import QUANTIZER, with_bits
-from sdq_fpga.cost.folding.figures import Shares, usable
-from sdq_fpga.cost.folding.network import Known
+from sdq_fpga.cost.bits import with_bits
+from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.folding.program import RESOURCES
-from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
+from sdq_fpga.cost.folding.solve import Solution
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.policies import (
     FixedFolding,
     PolicyTables,
     TableGroup,
-    Variable,
     refolded,
-    variables_of,
     worth,
 )
-from sdq_fpga.cost.timing.schedule import Pipeline
-from sdq_fpga.errors import UserError
 from sdq_fpga.flow import CostName
+from sdq_fpga.search.board_goal import BoardGoal, Foldings, latency_of
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.counts import Count, bit_count, mac_count
 from sdq_fpga.search.hardware import HardwareCost
@@ -47,56 +42,16 @@ from sdq_fpga.search.limit import Costs, Limit
 from sdq_fpga.search.polynomial import Floats
 from sdq_fpga.search.program import Taken, cheapest_choice
 from sdq_fpga.search.space import Space
-from sdq_fpga.search.spread import Spread
+from sdq_fpga.search.spread import Spread, decided_variables
 
-__all__ = ["BoardGoal", "OnBoard"]
+__all__ = ["OnBoard"]
 
 C = TypeVar("C", bound=Choice)
 
-_MARGIN = 0.95  # of the budget: the depths of FIFOs are known only when the design is timed
-# Of a latency: the build folds for the whole budget, which may come out somewhat slower.
-_IN_TIME = 0.97
-_FRAMES = 2  # to time a latency
 _STRAIGHT = 8  # steps in which the expected interval is taken to be straight
 _TRIES = 24  # bits that are raised where the board has room left
 _ROUNDS = 4  # of foldings that the integer program starts from
 _TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8)  # of the budget, where tables promise too much
-
-
-@dataclass(frozen=True)
-class BoardGoal:
-    """What the user wants of the board.
-
-    Attributes:
-        graph: the network's nodes, unfolded, with the same bits everywhere; layers have the paths
-            of the modules with the weights, and of those that the quantizers take the place of.
-        bits: those.
-        board: the board.
-        clock_mhz: clock of the accelerator.
-        target_fps: frames per second to reach; None for any.
-        shares: of the board that may be used.
-        target_latency_us: microseconds that a frame may take through the empty pipeline; None for
-            any.
-    """
-
-    graph: HardwareGraph
-    bits: int
-    board: Board
-    clock_mhz: float
-    target_fps: float | None
-    shares: Shares
-    target_latency_us: float | None = None
-
-    @property
-    def interval(self) -> float:
-        """Cycles between frames at the target; infinite where any will do."""
-        return math.inf if self.target_fps is None else self.clock_mhz * 1e6 / self.target_fps
-
-    @property
-    def latency(self) -> float:
-        """Cycles that a frame may take, somewhat less than the target; infinite for any."""
-        within = self.target_latency_us
-        return math.inf if within is None else _IN_TIME * self.clock_mhz * within
 
 
 @dataclass(frozen=True)
@@ -164,29 +119,29 @@ class OnBoard(Limit[C]):
     def __init__(self, goal: BoardGoal, space: Space[C], cost: CostName) -> None:
         super().__init__(space.choices)
         self.wanted = goal
-        self._variables, owners = _variables(goal, space)
+        self._variables, owners = decided_variables(goal, space)
         self._owners = [self.choices.index(each) for each in owners]
         self._shifts = [variable.now - goal.bits for variable in self._variables]
         self._count = _count(space, cost)
-        self._nodes = Known(goal.board)
+        self._foldings = Foldings(goal)
         self._fixed = FixedFolding(goal.board, self._variables)
         self._spread_now: Spread | None = None
         self._tangent: _Tangent | None = None
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
-        self._check()
+        self._foldings.check(self.graph(self.lowest))
 
     def allows(self, bits: Sequence[int]) -> bool:
         """Whether some folding within the budget reaches the target."""
         key = tuple(bits)
         if key not in self._known:
-            self._known[key] = self._reached(self.graph(bits))
+            self._known[key] = self._foldings.has_any(self.graph(bits))
         return self._known[key]
 
     def speed(self, bits: Sequence[int]) -> float:
         """Frames per second of the fastest folding; 0 if none fits."""
-        found = self._folded(self.graph(bits), None)
+        found = self._foldings.fastest(self.graph(bits))
         return 0.0 if found is None else self.wanted.clock_mhz * 1e6 / found.interval
 
     def expected_interval(self) -> float:
@@ -286,7 +241,7 @@ class OnBoard(Limit[C]):
         best = self.lowest
         for _ in range(_ROUNDS):
             graph = self.graph(best)
-            folded = self._slowest(graph)
+            folded = self._foldings.cheapest(graph)
             if folded is None:
                 raise ValueError(f"bits {best} were within the goal")
             found = [self._cheapest_by(tables, costs) for tables in self._tables(graph, folded)]
@@ -299,7 +254,7 @@ class OnBoard(Limit[C]):
     def _tables(self, graph: HardwareGraph, folded: Solution) -> tuple[PolicyTables, PolicyTables]:
         """What bits take in a folding as it is, and where each stage keeps its interval anew."""
         goal = self.wanted
-        prices = worth(folded, goal.board, _within(goal))
+        prices = worth(folded, goal.board, goal.within)
         interval = folded.interval if goal.target_latency_us else int(goal.interval)
         return (
             self._fixed.of(folded.graph),
@@ -307,7 +262,7 @@ class OnBoard(Limit[C]):
         )
 
     def _cheapest_by(self, tables: PolicyTables, costs: Costs) -> tuple[int, ...] | None:
-        limits = usable(self.wanted.board, _within(self.wanted))
+        limits = usable(self.wanted.board, self.wanted.within)
         taken = [each for group in tables.groups for each in self._taken(tables, group)]
         for share in _TIGHTER:
             found = cheapest_choice(costs, taken, [share * limits[name] for name in RESOURCES])
@@ -333,80 +288,6 @@ class OnBoard(Limit[C]):
 
     # ---- the hardware --------------------------------------------------------------------------
 
-    def _check(self) -> None:
-        """Makes sure that the target is in reach."""
-        goal, lowest = self.wanted, self.lowest
-        if self.allows(lowest):
-            return
-        best = self._solved(self.graph(lowest), None)
-        fps = goal.clock_mhz * 1e6 / best.interval
-        asked = [] if goal.target_fps is None else [f"{goal.target_fps:,.12g} frames/s"]
-        reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
-        if goal.target_latency_us is not None:
-            asked.append(f"{goal.target_latency_us:g} us")
-            latency_us = math.ceil(_latency(best) / _IN_TIME / goal.clock_mhz * 1000) / 1000
-            reached, fix = [f"{reached[0]} frames/s", f"{latency_us:g} us"], "ask for less"
-        raise UserError(
-            f"{' with '.join(asked)} are out of reach on {goal.board.name} even with the fewest "
-            f"bits of all candidates, which reach {' and '.join(reached)}",
-            f"{fix}, or give fewer bits as candidates",
-        )
-
-    def _reached(self, graph: HardwareGraph) -> bool:
-        """Whether some folding reaches the target."""
-        goal = self.wanted
-        if goal.target_latency_us is None and goal.target_fps is not None:
-            within, nodes = _within(goal), self._nodes
-            return is_reached(graph, goal.board, goal.clock_mhz, goal.target_fps, within, nodes)
-        if goal.target_latency_us is not None:
-            # Mostly the fastest is the quickest, too; it is found much sooner.
-            fastest = self._folded(graph, None)
-            if fastest is None:
-                return False
-            if fastest.interval <= goal.interval and _latency(fastest) <= goal.latency:
-                return True
-        return self._slowest(graph) is not None
-
-    def _slowest(self, graph: HardwareGraph) -> Solution | None:
-        """The cheapest folding that reaches the target; None if nothing within the budget does."""
-        goal = self.wanted
-        within = goal.target_latency_us
-        try:
-            return self._solved(
-                graph, goal.target_fps, None if within is None else _IN_TIME * within
-            )
-        except UserError:
-            return None
-
-    def _folded(
-        self, graph: HardwareGraph, target_fps: float | None, *, proven: bool = True
-    ) -> Solution | None:
-        """The network as it is folded; None if nothing within the budget does."""
-        try:
-            return self._solved(graph, target_fps, proven=proven)
-        except UserError:
-            return None
-
-    def _solved(
-        self,
-        graph: HardwareGraph,
-        target_fps: float | None,
-        latency_us: float | None = None,
-        *,
-        proven: bool = True,
-    ) -> Solution:
-        goal = self.wanted
-        return solve(
-            graph,
-            goal.board,
-            goal.clock_mhz,
-            target_fps,
-            _within(goal),
-            latency_us,
-            self._nodes,
-            proven=proven,
-        )
-
     def _now(self) -> _Here:
         """The hardware where ``look`` was last told to look."""
         self._here = self._here or self._nearest()
@@ -424,9 +305,9 @@ class OnBoard(Limit[C]):
     def _looked(self, bits: list[int]) -> _Here:
         # A latency is that of one design; for interval and prices, any good one will do.
         proven = self.wanted.target_latency_us is not None
-        while (found := self._folded(self.graph(bits), None, proven=proven)) is None:
+        while (found := self._foldings.fastest(self.graph(bits), proven=proven)) is None:
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
-        latency = 0 if self.wanted.target_latency_us is None else _latency(found)
+        latency = 0 if self.wanted.target_latency_us is None else latency_of(found)
         if self._count is not None:
             counted = self._counted(torch.tensor(bits).float()).item()
             return _Here(found.interval, latency, counted, None)
@@ -442,58 +323,11 @@ class OnBoard(Limit[C]):
         return self._count(bits)
 
 
-def _latency(found: Solution) -> int:
-    """Cycles of a frame through the empty pipeline, with FIFOs of any depth."""
-    pipeline = Pipeline(found.graph)
-    return pipeline.time(dict.fromkeys(pipeline.fifos, 0), frames=_FRAMES).latency
-
-
 def _count(space: Space[C], cost: CostName) -> Count | None:
     if cost == "prices":
         return None
     return bit_count(space) if cost == "bits" else mac_count(space)
 
 
-def _within(goal: BoardGoal) -> dict[str, float]:
-    """Shares of the board, with some room for FIFOs."""
-    whole = goal.board.budget.model_dump()
-    limits = usable(goal.board, goal.shares)
-    return {name: _MARGIN * limits[name] / whole[name] for name in whole if whole[name]}
-
-
 def _next_lower(choice: Choice, bits: int) -> int:
     return max((each for each in choice.candidates if each < bits), default=bits)
-
-
-def _variables(goal: BoardGoal, space: Space[C]) -> tuple[tuple[Variable, ...], tuple[C, ...]]:
-    """The variables of the tables, and the choice that decides each."""
-    structure = space.structure
-    owner: dict[str, C] = {layer.weight: space.weights[layer.name] for layer in structure.layers}
-    tied: dict[str, list[str]] = {}
-    # The mean of a power of two of values is exact, and not quantized.
-    there = {node.layer for node in goal.graph.nodes if node.op == QUANTIZER}
-    fixed = []
-    for quantizer in structure.quantizers:
-        if quantizer.layer is None:
-            if quantizer.path in there:
-                fixed.append(quantizer.path)
-            continue
-        owner[quantizer.path] = space.activations[quantizer.layer]
-        tied.setdefault(quantizer.layer, []).append(quantizer.path)
-    candidates = [bits for each in owner.values() for bits in each.candidates]
-    variables = variables_of(
-        goal.graph,
-        range(min(candidates), min(max(candidates) + 1, 8) + 1),
-        fixed=fixed,
-        tied=list(tied.values()),
-    )
-    owners = tuple(owner[next(iter(each.layers))] for each in variables)
-    pairs = zip(variables, owners, strict=True)
-    return tuple(_narrowed(each, own, each.now - goal.bits) for each, own in pairs), owners
-
-
-def _narrowed(variable: Variable, choice: Choice, shift: int) -> Variable:
-    """The variable with the bits that its choice has candidates for: tables are smaller."""
-    low, high = (choice.candidates[end] + shift for end in (0, -1))
-    kept = range(max(variable.bits[0], low), min(variable.bits[-1], high) + 1)
-    return replace(variable, bits=kept) if kept else variable

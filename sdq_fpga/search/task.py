@@ -10,11 +10,12 @@ from sdq_fpga.data import Dataset
 from sdq_fpga.flow import Flow, SearchSpec
 from sdq_fpga.policy import Policy
 from sdq_fpga.progress import Progress
+from sdq_fpga.search.board_goal import BoardGoal
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.history import EpochRecord
 from sdq_fpga.search.limit import Limit
 from sdq_fpga.search.mean_bits import MeanBits
-from sdq_fpga.search.on_board import BoardGoal, OnBoard
+from sdq_fpga.search.on_board import OnBoard
 from sdq_fpga.search.ranges import unit_ranges
 from sdq_fpga.search.space import Make, Space, unique
 from sdq_fpga.train import Devices, Rig, make_fabric

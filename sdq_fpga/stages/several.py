@@ -18,9 +18,9 @@ from torch import nn
 from sdq_fpga.errors import UserError
 from sdq_fpga.policy import Policy
 from sdq_fpga.report.designs import Designs, Found
+from sdq_fpga.search.board_goal import BoardGoal
 from sdq_fpga.search.frontier import Design, Frontier
 from sdq_fpga.search.normalise import normalised_state
-from sdq_fpga.search.on_board import BoardGoal
 from sdq_fpga.search.task import Goal
 from sdq_fpga.stages.context import FINETUNED, Context
 from sdq_fpga.stages.goal import goal_of

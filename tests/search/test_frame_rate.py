@@ -12,7 +12,7 @@ from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.nets import make_net
-from sdq_fpga.search import BoardGoal, check_search, on_board
+from sdq_fpga.search import BoardGoal, board_goal, check_search
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.frame_rate import FrameRate
 from sdq_fpga.search.on_board import OnBoard
@@ -120,7 +120,7 @@ def test_a_resource_costs_what_the_folding_says(graph, rates, monkeypatch):
             prices = {name: factor * price for name, price in found.prices.items()}
             return replace(found, prices=prices)
 
-        monkeypatch.setattr(on_board, "solve", solve_at_other_prices)
+        monkeypatch.setattr(board_goal, "solve", solve_at_other_prices)
         dbps, steering = make(goal(graph, rates[1]))
         push(dbps, steering)
         return torch.stack([dbp.logit.grad for dbp in dbps])
