@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 import click
 import numpy as np
 from fuzz_networks import build_network
 from network_table import NETWORKS
+from pages import write_page
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.board import load_board
@@ -265,15 +265,13 @@ def _page(rows: Sequence[Sized]) -> str:
     "--rows", type=click.Path(path_type=Path), default=Path("runs/fifo-sizes.jsonl"),
     show_default=True, help="Where rows are kept.",
 )  # fmt: skip
-@click.option(
-    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
-)
-def main(count: int, seed: int, runs: Path | None, rows: Path, out: TextIO) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+def main(count: int, seed: int, runs: Path | None, rows: Path, out: Path | None) -> None:
     """Sizes the FIFOs of networks by the model and by RTL simulation, and writes the table."""
     with tempfile.TemporaryDirectory(prefix="fifos-") as cache:
         made = sorted(_made(rows, count, seed, runs, Path(cache)), key=lambda row: row.name)
     page = _page(made)
-    click.echo(page, out, nl=False)
+    write_page(page, out)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import click
 from onnx import ModelProto
+from pages import write_page
 from pydantic import Field
 from rich.console import Console
 
@@ -215,13 +215,13 @@ def _synthesis_cells(figures: SynthesisFigures | None) -> tuple[object, ...]:
 
 @click.command()
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/table"))
-@click.option(
-    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
 @click.option("--only", multiple=True, help="Names of networks, or NAME:BOARD.")
 @click.option("--synthesis/--no-synthesis", default=True, show_default=True)
 @click.option("--made-only", is_flag=True, help="Print what is there; make nothing.")
-def main(runs: Path, out: TextIO, only: tuple[str, ...], synthesis: bool, made_only: bool) -> None:
+def main(
+    runs: Path, out: Path | None, only: tuple[str, ...], synthesis: bool, made_only: bool
+) -> None:
     """Makes the table of reference networks."""
     rows, failed = [], False
     for name, network in NETWORKS.items():
@@ -243,7 +243,7 @@ def main(runs: Path, out: TextIO, only: tuple[str, ...], synthesis: bool, made_o
             failed |= not row.exact
             rows.append(row)
     text = _table(rows)
-    click.echo(text, out, nl=False)
+    write_page(text, out)
     if failed:
         sys.exit(1)
 

@@ -14,6 +14,7 @@ import click
 import numpy as np
 import torch
 from methods_rows import searching
+from pages import write_page
 from search_clock import Floats, alternated, timed_hardware
 
 from sdq_fpga.board import load_board
@@ -69,8 +70,8 @@ CASES = {
 @click.command()
 @click.option("--flow", "flows", type=click.Choice(list(CASES)), multiple=True, default=list(CASES))
 @click.option("--seed", default=0)
-@click.option("--out", type=click.Path(path_type=Path), required=True)
-def main(flows: Sequence[str], seed: int, out: Path) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+def main(flows: Sequence[str], seed: int, out: Path | None) -> None:
     """Writes the page."""
     torch.set_num_threads(1)
     rows = []
@@ -83,7 +84,7 @@ def main(flows: Sequence[str], seed: int, out: Path) -> None:
     page = _PAGE.format(
         steps_run=_STEPS, options=options, heads=" | ".join(_HEADS), rows="\n".join(rows)
     )
-    out.write_text(page, encoding="utf-8")
+    write_page(page, out)
 
 
 def _goals(flow: Flow, case: Case) -> list[tuple[Goal, str]]:

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
 
 import click
+from pages import write_page
 
 from sdq_fpga.cli import main as command
 from sdq_fpga.cost.folding.solve import Solution
@@ -95,10 +97,8 @@ def apart(arguments: Sequence[str]) -> Taken:
 @click.command()
 @click.option("--times", default=3, show_default=True, help="How often each command is run.")
 @click.option("--only", help="Cases whose flow or board has this in its name.")
-@click.option(
-    "--out", type=click.File("w", "utf-8"), default="-", help="Markdown file [standard output]."
-)
-def main(times: int, only: str | None, out: TextIO) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file [standard output].")
+def main(times: int, only: str | None, out: Path | None) -> None:
     """Prints the table."""
     lines = [
         "# How long `simulate` takes",
@@ -126,7 +126,7 @@ def main(times: int, only: str | None, out: TextIO) -> None:
         figures = f"{seconds:.1f} | {processor:.1f} | {folding:.2f} | {again:.2f}"
         lines.append(f"| `{words}` | {figures} | {taken[0].said} |")
         click.echo(lines[-1], err=True)
-    click.echo("\n".join(lines), out)
+    write_page("\n".join(lines) + "\n", out)
 
 
 if __name__ == "__main__":
