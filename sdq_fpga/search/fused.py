@@ -5,7 +5,10 @@ bits with their errors, which is what a search's step then takes. Here a piece o
 cache until all options are done, and nothing but the values is kept for the way back.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba
 import numpy as np
@@ -17,6 +20,8 @@ Floats = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 
 _PIECE = 2048  # values of a piece: with those of gradient and result, it fits the smallest caches
+# Values that a thread takes at once. Sums are those of slices, however many threads there are.
+_SLICE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Grids:
     shares: Floats
 
 
-def mix(values: Floats, grids: Grids, total: Floats, *, measured: bool) -> Sums:
+def mix(values: Floats, grids: Grids, total: Floats, *, measured: bool, threads: int) -> Sums:
     """Rounds to the nearest levels of each option, half to even, and sums by shares.
 
     Args:
@@ -44,38 +49,75 @@ def mix(values: Floats, grids: Grids, total: Floats, *, measured: bool) -> Sums:
         grids: the options.
         total: [rows, columns] where the sum goes.
         measured: whether squared errors are wanted.
+        threads: how many may work.
 
     Returns:
         [options + 1] sums of squared errors of each option, and that of squared values; zeros
         unless measured.
     """
-    sums = np.zeros(len(grids.least) + 1)
-    _mix(values, grids.steps, grids.least, grids.most, grids.shares, measured, total, sums)
-    return sums
+
+    def work(some: slice) -> Sums:
+        sums = np.zeros(len(grids.least) + 1)
+        levels = grids.steps, grids.least, grids.most, grids.shares
+        _mix(values[:, some], *levels, measured, total[:, some], sums)
+        return sums
+
+    return _in_slices(work, values, threads, apart=len(values) == 1)
 
 
 def pull_back(
-    values: Floats, grids: Grids, means: Floats, gradient: Floats, of_sums: Sums, found: Floats
+    values: Floats,
+    grids: Grids,
+    means: Floats,
+    gradient: Floats,
+    of_sums: Sums,
+    found: Floats,
+    *,
+    threads: int,
 ) -> Sums:
     """The gradients that go back through ``mix``, as ``several`` says.
 
     Args:
         values: those of ``mix``, and so are the next.
         grids: there.
-        means: [rows] of absolute values that steps follow; of no rows where they are fixed.
+        means: [rows] of absolute values that steps follow, 0 for those that have no slope; of no
+            rows where steps are fixed.
         gradient: [rows, columns] of the sum.
         of_sums: [options + 1] of what ``mix`` returned.
         found: [rows, columns] where that of the values goes.
+        threads: how many may work.
 
     Returns:
         [options] that of the shares.
     """
-    of_shares = np.zeros(len(grids.least))
     pulls = (2 * of_sums[:-1]).astype(np.float32)
     own = np.float32(2 * of_sums.sum())
-    levels = grids.steps, grids.least, grids.most, grids.shares
-    _pull_back(values, *levels, means, gradient, pulls, own, found, of_shares)
-    return of_shares
+
+    def work(some: slice) -> Sums:
+        of_shares = np.zeros(len(grids.least))
+        levels = grids.steps, grids.least, grids.most, grids.shares
+        pieces = values[:, some], gradient[:, some], found[:, some]
+        _pull_back(pieces[0], *levels, means, pieces[1], pulls, own, pieces[2], of_shares)
+        return of_shares
+
+    return _in_slices(work, values, threads, apart=len(values) == 1 and not means.size)
+
+
+def _in_slices(work: Callable[[slice], Sums], values: Floats, threads: int, *, apart: bool) -> Sums:
+    """The sum of what slices of columns come to; all columns are one unless they may be apart."""
+    columns = values.shape[1]
+    each = _SLICE if apart else max(columns, 1)
+    slices = [slice(first, first + each) for first in range(0, max(columns, 1), each)]
+    several = threads > 1 and len(slices) > 1
+    found = _pool(threads).map(work, slices) if several else map(work, slices)
+    total: Sums = np.sum(list(found), axis=0)
+    return total
+
+
+@lru_cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Kept, as threads take longer to start than to do a slice.
+    return ThreadPoolExecutor(threads)
 
 
 # Sums in any order may go several at a time; nothing else may, and what is not a number stays so.

@@ -158,7 +158,8 @@ def _fused(ctx: _Context, values: Tensor) -> _Found:
         shares=np.array(ctx.parts, np.float32),
     )
     total = torch.empty_like(its)
-    sums = fused.mix(_rows(its, rows), ctx.grids, _rows(total, rows), measured=ctx.measured)
+    where = _rows(its, rows), ctx.grids, _rows(total, rows)
+    sums = fused.mix(*where, measured=ctx.measured, threads=torch.get_num_threads())
     ctx.save_for_backward(its, mean)
     if not ctx.measured:
         return total, None, None
@@ -181,6 +182,7 @@ def _fused_back(
         _rows(gradient.contiguous(), rows),
         of_sums,
         _rows(found, rows),
+        threads=torch.get_num_threads(),
     )
     if not ctx.needs_input_grad[1]:
         return found, None

@@ -106,6 +106,40 @@ def test_what_is_not_a_number_stays_so(dtype, axes):
     assert errors.power.isnan()
 
 
+def test_many_values_come_to_the_same_bits_by_any_number_of_threads():
+    values = torch.randn(3, 123_457, generator=torch.Generator().manual_seed(0))
+    levels = [code_levels(bits, signed=True) for bits in BITS]
+    pull = torch.cos(torch.arange(values.numel(), dtype=torch.float64)).view_as(values)
+
+    def found(dtype):
+        its, shares = values.to(dtype), torch.tensor([0.0, 1.0, 0.0], dtype=dtype)
+        inputs = [its.requires_grad_(), shares.requires_grad_()]
+        total, errors = mixed_and_measured(its, levels, shares)
+        loss = (pull.to(dtype) * total).sum() + errors.distances.sum() - 0.1 * errors.power
+        gradients = torch.autograd.grad(loss, inputs)
+        return total, errors.distances, errors.power, *gradients
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = found(torch.float32)
+        torch.set_num_threads(3)
+        together = found(torch.float32)
+    finally:
+        torch.set_num_threads(before)
+    for one, other, kernels in zip(alone, together, found(torch.float64), strict=True):
+        assert torch.equal(one, other)
+        torch.testing.assert_close(
+            one.double(), kernels, rtol=1e-5, atol=1e-2 * one.numel() ** -0.5
+        )
+
+
+def test_no_values_are_no_error():
+    total, errors = mixed_and_measured(torch.empty(0, 3), [code_levels(3, signed=False)])
+    assert total.shape == (0, 3)
+    assert errors.distances.tolist() == [0]
+
+
 def test_channels_that_come_last_in_memory_are_quantized_alike():
     plain = torch.rand(2, 3, 4, 4)
     for values in (plain, plain.to(memory_format=torch.channels_last)):
