@@ -123,8 +123,17 @@ class Learned(Choice, ABC):
         self._position, self._settled = state["position"], state["settled"]
 
     @classmethod
-    def push(cls, choices: Sequence[Self], slopes: Sequence[float]) -> None:
-        """Adds to the gradients of logits those of what has the slopes [...] by ``together``."""
+    def push(
+        cls, choices: Sequence[Self], shares: Sequence[float], slopes: Sequence[float]
+    ) -> None:
+        """Adds to the gradients of logits those of what has the slopes [...] by ``together``.
+
+        Args:
+            choices: some of these.
+            shares: their ``chances``.
+            slopes: by each of them.
+        """
+        del shares
         found = cls.together(choices)
         if found.requires_grad:
             found.backward(torch.tensor(slopes))  # type: ignore[no-untyped-call]

@@ -168,15 +168,18 @@ class Dbp(Learned):
         return found
 
     @classmethod
-    def push(cls, choices: Sequence[Self], slopes: Sequence[float]) -> None:
+    def push(
+        cls, choices: Sequence[Self], shares: Sequence[float], slopes: Sequence[float]
+    ) -> None:
         """Adds to the gradients of logits those of what has the slopes [...] by ``together``."""
-        left, found = iter(slopes), []
+        pairs = zip(shares, slopes, strict=True)
+        logits, found = [], []
         for each in choices:
-            slope = next(left)
+            beta, slope = next(pairs)
             if not each.deterministic:
-                beta = each.chance
-                found.append(beta * (1 - beta) * (slope - next(left)))
-        logits = [each.logit for each in choices if not each.deterministic]
+                _, other = next(pairs)
+                logits.append(each.logit)
+                found.append(beta * (1 - beta) * (slope - other))
         for logit, own in zip(logits, torch.tensor(found).unbind(), strict=True):
             logit.grad = own if logit.grad is None else logit.grad + own
 

@@ -148,11 +148,12 @@ class Steered(ABC, Generic[L]):
         if self.settled:
             return 0.0
         kind = type(self.choices[0])
-        measure, slopes = self.limit.measure(kind.chances(self.choices))
+        shares = kind.chances(self.choices)
+        measure, slopes = self.limit.measure(shares)
         self._measure = measure
         value, slope = self.steering.term(measure)
         if slope:
-            kind.push(self.choices, [slope * each for each in slopes])
+            kind.push(self.choices, shares, [slope * each for each in slopes])
         return value
 
     def step(self, done: int) -> list[L]:

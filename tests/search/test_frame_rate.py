@@ -96,8 +96,9 @@ def test_a_target_that_all_bits_reach_leaves_them(graph, rates):
 def push(dbps, steering):
     """Gives the logits the gradient of the expected interval."""
     limit = steering.limit
-    _, slopes = limit.measure(Dbp.chances(dbps))
-    Dbp.push(dbps, [limit.expected_interval() * each for each in slopes])
+    shares = Dbp.chances(dbps)
+    _, slopes = limit.measure(shares)
+    Dbp.push(dbps, shares, [limit.expected_interval() * each for each in slopes])
 
 
 def test_the_expected_interval_falls_with_the_betas(graph, rates):

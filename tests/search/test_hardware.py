@@ -151,11 +151,11 @@ def test_a_push_is_the_gradient_of_the_probabilities_and_adds_to_what_is_there(m
     logits = [choices[0].logit, choices[2].logit]
     expected = torch.autograd.grad(make.together(choices) @ slopes, logits)
     for times in (1, 2):
-        make.push(choices, slopes.tolist())
+        make.push(choices, make.chances(choices), slopes.tolist())
         for logit, own in zip(logits, expected, strict=True):
             torch.testing.assert_close(logit.grad, times * own)
     assert choices[3].logit.grad is None
-    make.push(choices[3:], [1.0])  # nothing to be moved
+    make.push(choices[3:], [1.0], [1.0])  # nothing to be moved
 
 
 def test_many_at_once():

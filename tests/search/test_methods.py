@@ -175,7 +175,8 @@ def test_costs_differ_in_what_they_push_down(flow, graph, middle):
         for choice in space.choices:
             choice.logit.grad = None
         limit = OnBoard(goal(graph, 2 * middle), space, cost)
-        Mixture.push(limit.choices, limit.measure(Mixture.chances(limit.choices))[1])
+        shares = Mixture.chances(limit.choices)
+        Mixture.push(limit.choices, shares, limit.measure(shares)[1])
         gradient = torch.cat([choice.logit.grad for choice in space.choices])
         pushes[cost] = gradient / gradient.norm()
     assert (pushes["bits"] @ pushes["macs"]).item() < 0.99

@@ -80,9 +80,10 @@ def test_expected_bits_are_the_mean_over_values_and_reach_every_beta():
     with torch.no_grad():
         dbps[0].logit.fill_(0.0)
         dbps[1].logit.fill_(0.0)
-    bits, slopes = target.limit.measure(Dbp.chances(target.choices))
+    shares = Dbp.chances(target.choices)
+    bits, slopes = target.limit.measure(shares)
     assert bits == pytest.approx((10 * 4 + 30 * 4 + 40 * 8) / 80)
-    Dbp.push(target.choices, slopes)
+    Dbp.push(target.choices, shares, slopes)
     assert dbps[0].logit.grad.item() == pytest.approx(10 / 80 * 4 * 0.25)
     assert dbps[1].logit.grad.item() == pytest.approx(30 / 80 * 4 * 0.25)
 
