@@ -73,14 +73,12 @@ class Foldings:
         self._goal = goal
         self._nodes = Known(goal.board)
 
-    def check(self, graph: HardwareGraph) -> None:
-        """Makes sure that a network of the fewest bits of all reaches the target.
+    def refusal(self, graph: HardwareGraph) -> UserError:
+        """Says what a network of the fewest bits of all, which miss the target, does reach.
 
         Raises:
-            UserError: it doesn't; it says what is reached.
+            UserError: it does not even fit.
         """
-        if self.has_any(graph):
-            return
         best = self._solved(graph, None)
         goal = self._goal
         fps = goal.clock_mhz * 1e6 / best.interval
@@ -90,7 +88,7 @@ class Foldings:
             asked.append(f"{goal.target_latency_us:g} us")
             latency_us = math.ceil(latency_of(best) / _IN_TIME / goal.clock_mhz * 1000) / 1000
             reached, fix = [f"{reached[0]} frames/s", f"{latency_us:g} us"], "ask for less"
-        raise UserError(
+        return UserError(
             f"{' with '.join(asked)} are out of reach on {goal.board.name} even with the fewest "
             f"bits of all candidates, which reach {' and '.join(reached)}",
             f"{fix}, or give fewer bits as candidates",

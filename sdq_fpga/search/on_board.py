@@ -130,7 +130,8 @@ class OnBoard(Limit[C]):
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
-        self._foldings.check(self.graph(self.lowest))
+        if not self.allows(self.lowest):
+            raise self._foldings.refusal(self.graph(self.lowest))
 
     def allows(self, bits: Sequence[int]) -> bool:
         """Whether some folding within the budget reaches the target."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sdq_fpga.search.dbp import START_BETA, Dbp, draw_gate
 from sdq_fpga.search.qer import expected_errors
-from sdq_fpga.search.several import SquaredErrors
+from sdq_fpga.search.several import Levels, SquaredErrors, mixed_and_measured
 from sdq_fpga.search.steering import Steering
 
 
@@ -108,19 +108,27 @@ def errors_of(values, quantized):
 
 
 @given(st.integers(0, 1000), st.lists(st.integers(1, 3), min_size=1, max_size=4))
-def test_errors_are_those_of_the_definition(seed, options):
+def test_errors_and_their_gradients_are_those_of_the_definition(seed, options):
     generator = torch.Generator().manual_seed(seed)
     parts = [torch.rand(count, generator=generator) + 0.1 for count in options]
-    shares = [part / part.sum() for part in parts]
-    errors, expected = [], 0.0
-    for number, own in enumerate(shares):
-        values = torch.randn(5 + number, 3, generator=generator)
-        quantized = [torch.round(values * 2**k) / 2**k for k in range(len(own))]
-        errors.append(errors_of(values, quantized))
-        for share, each in zip(own, quantized, strict=True):
-            noise = (each - values).square().sum() / values.square().sum()
-            expected += share * noise
-    torch.testing.assert_close(expected_errors(errors, torch.cat(shares)), expected)
+    probabilities = torch.cat([part / part.sum() for part in parts]).double().requires_grad_()
+    leaves, errors, theirs, shares = [], [], 0.0, iter(probabilities)
+    for number, count in enumerate(options):
+        values = torch.randn(5 + number, 3, generator=generator, dtype=torch.float64)
+        leaves.append(values.requires_grad_())
+        levels = [Levels(2.0**-k, -(2.0**20), 2.0**20) for k in range(count)]
+        errors.append(mixed_and_measured(values, levels, torch.ones(count).double() / count)[1])
+        for k in range(count):
+            quantized = (torch.round(values * 2**k) / 2**k).detach()
+            noise = (values - quantized).square().sum() / values.square().sum()
+            theirs = theirs + next(shares) * noise
+    ours = expected_errors(errors, probabilities)
+    torch.testing.assert_close(ours, theirs)
+    inputs = [*leaves, probabilities]
+    for one, other in zip(
+        torch.autograd.grad(3 * ours, inputs), torch.autograd.grad(3 * theirs, inputs), strict=True
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_relative_error_is_free_of_scale_and_pulls_towards_the_levels():

@@ -56,8 +56,9 @@ def check(values, parts, levels, axes, one):
             yield from torch.autograd.grad(each, inputs, upstream, retain_graph=True)
 
     ours = gradients(found, errors.distances, errors.power)
-    # Sums of so many numbers of about 1 are not closer in their type, in whatever order.
-    close = {"rtol": 1e-5, "atol": values.numel() * torch.finfo(values.dtype).eps / 4}
+    # Of float32, sums of so many numbers of about 1 are not closer, in whatever order.
+    short = values.dtype is torch.float32
+    close = {"rtol": 1e-5, "atol": values.numel() * 2.0**-25} if short else {}
     for one_of, other in zip(ours, gradients(expected, distances, power), strict=True):
         torch.testing.assert_close(one_of, other, **close)
 
