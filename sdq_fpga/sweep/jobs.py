@@ -76,7 +76,7 @@ class _Company:
         self._deadline = time.monotonic() + patience
 
     def threads(self) -> int:
-        """Threads of all workers.
+        """Threads of all workers that take jobs.
 
         Raises:
             StageError: the scheduler was lost.
@@ -163,8 +163,10 @@ def run_jobs(
 
 
 def _threads(client: Client) -> int:
+    # Not of workers that have registered and take nothing yet, or are paused: what is handed out
+    # for their threads would wait behind another job, and be blamed along with it.
     try:
-        return sum(client.nthreads().values())
+        return sum(client.sync(client.scheduler.ncores_running).values())
     except OSError as error:  # also where a connection was closed or timed out
         raise _lost(f"as it no longer answers ({' '.join(str(error).split())})") from error
 

@@ -88,6 +88,28 @@ def test_a_job_that_kills_every_worker_is_given_up_alone(run, tmp_path):
     assert done == {f"other {n}": n for n in range(6)}
 
 
+def test_nothing_is_handed_out_for_a_worker_that_takes_nothing(run, client, tmp_path):
+    """What waited behind the killer would be blamed for what it does, and its result lost."""
+
+    def pause(worker, status):
+        def change(dask_scheduler):
+            dask_scheduler.handle_worker_status_change(status, worker, "test")
+
+        client.run_on_scheduler(change)
+
+    client.wait_for_workers(2)
+    resting = next(iter(client.nthreads()))
+    pause(resting, "paused")
+    try:
+        count, others = attempts(tmp_path / "count"), attempts(tmp_path / "others")
+        done = run(Job("killer", killing_itself(count, times=99)), Job("other", others), news_s=0.5)
+    finally:
+        pause(resting, "running")
+    assert "its worker was killed 2 times" in done.pop("killer")
+    assert done == {"other": 1}
+    assert (tmp_path / "others").read_text() == "."
+
+
 def test_memory_is_named(run):
     def call():
         taken = bytearray(600 << 20)
