@@ -1,11 +1,22 @@
 """Width converters and FIFOs on the edges of a folded graph."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from sdq_fpga.cost.fifo import asked_style
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import Port, input_ports, output_ports
 
-__all__ = ["CONVERTER", "FIFO", "LEAST_DEPTH", "converter", "divides", "fifo", "insert_streams"]
+__all__ = [
+    "CONVERTER",
+    "FIFO",
+    "LEAST_DEPTH",
+    "converter",
+    "divides",
+    "fifo",
+    "insert_streams",
+    "with_depths",
+]
 
 FIFO = "StreamingFIFO_rtl"
 CONVERTER = "StreamingDataWidthConverter_rtl"
@@ -84,6 +95,25 @@ def insert_streams(graph: HardwareGraph) -> HardwareGraph:
         StageError: the streams of a node are not known.
     """
     return _Inserter(graph).result()
+
+
+def with_depths(graph: HardwareGraph, depths: Mapping[str, int], *, ultra: bool) -> HardwareGraph:
+    """The same graph with FIFOs of other depths, and what these are made of (``asked_style``).
+
+    Args:
+        graph: with its FIFOs.
+        depths: by name; the least where it has none.
+        ultra: whether the part has UltraRAM.
+    """
+
+    def deep(node: HardwareNode) -> HardwareNode:
+        if node.op != FIFO:
+            return node
+        depth = depths.get(node.name, LEAST_DEPTH)
+        style = asked_style(depth, ultra=ultra)
+        return replace(node, attributes={**node.attributes, "depth": depth, "ram_style": style})
+
+    return replace(graph, nodes=tuple(map(deep, graph.nodes)))
 
 
 def divides(one: int, other: int) -> bool:

@@ -1,6 +1,8 @@
 """Folds a FINN graph as ``sdq_fpga.cost.folding`` decides it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto, helper
@@ -13,17 +15,51 @@ from sdq_fpga.cost.folding import FoldedNode, Folding, Resources, Shares
 from sdq_fpga.cost.folding.choices import lut_unit
 from sdq_fpga.cost.folding.foldings import Choice
 from sdq_fpga.cost.folding.solve import solve
-from sdq_fpga.cost.node import HardwareNode
+from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.ports import input_ports
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import node_resources
 from sdq_fpga.cost.roofline import weight_bits
 from sdq_fpga.lower.describe import describe
-from sdq_fpga.lower.streams import insert_streams
+from sdq_fpga.lower.streams import insert_streams, set_depths
 from sdq_fpga.ops import DOMAIN
 from sdq_fpga.progress import Progress
 
-__all__ = ["fold", "folded_figures"]
+__all__ = ["FoldedModel", "fold", "folded_figures"]
+
+
+@dataclass(frozen=True)
+class FoldedModel:
+    """A folded FINN graph, as ``sdq_fpga.cost.fifo_room`` wants it.
+
+    Attributes:
+        model: the graph; its FIFOs have the least depth.
+        figures: of its nodes.
+    """
+
+    model: ModelWrapper
+    figures: Folding
+
+    @cached_property
+    def graph(self) -> HardwareGraph:
+        """Its nodes."""
+        return describe(self.model)
+
+    @property
+    def interval(self) -> int:
+        """Cycles of its slowest node."""
+        return self.figures.interval
+
+    @property
+    def resources(self) -> Resources:
+        """Of all nodes."""
+        return self.figures.resources
+
+    def deepen(self, depths: Mapping[str, int], board: Board) -> Folding:
+        """Sets the depths of FIFOs in the model, by name; the figures with these."""
+        set_depths(self.model, depths, board)
+        kept = {name: getattr(self.figures, name) for name in ("bound", "gap", "prices")}
+        return folded_figures(self.model, board).model_copy(update=kept)
 
 
 def fold(

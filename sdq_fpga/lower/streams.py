@@ -1,5 +1,7 @@
 """Width converters and FIFOs in a folded FINN graph, as ``sdq_fpga.cost.streams`` decides them."""
 
+from collections.abc import Mapping
+
 from finn.util.basic import getHWCustomOp
 from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
@@ -72,7 +74,7 @@ def _declare(model: ModelWrapper, name: str, port: Port) -> None:
     model.set_tensor_datatype(name, DataType[port.datatype])
 
 
-def set_depths(model: ModelWrapper, depths: dict[str, int], board: Board) -> None:
+def set_depths(model: ModelWrapper, depths: Mapping[str, int], board: Board) -> None:
     """Sets the depth of FIFOs, by name, and what they are made of (``asked_style``)."""
     for node in model.get_nodes_by_op_type(FIFO):
         depth = depths.get(node.name, LEAST_DEPTH)

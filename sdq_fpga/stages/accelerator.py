@@ -9,6 +9,7 @@ import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.cost.clock import ClockLimit, clock_limit
+from sdq_fpga.cost.fifo_room import size_within
 from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.roofline import roofline
@@ -18,7 +19,7 @@ from sdq_fpga.deploy.driver_settings import gets_weights
 from sdq_fpga.deploy.package import write_package
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
-from sdq_fpga.lower.folding import fold
+from sdq_fpga.lower.folding import FoldedModel, fold
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.lower.host import HostSide
 from sdq_fpga.lower.read.model import load_qonnx, read_qonnx
@@ -31,7 +32,6 @@ from sdq_fpga.run import RunDirectory
 from sdq_fpga.sim.figures import SimulationFigures
 from sdq_fpga.sim.verify import Comparison, Model, Vectors, verify
 from sdq_fpga.stages.context import Workspace
-from sdq_fpga.stages.fifo_room import size_within
 from sdq_fpga.stages.notes import notes_on
 from sdq_fpga.stages.page import ROOFLINE
 from sdq_fpga.stages.settings import read_plain
@@ -228,17 +228,19 @@ class Accelerator:
         folding = read_plain(Folding, self.work.output("fold", "folding.json"))
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
             found = size_within(
-                (model, folding),
-                self._folded,
+                FoldedModel(model, folding),
+                lambda shares: FoldedModel(*self._folded(shares)),
                 target.board,
                 target.shares,
                 target.simulate.fifo_trials,
                 self.work.progress,
+                fastest=target.target_fps is None and target.target_latency_us is None,
             )
-            graph = describe(found.model)
+            figures = found.folded.deepen(found.fifos.depths, target.board)
+            graph = describe(found.folded.model)
             limit = clock_limit(graph.nodes, target.board.part)
         for note in notes_on(
-            found.folding,
+            figures,
             found.fifos,
             target.clock_mhz,
             target.target_latency_us,
@@ -246,8 +248,8 @@ class Accelerator:
             limit,
         ):
             self.work.progress.note(note)
-        found.model.save(str(out / "folded.onnx"))
-        _write(out / "folding.json", found.folding)
+        found.folded.model.save(str(out / "folded.onnx"))
+        _write(out / "folding.json", figures)
         _write(out / "fifos.json", found.fifos)
         _write(out / "clock.json", limit)
         limits, hertz = usable(target.board, target.shares), target.clock_mhz * 1e6

@@ -14,8 +14,6 @@ from sdq_fpga.board import DspGeneration, Shell, ShellTakes, load_board, load_bo
 from sdq_fpga.cost.cycles import node_cycles
 from sdq_fpga.cost.folding import (
     USABLE_SHARE,
-    FoldedNode,
-    Folding,
     Resources,
     parse_shares,
     usable,
@@ -387,6 +385,4 @@ def test_what_is_over_budget_is_named():
     dsp = int(board.budget.dsp * USABLE_SHARE)
     for used, named in ((dsp, []), (dsp + 1, [f"dsp ({dsp + 1} of {dsp} usable)"])):
         resources = Resources(lut=0, bram18=0, uram=0, dsp=used)
-        node = FoldedNode(name="n", op="o", pe=1, simd=1, cycles=1, resources=resources)
-        folding = Folding(nodes=(node,), interval=1, bottleneck="n", resources=resources)
-        assert folding.over_budget(board, {}) == named
+        assert resources.over(usable(board, {})) == named

@@ -12,7 +12,7 @@ from lowered import CLOCK_MHZ, folded, read
 from qonnx.util.basic import get_by_name
 
 from sdq_fpga.board import ShellTakes, load_board
-from sdq_fpga.cost.folding import USABLE_SHARE
+from sdq_fpga.cost.folding import USABLE_SHARE, usable
 from sdq_fpga.cost.folding.choices import choices, divisors, parallel_axes
 from sdq_fpga.cost.streams import LEAST_DEPTH
 from sdq_fpga.errors import UserError
@@ -94,7 +94,7 @@ def test_a_folded_random_network_fits_together(seed, fps, tmp_path):
     check_edges(graph)
     assert folding.interval == max(node.cycles for node in folding.nodes)
     assert folding.bottleneck in {node.name for node in folding.nodes}
-    assert not folding.over_budget(ZCU104, {})
+    assert not folding.resources.over(usable(ZCU104, {}))
     if fps is not None:
         assert folding.interval <= CLOCK_MHZ * 1e6 / fps
     fifos = graph.get_nodes_by_op_type("StreamingFIFO_rtl")

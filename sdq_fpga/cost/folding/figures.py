@@ -86,6 +86,14 @@ class Resources(Plain):
             ff=self.ff + other.ff,
         )
 
+    def over(self, limits: Mapping[str, int]) -> list[str]:
+        """Says which of them are more than may be used, by name, and how much that is."""
+        return [
+            f"{name} ({getattr(self, name)} of {most} usable)"
+            for name, most in limits.items()
+            if getattr(self, name) > most
+        ]
+
 
 class FoldedNode(Plain):
     """One node of the folded graph; ``pe`` and ``simd`` are 1 where the node has none.
@@ -129,11 +137,3 @@ class Folding(Plain):
     bound: int = 0
     gap: float | None = None
     prices: Mapping[str, float] = Field(default_factory=dict)
-
-    def over_budget(self, board: Board, shares: Shares) -> list[str]:
-        """Names of the resources of which more is needed than may be used of the board."""
-        return [
-            f"{name} ({getattr(self.resources, name)} of {most} usable)"
-            for name, most in usable(board, shares).items()
-            if getattr(self.resources, name) > most
-        ]
