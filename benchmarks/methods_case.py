@@ -11,8 +11,9 @@ from search_clock import Clock, timed_hardware
 from torch import nn
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.fifo_room import size_within
 from sdq_fpga.cost.folding import Shares, parse_shares
-from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.data import Dataset
 from sdq_fpga.flow import Flow
@@ -111,6 +112,7 @@ class Case:
             clock_mhz=self.clock_mhz,
             target_fps=float(number),
             shares=self.shares,
+            fifo_trials=self.flow.simulate.fifo_trials,
         )
 
     def key(self, goal: str, method: str, seed: int) -> Key:
@@ -170,10 +172,17 @@ class Case:
         )
 
     def _fps(self, policy: Policy) -> float:
-        """Frames/s of the fastest folding of a policy."""
+        """Frames/s of the fastest design of a policy, its FIFOs sized."""
         graph = hardware_of_flow(self.flow, policy, self.board)
-        found = solve(graph, self.board, self.clock_mhz, None, self.shares)
-        return self.clock_mhz * 1e6 / found.interval
+
+        def fold(shares: Shares) -> Solution:
+            return solve(graph, self.board, self.clock_mhz, None, shares)
+
+        trials, silent = self.flow.simulate.fifo_trials, SilentProgress()
+        sized = size_within(
+            fold(self.shares), fold, self.board, self.shares, trials, silent, fastest=True
+        )
+        return self.clock_mhz * 1e6 / sized.fifos.interval
 
     def _plain(self, seed: int) -> float:
         """Seconds of a step of uniform quantization-aware training."""

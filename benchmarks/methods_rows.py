@@ -102,7 +102,8 @@ class Row(Plain):
         accuracy: of the finetuned one, from 0 to 1, on all test images.
         mean_weight_bits: over all weights.
         mean_activation_bits: over all activation values of a frame.
-        fps: frames/s of the fastest folding of the policy in the budget, by the model.
+        fps: frames/s of the fastest design of the policy in the budget, FIFOs included, by the
+            timing model.
         bits: of weights and of activations, by layer.
         device: that trained, such as "cpu".
         search_seconds: of the search, by the clock.

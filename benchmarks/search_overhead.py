@@ -99,6 +99,7 @@ def _goals(flow: Flow, case: Case) -> list[tuple[Goal, str]]:
             clock_mhz=board.clock_mhz.default,
             target_fps=fps,
             shares=parse_shares(case.budget) if case.budget else {},
+            fifo_trials=flow.simulate.fifo_trials,
         )
 
     limit = OnBoard(goal(1.0), Space.of(flow.search, make_net(flow.network), Choice), "prices")

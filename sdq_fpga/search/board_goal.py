@@ -1,19 +1,28 @@
-"""A speed on a board as a goal, and the foldings that have it."""
+"""A speed on a board as a goal, and the foldings that have it.
+
+How deep FIFOs have to be takes much longer to find than a folding. A search leaves them a share of
+the budget, and sizes them where it is to end: ``Foldings.holds``.
+"""
 
 import math
+from copy import copy
 from dataclasses import dataclass
 
 from sdq_fpga.board import Board
+from sdq_fpga.cost.fifo_room import Sized, size_within
 from sdq_fpga.cost.folding.figures import Shares, usable
 from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
+from sdq_fpga.progress import SilentProgress
 
 __all__ = ["BoardGoal", "Foldings", "latency_of"]
 
-_MARGIN = 0.95  # of the budget: the depths of FIFOs are known only when the design is timed
+_ROOM = 0.05  # of the budget for FIFOs, and so much more each time that it was too little
+_PLENTY = 0.15  # of the budget is more than FIFOs were seen to need
+_TOLERANCE = 1.03  # of a target
 # Of a latency: the build folds for the whole budget, which may come out somewhat slower.
 _IN_TIME = 0.97
 _FRAMES = 2  # to time a latency
@@ -31,6 +40,7 @@ class BoardGoal:
         clock_mhz: clock of the accelerator.
         target_fps: frames per second to reach; None for any.
         shares: of the board that may be used.
+        fifo_trials: how often a design may be timed to shrink its FIFOs.
         target_latency_us: microseconds that a frame may take through the empty pipeline; None for
             any.
     """
@@ -41,6 +51,7 @@ class BoardGoal:
     clock_mhz: float
     target_fps: float | None
     shares: Shares
+    fifo_trials: int
     target_latency_us: float | None = None
 
     @property
@@ -54,13 +65,6 @@ class BoardGoal:
         within = self.target_latency_us
         return math.inf if within is None else _IN_TIME * self.clock_mhz * within
 
-    @property
-    def within(self) -> dict[str, float]:
-        """Shares of the board, with some room for FIFOs."""
-        whole = self.board.budget.model_dump()
-        limits = usable(self.board, self.shares)
-        return {name: _MARGIN * limits[name] / whole[name] for name in whole if whole[name]}
-
 
 class Foldings:
     """How networks are folded for a goal.
@@ -72,6 +76,37 @@ class Foldings:
     def __init__(self, goal: BoardGoal) -> None:
         self._goal = goal
         self._nodes = Known(goal.board)
+        self._room = _ROOM
+
+    def with_plenty_of_room(self) -> "Foldings":
+        """Those that leave FIFOs more than they are known to need."""
+        other = copy(self)
+        other._room = max(_PLENTY, self._room)
+        return other
+
+    @property
+    def within(self) -> dict[str, float]:
+        """Shares of the board, without what is left for FIFOs."""
+        goal, left = self._goal, 1 - self._room
+        whole, limits = goal.board.budget.model_dump(), usable(goal.board, goal.shares)
+        return {name: left * limits[name] / whole[name] for name in whole if whole[name]}
+
+    def leave_more(self) -> None:
+        """Leaves FIFOs more of the budget."""
+        self._room += _ROOM
+
+    def holds(self, graph: HardwareGraph) -> bool:
+        """Whether a design for the target is what it should be once its FIFOs are sized."""
+        goal = self._goal
+        try:
+            fifos = self._sized(graph, goal.target_fps, goal.target_latency_us).fifos
+        except UserError:
+            return False
+        most_us = goal.target_latency_us
+        latency = math.inf if most_us is None else goal.clock_mhz * most_us
+        return fifos.interval <= _TOLERANCE * goal.interval and (
+            fifos.latency <= _TOLERANCE * latency
+        )
 
     def refusal(self, graph: HardwareGraph) -> UserError:
         """Says what a network of the fewest bits of all, which miss the target, does reach.
@@ -79,14 +114,14 @@ class Foldings:
         Raises:
             UserError: it does not even fit.
         """
-        best = self._solved(graph, None)
+        fifos = self._sized(graph, None, None).fifos
         goal = self._goal
-        fps = goal.clock_mhz * 1e6 / best.interval
+        fps = goal.clock_mhz * 1e6 / fifos.interval
         asked = [] if goal.target_fps is None else [f"{goal.target_fps:,.12g} frames/s"]
         reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
         if goal.target_latency_us is not None:
             asked.append(f"{goal.target_latency_us:g} us")
-            latency_us = math.ceil(latency_of(best) / _IN_TIME / goal.clock_mhz * 1000) / 1000
+            latency_us = math.ceil(fifos.latency / goal.clock_mhz * 1000) / 1000
             reached, fix = [f"{reached[0]} frames/s", f"{latency_us:g} us"], "ask for less"
         return UserError(
             f"{' with '.join(asked)} are out of reach on {goal.board.name} even with the fewest "
@@ -98,7 +133,7 @@ class Foldings:
         """Whether some folding reaches the target."""
         goal = self._goal
         if goal.target_latency_us is None and goal.target_fps is not None:
-            within, nodes = goal.within, self._nodes
+            within, nodes = self.within, self._nodes
             return is_reached(graph, goal.board, goal.clock_mhz, goal.target_fps, within, nodes)
         if goal.target_latency_us is not None:
             # Mostly the fastest is the quickest, too; it is found much sooner.
@@ -132,12 +167,44 @@ class Foldings:
         except UserError:
             return None
 
+    def crowded(self, graph: HardwareGraph) -> Solution:
+        """The fastest folding, with no room for FIFOs but the least.
+
+        Raises:
+            UserError: nothing is within the budget.
+        """
+        return self._solved(graph, None, shares=self._goal.shares)
+
+    def _sized(
+        self, graph: HardwareGraph, target_fps: float | None, latency_us: float | None
+    ) -> Sized[Solution]:
+        """A design as a build would make it, FIFOs and all.
+
+        Raises:
+            UserError: there is none.
+        """
+        goal = self._goal
+
+        def fold(shares: Shares) -> Solution:
+            return self._solved(graph, target_fps, latency_us, shares=shares)
+
+        return size_within(
+            fold(goal.shares),
+            fold,
+            goal.board,
+            goal.shares,
+            goal.fifo_trials,
+            SilentProgress(),
+            fastest=target_fps is None and latency_us is None,
+        )
+
     def _solved(
         self,
         graph: HardwareGraph,
         target_fps: float | None,
         latency_us: float | None = None,
         *,
+        shares: Shares | None = None,
         proven: bool = True,
     ) -> Solution:
         goal = self._goal
@@ -146,7 +213,7 @@ class Foldings:
             goal.board,
             goal.clock_mhz,
             target_fps,
-            goal.within,
+            self.within if shares is None else shares,
             latency_us,
             self._nodes,
             proven=proven,

@@ -1,12 +1,12 @@
 """What a goal allows: which bits of some choices end a search."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from sdq_fpga.search.choice import Choice
 
-__all__ = ["Costs", "Limit", "settle_all", "spent"]
+__all__ = ["Costs", "Limit", "confirmed", "settle_all", "spent"]
 
 C = TypeVar("C", bound=Choice)
 
@@ -38,6 +38,17 @@ class Limit(ABC, Generic[C]):
     @abstractmethod
     def allows(self, bits: Sequence[int]) -> bool:
         """Whether bits of the choices, in their order, are within."""
+
+    def confirms(self, bits: Sequence[int]) -> bool:
+        """Whether bits that ``allows`` accepts stand a closer look, too.
+
+        If not, less is allowed from now on.
+
+        Raises:
+            UserError: nothing is left that is allowed.
+        """
+        del bits
+        return True
 
     @abstractmethod
     def cheapest(self, costs: Costs) -> tuple[int, ...]:
@@ -110,6 +121,18 @@ def spent(limit: Limit[C], bits: Sequence[int], costs: Costs) -> tuple[int, ...]
             places[raised] -= 1
             open_.remove(raised)  # others only take room away
     return at(places)
+
+
+def confirmed(limit: Limit[C], decide: Callable[[], Sequence[int]]) -> Sequence[int]:
+    """The first of the bits that ``decide`` finds within a limit that the limit confirms.
+
+    Raises:
+        UserError: as of ``Limit.confirms``.
+    """
+    bits = decide()
+    while not limit.confirms(bits):
+        bits = decide()
+    return bits
 
 
 def settle_all(limit: Limit[C], bits: Sequence[int]) -> None:

@@ -130,8 +130,7 @@ class OnBoard(Limit[C]):
         self._known: dict[tuple[int, ...], bool] = {}
         self._looks: dict[tuple[int, ...], _Here] = {}
         self._here: tuple[int, ...] | None = None
-        if not self.allows(self.lowest):
-            raise self._foldings.refusal(self.graph(self.lowest))
+        self._forget()
 
     def allows(self, bits: Sequence[int]) -> bool:
         """Whether some folding within the budget reaches the target."""
@@ -139,6 +138,28 @@ class OnBoard(Limit[C]):
         if key not in self._known:
             self._known[key] = self._foldings.has_any(self.graph(bits))
         return self._known[key]
+
+    def confirms(self, bits: Sequence[int]) -> bool:
+        """Whether a design of bits that are allowed reaches the target with FIFOs deep enough.
+
+        If not, they are left more of the budget from now on.
+
+        Raises:
+            UserError: not even the fewest bits do.
+        """
+        if self._foldings.holds(self.graph(bits)):
+            return True
+        self._foldings.leave_more()
+        self._forget()
+        return False
+
+    def _forget(self) -> None:
+        """Forgets what is allowed, but for the fewest bits: they are, if ever they reach it."""
+        lowest = self.graph(self.lowest)
+        roomy = self._foldings.with_plenty_of_room()
+        if not (roomy.has_any(lowest) or self._foldings.holds(lowest)):
+            raise self._foldings.refusal(lowest)
+        self._known = {self.lowest: True}
 
     def speed(self, bits: Sequence[int]) -> float:
         """Frames per second of the fastest folding; 0 if none fits."""
@@ -243,8 +264,8 @@ class OnBoard(Limit[C]):
         for _ in range(_ROUNDS):
             graph = self.graph(best)
             folded = self._foldings.cheapest(graph)
-            if folded is None:
-                raise ValueError(f"bits {best} were within the goal")
+            if folded is None:  # the fewest bits, which leave FIFOs no room but what they need
+                break
             found = [self._cheapest_by(tables, costs) for tables in self._tables(graph, folded)]
             better = min((each for each in found if each is not None), key=cost, default=best)
             if cost(better) >= cost(best):
@@ -255,7 +276,7 @@ class OnBoard(Limit[C]):
     def _tables(self, graph: HardwareGraph, folded: Solution) -> tuple[PolicyTables, PolicyTables]:
         """What bits take in a folding as it is, and where each stage keeps its interval anew."""
         goal = self.wanted
-        prices = worth(folded, goal.board, goal.within)
+        prices = worth(folded, goal.board, self._foldings.within)
         interval = folded.interval if goal.target_latency_us else int(goal.interval)
         return (
             self._fixed.of(folded.graph),
@@ -263,7 +284,7 @@ class OnBoard(Limit[C]):
         )
 
     def _cheapest_by(self, tables: PolicyTables, costs: Costs) -> tuple[int, ...] | None:
-        limits = usable(self.wanted.board, self.wanted.within)
+        limits = usable(self.wanted.board, self._foldings.within)
         taken = [each for group in tables.groups for each in self._taken(tables, group)]
         for share in _TIGHTER:
             found = cheapest_choice(costs, taken, [share * limits[name] for name in RESOURCES])
@@ -307,6 +328,9 @@ class OnBoard(Limit[C]):
         # A latency is that of one design; for interval and prices, any good one will do.
         proven = self.wanted.target_latency_us is not None
         while (found := self._foldings.fastest(self.graph(bits), proven=proven)) is None:
+            if tuple(bits) == self.lowest:
+                found = self._foldings.crowded(self.graph(bits))
+                break
             bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
         latency = 0 if self.wanted.target_latency_us is None else latency_of(found)
         if self._count is not None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
 from sdq_fpga.search.choice import Learned
-from sdq_fpga.search.limit import Limit, settle_all
+from sdq_fpga.search.limit import Limit, confirmed, settle_all
 
 __all__ = ["Steered", "Steering"]
 
@@ -111,7 +111,7 @@ class Steered(ABC, Generic[L]):
         self._measure: float | None = None  # of the term of this step
         start = limit.measured()
         self.steering = Steering(start, limit.goal, least_span=limit.least_span, steps=steps)
-        if limit.allows(limit.highest):
+        if limit.allows(limit.highest) and limit.confirms(limit.highest):
             settle_all(limit, limit.highest)
             self.settled = True
 
@@ -137,7 +137,7 @@ class Steered(ABC, Generic[L]):
 
     def settle(self) -> None:
         """Decides every layer's bits."""
-        settle_all(self.limit, self.decided())
+        settle_all(self.limit, confirmed(self.limit, self.decided))
         self.settled = True
 
     def term(self) -> float:

@@ -28,5 +28,6 @@ def goal_of(settings: Settings) -> float | BoardGoal:
         clock_mhz=settings.clock_mhz,
         target_fps=settings.target_fps,
         shares=settings.shares,
+        fifo_trials=settings.flow.simulate.fifo_trials,
         target_latency_us=settings.target_latency_us,
     )

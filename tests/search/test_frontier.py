@@ -32,7 +32,13 @@ def short(flow):
 def goal(short):
     graph = hardware_of_flow(short, uniform_policy(short, 4), BOARD)
     return BoardGoal(
-        graph=graph, bits=4, board=BOARD, clock_mhz=100.0, target_fps=None, shares=SHARES
+        graph=graph,
+        bits=4,
+        board=BOARD,
+        clock_mhz=100.0,
+        target_fps=None,
+        shares=SHARES,
+        fifo_trials=10,
     )
 
 

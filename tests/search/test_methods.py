@@ -43,7 +43,13 @@ def graph(flow):
 
 def goal(graph, fps):
     return BoardGoal(
-        graph=graph, bits=4, board=BOARD, clock_mhz=100.0, target_fps=fps, shares=SHARES
+        graph=graph,
+        bits=4,
+        board=BOARD,
+        clock_mhz=100.0,
+        target_fps=fps,
+        shares=SHARES,
+        fifo_trials=10,
     )
 
 
@@ -105,6 +111,7 @@ def test_a_frame_rate_is_reached(flow, net, digits, graph, middle, method):
     found = search(with_method(flow, method), net, digits, goal(graph, middle), 0, SilentProgress())
     limit, bits = on_board(flow, graph, middle), bits_of(found.policy)
     assert 1e8 / solve(limit.graph(bits), BOARD, 100.0, None, SHARES).interval >= middle
+    assert limit.confirms(bits)
     if method != "uniform":
         assert bits != limit.lowest
         for index, choice in enumerate(limit.choices):

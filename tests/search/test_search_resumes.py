@@ -52,6 +52,7 @@ def frame_rate(flow):
         clock_mhz=100.0,
         target_fps=1e5,
         shares={"lut": 0.05, "dsp": 0.02},
+        fifo_trials=10,
     )
 
 

@@ -1,9 +1,11 @@
 """Random policies that meet the goal: what any search has to be better than."""
 
+from functools import partial
+
 import torch
 
 from sdq_fpga.search.choice import Choice
-from sdq_fpga.search.limit import Costs, Limit, settle_all, spent
+from sdq_fpga.search.limit import Costs, Limit, confirmed, settle_all, spent
 from sdq_fpga.search.task import SearchResult, Task, limits_of, untrained_result
 
 __all__ = ["random_bits"]
@@ -22,7 +24,7 @@ def random_bits(task: Task) -> SearchResult:
     spec = task.flow.search
     space = task.space(Choice)
     for limit in limits_of(spec, space, task.goal):
-        settle_all(limit, _drawn(limit))
+        settle_all(limit, confirmed(limit, partial(_drawn, limit)))
     return untrained_result(task, space)
 
 

@@ -8,6 +8,7 @@ the goal: mean bits, or what the board has (there HAWQ-V3 has latencies of a GPU
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from sdq_fpga.nets import Quantizer, as_network
 from sdq_fpga.search.choice import Choice
-from sdq_fpga.search.limit import settle_all, spent
+from sdq_fpga.search.limit import Costs, Limit, confirmed, settle_all, spent
 from sdq_fpga.search.quantizers import code_grid, quantize_weights
 from sdq_fpga.search.space import Space
 from sdq_fpga.search.task import SearchResult, Task, limits_of, untrained_result
@@ -40,8 +41,12 @@ def sensitivity(task: Task) -> SearchResult:
     found = sensitivities(task, space)
     for limit in limits:
         costs = [found[choice] for choice in limit.choices]
-        settle_all(limit, spent(limit, limit.cheapest(costs), costs))
+        settle_all(limit, confirmed(limit, partial(_best, limit, costs)))
     return untrained_result(task, space)
+
+
+def _best(limit: Limit[Choice], costs: Costs) -> tuple[int, ...]:
+    return spent(limit, limit.cheapest(costs), costs)
 
 
 def sensitivities(task: Task, space: Space[Choice]) -> dict[Choice, list[float]]:

@@ -20,7 +20,10 @@ def uniform(task: Task) -> SearchResult:
     limits = limits_of(spec, space, task.goal)
     for width in sorted({*spec.weight_bits, *spec.activation_bits}, reverse=True):
         bits = [[_at_most(choice, width) for choice in limit.choices] for limit in limits]
-        if all(limit.allows(own) for limit, own in zip(limits, bits, strict=True)):
+        if all(
+            limit.allows(own) and limit.confirms(own)
+            for limit, own in zip(limits, bits, strict=True)
+        ):
             break
     else:
         raise ValueError("the lowest candidates of all were found to be in reach")
