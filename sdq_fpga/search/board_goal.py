@@ -20,7 +20,7 @@ from sdq_fpga.progress import SilentProgress
 
 __all__ = ["BoardGoal", "Foldings", "latency_of"]
 
-_ROOM = 0.05  # of the budget for FIFOs, and so much more each time that it was too little
+_ROOM = 0.02  # of the budget for FIFOs, and so much more each time that it was too little
 _PLENTY = 0.15  # of the budget is more than FIFOs were seen to need
 _TOLERANCE = 1.03  # of a target
 # Of a latency: the build folds for the whole budget, which may come out somewhat slower.
@@ -114,20 +114,35 @@ class Foldings:
         Raises:
             UserError: it does not even fit.
         """
-        fifos = self._sized(graph, None, None).fifos
         goal = self._goal
-        fps = goal.clock_mhz * 1e6 / fifos.interval
+        interval, latency, sized = self._best(graph)
+        fps = goal.clock_mhz * 1e6 / interval
         asked = [] if goal.target_fps is None else [f"{goal.target_fps:,.12g} frames/s"]
-        reached, fix = [f"{math.floor(fps):,}"], "ask for fewer"
+        most, about = ("", "") if sized else ("at most ", "about ")
+        reached, fix = [f"{most}{math.floor(fps):,}"], "ask for fewer"
         if goal.target_latency_us is not None:
             asked.append(f"{goal.target_latency_us:g} us")
-            latency_us = math.ceil(fifos.latency / goal.clock_mhz * 1000) / 1000
-            reached, fix = [f"{reached[0]} frames/s", f"{latency_us:g} us"], "ask for less"
+            latency_us = math.ceil(latency / goal.clock_mhz * 1000) / 1000
+            reached, fix = [f"{reached[0]} frames/s", f"{about}{latency_us:g} us"], "ask for less"
         return UserError(
             f"{' with '.join(asked)} are out of reach on {goal.board.name} even with the fewest "
             f"bits of all candidates, which reach {' and '.join(reached)}",
             f"{fix}, or give fewer bits as candidates",
         )
+
+    def _best(self, graph: HardwareGraph) -> tuple[float, float, bool]:
+        """Interval and latency of the fastest design, and whether its FIFOs are sized.
+
+        That takes long, and is of use only where they are what stands in the way.
+        """
+        goal = self._goal
+        try:
+            self._solved(graph, goal.target_fps, goal.target_latency_us, shares=goal.shares)
+        except UserError:
+            found = self._solved(graph, None, shares=goal.shares)
+            return found.interval, latency_of(found) / _IN_TIME, False
+        fifos = self._sized(graph, None, None).fifos
+        return fifos.interval, fifos.latency, True
 
     def has_any(self, graph: HardwareGraph) -> bool:
         """Whether some folding reaches the target."""

@@ -204,7 +204,7 @@ def test_a_search_looks_at_the_board_again_as_bits_move(graph, rates):
 
 
 def test_out_of_reach_says_what_is_in_reach(graph, rates):
-    with pytest.raises(UserError, match=r"out of reach on pynq-z2 .* which reach [\d,]+"):
+    with pytest.raises(UserError, match=r"out of reach on pynq-z2 .* which reach at most [\d,]+"):
         check_search(FLOW, goal(graph, 1.5 * rates[1]))
 
 
