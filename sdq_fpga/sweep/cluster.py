@@ -1,5 +1,6 @@
 """Where the tasks of a sweep run: on this machine, under a scheduler of the user's, or in Slurm."""
 
+import asyncio
 import logging
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Slurm", "existing", "job_script", "local", "slurm"]
 
 _CONNECT_S = 30
+_KEEP_S = 10  # between two looks for jobs that have ended
 
 
 class Slurm(Plain):
@@ -155,6 +157,8 @@ def existing(address: str) -> Iterator[Client]:
 def slurm(spec: Slurm, logs: Path, retries: int) -> Iterator[Client]:
     """Workers in jobs of Slurm, under a scheduler in this process.
 
+    A job that ends, as when its time is over or its node fails, is replaced.
+
     Args:
         spec: what is asked of Slurm.
         logs: directory for the output of jobs.
@@ -177,7 +181,22 @@ def slurm(spec: Slurm, logs: Path, retries: int) -> Iterator[Client]:
                 "look whether sbatch works on this machine; --dry-run shows the script of a job",
             ) from error
         with cluster, Client(cluster) as client:
-            yield client
+            keeping = asyncio.run_coroutine_threadsafe(_keep(cluster), cluster.loop.asyncio_loop)
+            try:
+                yield client
+            finally:
+                keeping.cancel()
+
+
+async def _keep(cluster: "SLURMCluster") -> None:
+    """Asks for another job in place of each that has ended, as when its time is over.
+
+    Only of those whose worker had come: a job that ends before that would do so again and again.
+    """
+    while True:
+        await asyncio.sleep(_KEEP_S)
+        with suppress(OSError, RuntimeError):  # Slurm may be down for a while
+            await cluster
 
 
 async def _ask(cluster: "SLURMCluster", jobs: int) -> None:

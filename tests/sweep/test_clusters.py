@@ -8,9 +8,11 @@ import sys
 import time
 from contextlib import contextmanager
 
+import dask
 import pytest
 
 from sdq_fpga.errors import StageError
+from sdq_fpga.sweep import cluster
 from sdq_fpga.sweep.cluster import Slurm, existing, slurm
 from sdq_fpga.sweep.jobs import Job, run_jobs
 
@@ -106,15 +108,6 @@ def asked(client, *jobs):
 # the tests.
 
 
-def in_process():
-    def call():
-        import os
-
-        return os.getpid()
-
-    return call
-
-
 def killed_once(file):
     def call():
         import os
@@ -141,13 +134,13 @@ def waiting_for_nothing(file):
 def test_jobs_run_on_the_workers_of_a_scheduler_that_runs_already(scheduler, tmp_path):
     address, _ = scheduler
     with existing(address) as client:
-        jobs = Job("where", in_process()), Job("killed", killed_once(tmp_path / "killed"))
+        jobs = Job("where", os.getpid), Job("killed", killed_once(tmp_path / "killed"))
         found = asked(client, *jobs)
     assert found["where"] not in {None, os.getpid()}
     assert found["killed"] == "survived"
     # The scheduler is the user's: it stays, and serves again.
     with existing(address) as client:
-        assert asked(client, Job("again", in_process()))["again"] != os.getpid()
+        assert asked(client, Job("again", os.getpid))["again"] != os.getpid()
 
 
 def test_a_scheduler_that_dies_is_told_of(scheduler, tmp_path):
@@ -162,7 +155,7 @@ def test_a_scheduler_that_dies_is_told_of(scheduler, tmp_path):
     with existing(address) as client, pytest.raises(StageError, match="scheduler was lost"):
         run_jobs(
             client,
-            [Job("short", in_process()), Job("long", waiting_for_nothing(begun))],
+            [Job("short", os.getpid), Job("long", waiting_for_nothing(begun))],
             note,
             RETRIES,
             lambda text: None,
@@ -191,11 +184,25 @@ def test_jobs_run_in_jobs_of_slurm(commands, tmp_path):
         wait_for_nannies(client, SPEC.jobs)
         found = asked(
             client,
-            Job("where", in_process()),
+            Job("where", os.getpid),
             Job("killed", killed_once(tmp_path / "killed")),
         )
     assert found["where"] not in {None, os.getpid()}
     assert found["killed"] == "survived"
+
+
+def test_a_job_of_slurm_that_ends_is_replaced(commands, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_KEEP_S", 0.1)
+    one = SPEC.model_copy(update={"jobs": 1})
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "0.1s"}),
+        slurm(one, tmp_path / "logs", RETRIES) as client,
+    ):
+        for _ in range(2):
+            wait_for_nannies(client, 1)
+            job = asked(client, Job("before", os.getpgrp))["before"]
+            os.killpg(job, signal.SIGKILL)
+            assert asked(client, Job("after", os.getpgrp))["after"] not in {None, job}
 
 
 @pytest.mark.parametrize(
