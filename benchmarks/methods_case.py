@@ -175,12 +175,18 @@ class Case:
         """Frames/s of the fastest design of a policy, its FIFOs sized."""
         graph = hardware_of_flow(self.flow, policy, self.board)
 
-        def fold(shares: Shares) -> Solution:
-            return solve(graph, self.board, self.clock_mhz, None, shares)
+        def fold(shares: Shares, *, thrifty: bool = True) -> Solution:
+            return solve(graph, self.board, self.clock_mhz, None, shares, thrifty=thrifty)
 
         trials, silent = self.flow.simulate.fifo_trials, SilentProgress()
         sized = size_within(
-            fold(self.shares), fold, self.board, self.shares, trials, silent, fastest=True
+            fold(self.shares, thrifty=False),
+            fold,
+            self.board,
+            self.shares,
+            trials,
+            silent,
+            fastest=True,
         )
         return self.clock_mhz * 1e6 / sized.fifos.interval
 

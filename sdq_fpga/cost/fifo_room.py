@@ -3,7 +3,8 @@
 The folding counts FIFOs with their least depth, as the depths that they need are known only once
 the network is folded. What they then take more is kept free when it is folded again. Two foldings
 that differ little may need quite different depths, so what is kept free for those of one may be
-more than those of the next one take: where that has made the network slower, less is tried.
+more than those of the next one take: where that has made the network slower, less is tried. Before
+anything is kept free, what is as fast is tried with as little as it takes.
 """
 
 from collections.abc import Callable, Mapping
@@ -81,7 +82,7 @@ def size_within(
 
     Args:
         folded: the network.
-        refold: folds the same network within shares of the board.
+        refold: folds the same network within shares of the board, with as little as it takes.
         board: the board.
         shares: of the board that may be used.
         trials: how often a network may be timed to shrink FIFOs.
@@ -100,8 +101,11 @@ def size_within(
     refused: UserError | None = None
     enough: dict[str, int] | None = None  # room with which FIFOs fit, or nothing else does
     rounds = 0
+    thrifty = not fastest  # whether all that is over the budget took as little as it could
     while rounds < _ROUNDS:
-        if enough is None:
+        if not thrifty:
+            room, thrifty = {}, True
+        elif enough is None:
             room = further_room(tight, limits)
         elif (room := _between(tight.room, enough, limits)) == enough:
             break
@@ -114,9 +118,10 @@ def size_within(
             enough = room
             continue
         over = ", ".join(tight.resources.over(limits))
+        left = f" and {_said(room)} left for them" if room else ""
         progress.note(
-            f"with its FIFOs, the design takes too much of {over}: folding again, with "
-            f"{_said(room)} left for them"
+            f"with its FIFOs, the design takes too much of {over}: folding again, with as little "
+            f"as it takes{left}"
         )
         rounds += 1
         found = _sized(folded, room, board, trials, progress)

@@ -70,6 +70,8 @@ def fold(
     shares: Shares,
     progress: Progress,
     target_latency_us: float | None = None,
+    *,
+    thrifty: bool = False,
 ) -> tuple[ModelWrapper, Folding]:
     """Chooses the parallelism of every node, and inserts width converters and FIFOs.
 
@@ -81,6 +83,7 @@ def fold(
         shares: of the board that may be used.
         progress: told how far it is.
         target_latency_us: microseconds that a frame may take; None for any.
+        thrifty: whether it takes the least without a target, too, and nothing to fill faster.
 
     Returns:
         The folded graph and its figures. Its FIFOs have the least depth.
@@ -91,7 +94,9 @@ def fold(
     with progress.task("fold", 2) as advance:
         plain = describe(model)
         advance(1)
-        solution = solve(plain, board, clock_mhz, target_fps, shares, target_latency_us)
+        solution = solve(
+            plain, board, clock_mhz, target_fps, shares, target_latency_us, thrifty=thrifty
+        )
         _apply(model, {node.name: node for node in plain.nodes}, solution.chosen)
         advance(1)
     folded = insert_streams(model)

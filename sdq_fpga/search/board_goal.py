@@ -200,11 +200,11 @@ class Foldings:
         """
         goal = self._goal
 
-        def fold(shares: Shares) -> Solution:
-            return self._solved(graph, target_fps, latency_us, shares=shares)
+        def fold(shares: Shares, *, thrifty: bool = True) -> Solution:
+            return self._solved(graph, target_fps, latency_us, shares=shares, thrifty=thrifty)
 
         return size_within(
-            fold(goal.shares),
+            fold(goal.shares, thrifty=False),
             fold,
             goal.board,
             goal.shares,
@@ -221,6 +221,7 @@ class Foldings:
         *,
         shares: Shares | None = None,
         proven: bool = True,
+        thrifty: bool = False,
     ) -> Solution:
         goal = self._goal
         return solve(
@@ -232,6 +233,7 @@ class Foldings:
             latency_us,
             self._nodes,
             proven=proven,
+            thrifty=thrifty,
         )
 
 

@@ -202,7 +202,7 @@ class Accelerator:
         folded.save(str(out / "folded.onnx"))
         _write(out / "folding.json", folding)
 
-    def _folded(self, shares: Shares) -> tuple[ModelWrapper, Folding]:
+    def _folded(self, shares: Shares, *, thrifty: bool = False) -> tuple[ModelWrapper, Folding]:
         target = self.target
         model = ModelWrapper(str(self.work.output("lower", "hardware.onnx")))
         set_weight_memory(
@@ -216,6 +216,7 @@ class Accelerator:
             shares,
             self.work.progress,
             target.target_latency_us,
+            thrifty=thrifty,
         )
 
     def _size(self, out: Path) -> None:
@@ -229,7 +230,7 @@ class Accelerator:
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
             found = size_within(
                 FoldedModel(model, folding),
-                lambda shares: FoldedModel(*self._folded(shares)),
+                lambda shares: FoldedModel(*self._folded(shares, thrifty=True)),
                 target.board,
                 target.shares,
                 target.simulate.fifo_trials,

@@ -199,7 +199,7 @@ def test_a_search_looks_at_the_board_again_as_bits_move(graph, rates):
         return step(done)
 
     steering.step = note_and_step
-    run(dbps, steering, [1e-3] * len(dbps), STEPS, rate=0.2)
+    run(dbps, steering, [1.0] * len(dbps), STEPS, rate=0.2)
     assert len(looked) > 2
 
 

@@ -27,7 +27,7 @@ BOARD = load_board("pynq-z2")
 STEPS = 60
 MHZ = 100.0
 SHARES = dict.fromkeys(BOARD.budget.model_dump(), 0.04)
-LESS = {name: 0.95 * share for name, share in SHARES.items()}  # the rest is for FIFOs
+LESS = {name: 0.98 * share for name, share in SHARES.items()}  # the rest is for FIFOs
 
 
 def latency(found):

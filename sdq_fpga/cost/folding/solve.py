@@ -58,6 +58,7 @@ def solve(
     known: Known | None = None,
     *,
     proven: bool = True,
+    thrifty: bool = False,
 ) -> Solution:
     """Folds a network.
 
@@ -75,6 +76,7 @@ def solve(
         known: of the board; whoever folds several networks hands the same over.
         proven: whether to look for the least interval and the best design until they are proven;
             else, where that would take an integer program, what was found will do.
+        thrifty: whether it takes the least without a target, too, and nothing to fill faster.
 
     Raises:
         UserError: a target can't be reached, or nothing fits the board.
@@ -84,7 +86,7 @@ def solve(
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
     interval, bound = _interval(program, board, clock_mhz, target_fps)
-    chosen = asked.best(interval, for_latency=target_fps is None)
+    chosen = asked.best(interval, for_latency=target_fps is None and not thrifty)
     if chosen is None:
         raise StageError(
             f"a folding with an interval of {interval} cycles was found, and lost",
