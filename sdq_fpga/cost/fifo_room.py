@@ -23,8 +23,10 @@ from sdq_fpga.progress import Progress
 
 __all__ = ["Folded", "Sized", "further_room", "size_within"]
 
-_ROUNDS = 4  # of folding again, and sizing
-_FINENESS = 200  # room is known well enough to this part of what is usable
+# How often FIFOs are sized anew: in all until they fit, and to get faster once they do.
+_MOST_ROUNDS, _ROUNDS = 12, 4
+# Parts of what is usable: by one at least, room grows; by one at most, it is known well enough.
+_STEP, _FINENESS = 100, 200
 
 
 class Folded(Protocol):
@@ -102,7 +104,7 @@ def size_within(
     enough: dict[str, int] | None = None  # room with which FIFOs fit, or nothing else does
     rounds = 0
     thrifty = not fastest  # whether all that is over the budget took as little as it could
-    while rounds < _ROUNDS:
+    while rounds < (_MOST_ROUNDS if best is None else _ROUNDS):
         if not thrifty:
             room, thrifty = {}, True
         elif enough is None:
@@ -162,7 +164,8 @@ def further_room(tight: Sized[F], limits: Mapping[str, int]) -> dict[str, int]:
         used = getattr(tight.resources, name)
         if used > most:
             grown = used - getattr(tight.folded.resources, name)
-            found[name] = min(most, max(grown, found.get(name, 0) + used - most))
+            more = max(used - most, most // _STEP)
+            found[name] = min(most, max(grown, found.get(name, 0) + more))
     return found
 
 

@@ -141,6 +141,23 @@ def test_less_room_is_tried_where_too_much_makes_it_slower(refold, fastest):
     assert (len(asked) > 2) == fastest
 
 
+def test_room_grows_until_fifos_fit(refold):
+    """However often it takes: a design that is too slow is better than none."""
+    fast, slowest = refold({}, FPS), refold({}, FPS / 4)
+    shares = {"lut": exactly(fast.resources)["lut"]}
+    limit = usable(BOARD, shares)["lut"]
+    grown = size(fast, refold, {}).resources.lut - fast.resources.lut
+    asked = []
+
+    def again(less):
+        asked.append(limit - usable(BOARD, less)["lut"])
+        return slowest if asked[-1] > grown + 0.05 * limit else fast
+
+    assert size(fast, again, shares).folded is slowest
+    assert len(asked) > 5
+    assert asked == sorted(asked)
+
+
 def test_less_room_is_tried_where_nothing_leaves_as_much(refold):
     fast, slower = refold({}, FPS), refold({}, FPS / 2)
     shares = {"lut": exactly(fast.resources)["lut"]}
