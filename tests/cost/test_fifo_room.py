@@ -151,7 +151,7 @@ def test_room_grows_until_fifos_fit(refold):
 
     def again(less):
         asked.append(limit - usable(BOARD, less)["lut"])
-        return slowest if asked[-1] > grown + 0.05 * limit else fast
+        return slowest if asked[-1] > 6.5 * grown else fast
 
     assert size(fast, again, shares).folded is slowest
     assert len(asked) > 5
