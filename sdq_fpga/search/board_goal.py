@@ -6,7 +6,7 @@ the budget, and sizes them where it is to end: ``Foldings.holds``.
 
 import math
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.fifo_room import Sized, size_within
@@ -107,6 +107,21 @@ class Foldings:
         return fifos.interval <= _TOLERANCE * goal.interval and (
             fifos.latency <= _TOLERANCE * latency
         )
+
+    def reached(self, graph: HardwareGraph) -> float:
+        """Frames/s of a design that a build for so many would find, FIFOs and all; 0 if none fits.
+
+        The fastest that was found, or a little less, where a build would take another way to it.
+        """
+        goal = self._goal
+        try:
+            interval = self._sized(graph, None, None).fifos.interval
+        except UserError:
+            return 0.0
+        fps = goal.clock_mhz * 1e6 / interval
+        while not Foldings(replace(goal, target_fps=fps, target_latency_us=None)).holds(graph):
+            fps /= _TOLERANCE
+        return fps
 
     def refusal(self, graph: HardwareGraph) -> UserError:
         """Says what a network of the fewest bits of all, which miss the target, does reach.

@@ -121,7 +121,7 @@ class Frontier:
                 max((each for each in choice.candidates if each < own), default=own)
                 for choice, own in zip(limit.choices, bits, strict=True)
             )
-        return slowest, max(slowest, limit.speed(limit.lowest))
+        return slowest, max(slowest, limit.reached(limit.lowest))
 
     def _bits(self, policy: Policy) -> Sequence[int]:
         return [choice.candidates[-1] for choice in self._space(policy).choices]

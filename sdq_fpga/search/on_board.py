@@ -166,6 +166,10 @@ class OnBoard(Limit[C]):
         found = self._foldings.fastest(self.graph(bits))
         return 0.0 if found is None else self.wanted.clock_mhz * 1e6 / found.interval
 
+    def reached(self, bits: Sequence[int]) -> float:
+        """Frames per second of a build with these bits, its FIFOs sized; 0 if none fits."""
+        return self._foldings.reached(self.graph(bits))
+
     def expected_interval(self) -> float:
         """Cycles between frames under the probabilities."""
         shares = type(self.choices[0]).chances(self.choices)

@@ -208,13 +208,26 @@ def test_out_of_reach_says_what_is_in_reach(graph, rates):
         check_search(FLOW, goal(graph, 1.5 * rates[1]))
 
 
-def test_what_is_said_to_be_in_reach_is(graph):
-    """Though FIFOs leave the fewest bits less than the folding would like."""
+@pytest.fixture(scope="module")
+def crowded(graph):
+    """What the fewest bits reach in a budget with nothing left for FIFOs."""
     limit = make(goal(graph, 1.0))[1].limit
     used = solve(limit.graph(limit.lowest), BOARD, 100.0, 200_000.0, FEW).resources
     whole = BOARD.budget.model_dump()
     just = {n: (getattr(used, n) + 0.5) / whole[n] for n in whole if whole[n]}
-    wanted = replace(goal(graph, 200_000.0), shares=just)
+    return replace(goal(graph, 200_000.0), shares=just)
+
+
+def test_what_fewest_bits_reach_can_be_searched_for(crowded):
+    limit = make(replace(crowded, target_fps=1.0))[1].limit
+    fps = limit.reached(limit.lowest)
+    assert 0 < fps < 200_000
+    check_search(FLOW, replace(crowded, target_fps=fps))
+
+
+def test_what_is_said_to_be_in_reach_is(crowded):
+    """Though FIFOs leave the fewest bits less than the folding would like."""
+    wanted = crowded
     with pytest.raises(UserError, match=r"out of reach on pynq-z2 .* which reach [\d,]+") as error:
         check_search(FLOW, wanted)
     said = float(error.value.what.rsplit(" ", 1)[1].replace(",", ""))
