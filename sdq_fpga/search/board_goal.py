@@ -23,6 +23,7 @@ __all__ = ["BoardGoal", "Foldings", "latency_of"]
 _ROOM = 0.02  # of the budget for FIFOs, and so much more each time that it was too little
 _PLENTY = 0.15  # of the budget is more than FIFOs were seen to need
 _TOLERANCE = 1.03  # of a target
+_STEPS_DOWN = 24  # by that factor each: down to half of what was found
 # Of a latency: the build folds for the whole budget, which may come out somewhat slower.
 _IN_TIME = 0.97
 _FRAMES = 2  # to time a latency
@@ -119,9 +120,11 @@ class Foldings:
         except UserError:
             return 0.0
         fps = goal.clock_mhz * 1e6 / interval
-        while not Foldings(replace(goal, target_fps=fps, target_latency_us=None)).holds(graph):
+        for _ in range(_STEPS_DOWN):
+            if Foldings(replace(goal, target_fps=fps, target_latency_us=None)).holds(graph):
+                return fps
             fps /= _TOLERANCE
-        return fps
+        return 0.0
 
     def refusal(self, graph: HardwareGraph) -> UserError:
         """Says what a network of the fewest bits of all, which miss the target, does reach.
