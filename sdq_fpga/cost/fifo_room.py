@@ -23,7 +23,7 @@ from sdq_fpga.progress import Progress
 
 __all__ = ["Folded", "Sized", "further_room", "size_within"]
 
-# How often FIFOs are sized anew: in all until they fit, and to get faster once they do.
+# How often FIFOs are sized anew: until they fit, and to get faster once they do.
 _MOST_ROUNDS, _ROUNDS = 12, 4
 # Parts of what is usable: by one at least, room grows; by one at most, it is known well enough.
 _STEP, _FINENESS = 100, 200
@@ -102,9 +102,9 @@ def size_within(
     best: Sized[F] | None = None
     refused: UserError | None = None
     enough: dict[str, int] | None = None  # room with which FIFOs fit, or nothing else does
-    rounds = 0
+    left = _MOST_ROUNDS
     thrifty = not fastest  # whether all that is over the budget took as little as it could
-    while rounds < (_MOST_ROUNDS if best is None else _ROUNDS):
+    while left:
         if not thrifty:
             room, thrifty = {}, True
         elif enough is None:
@@ -120,16 +120,17 @@ def size_within(
             enough = room
             continue
         over = ", ".join(tight.resources.over(limits))
-        left = f" and {_said(room)} left for them" if room else ""
+        free = f" and {_said(room)} left for them" if room else ""
         progress.note(
             f"with its FIFOs, the design takes too much of {over}: folding again, with as little "
-            f"as it takes{left}"
+            f"as it takes{free}"
         )
-        rounds += 1
+        left -= 1
         found = _sized(folded, room, board, trials, progress)
         if found.resources.over(limits):
             tight = found
             continue
+        left = min(left, _ROUNDS) if best is None else left
         best, enough = found, room
         if not fastest or found.folded.interval <= first.folded.interval:
             break
