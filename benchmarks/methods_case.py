@@ -11,9 +11,8 @@ from search_clock import Clock, timed_hardware
 from torch import nn
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.fifo_room import size_within
+from sdq_fpga.cost.fifo_room import solve_within
 from sdq_fpga.cost.folding import Shares, parse_shares
-from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.data import Dataset
 from sdq_fpga.flow import Flow
@@ -174,20 +173,8 @@ class Case:
     def _fps(self, policy: Policy) -> float:
         """Frames/s of the fastest design of a policy, its FIFOs sized."""
         graph = hardware_of_flow(self.flow, policy, self.board)
-
-        def fold(shares: Shares, *, thrifty: bool = True) -> Solution:
-            return solve(graph, self.board, self.clock_mhz, None, shares, thrifty=thrifty)
-
-        trials, silent = self.flow.simulate.fifo_trials, SilentProgress()
-        sized = size_within(
-            fold(self.shares, thrifty=False),
-            fold,
-            self.board,
-            self.shares,
-            trials,
-            silent,
-            fastest=True,
-        )
+        trials = self.flow.simulate.fifo_trials
+        sized = solve_within(graph, self.board, self.clock_mhz, None, self.shares, trials)
         return self.clock_mhz * 1e6 / sized.fifos.interval
 
     def _plain(self, seed: int) -> float:

@@ -13,15 +13,17 @@ from typing import Generic, Protocol, TypeVar
 
 from sdq_fpga.board import Board
 from sdq_fpga.cost.folding.figures import Resources, Shares, usable
+from sdq_fpga.cost.folding.network import Known
+from sdq_fpga.cost.folding.solve import Solution, solve
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.resources import node_resources, total_resources
 from sdq_fpga.cost.streams import FIFO, with_depths
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.cost.timing.sizing import FifoSizes, size_fifos
 from sdq_fpga.errors import UserError
-from sdq_fpga.progress import Progress
+from sdq_fpga.progress import Progress, SilentProgress
 
-__all__ = ["Folded", "Sized", "further_room", "size_within"]
+__all__ = ["Folded", "Sized", "further_room", "size_within", "solve_within"]
 
 # How often FIFOs are sized anew: until they fit, and to get faster once they do.
 _MOST_ROUNDS, _ROUNDS = 12, 4
@@ -149,6 +151,34 @@ def size_within(
     )
 
 
+def solve_within(
+    graph: HardwareGraph,
+    board: Board,
+    clock_mhz: float,
+    target_fps: float | None,
+    shares: Shares,
+    trials: int,
+    target_latency_us: float | None = None,
+    known: Known | None = None,
+) -> Sized[Solution]:
+    """The design that a build would make of a network, FIFOs and all, without any model.
+
+    Arguments as of ``solve`` and ``size_within``.
+
+    Raises:
+        UserError: a target can't be reached, or nothing that was found fits the board.
+    """
+
+    def fold(shares: Shares, *, thrifty: bool = True) -> Solution:
+        return solve(
+            graph, board, clock_mhz, target_fps, shares, target_latency_us, known, thrifty=thrifty
+        )
+
+    fastest = target_fps is None and target_latency_us is None
+    first = fold(shares, thrifty=False)
+    return size_within(first, fold, board, shares, trials, SilentProgress(), fastest=fastest)
+
+
 def further_room(tight: Sized[F], limits: Mapping[str, int]) -> dict[str, int]:
     """What the next folding must leave free for FIFOs.
 
@@ -158,7 +188,7 @@ def further_room(tight: Sized[F], limits: Mapping[str, int]) -> dict[str, int]:
 
     Returns:
         By resource: of what is exceeded, as much as FIFOs have grown by, and more than before by
-        what is exceeded at least.
+        what is exceeded at least, and by a hundredth of what may be used.
     """
     found = dict(tight.room)
     for name, most in limits.items():

@@ -9,14 +9,13 @@ from copy import copy
 from dataclasses import dataclass, replace
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.fifo_room import Sized, size_within
+from sdq_fpga.cost.fifo_room import Sized, solve_within
 from sdq_fpga.cost.folding.figures import Shares, usable
 from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
 from sdq_fpga.cost.node import HardwareGraph
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
-from sdq_fpga.progress import SilentProgress
 
 __all__ = ["BoardGoal", "Foldings", "latency_of"]
 
@@ -217,18 +216,15 @@ class Foldings:
             UserError: there is none.
         """
         goal = self._goal
-
-        def fold(shares: Shares, *, thrifty: bool = True) -> Solution:
-            return self._solved(graph, target_fps, latency_us, shares=shares, thrifty=thrifty)
-
-        return size_within(
-            fold(goal.shares, thrifty=False),
-            fold,
+        return solve_within(
+            graph,
             goal.board,
+            goal.clock_mhz,
+            target_fps,
             goal.shares,
             goal.fifo_trials,
-            SilentProgress(),
-            fastest=target_fps is None and latency_us is None,
+            latency_us,
+            self._nodes,
         )
 
     def _solved(
@@ -239,7 +235,6 @@ class Foldings:
         *,
         shares: Shares | None = None,
         proven: bool = True,
-        thrifty: bool = False,
     ) -> Solution:
         goal = self._goal
         return solve(
@@ -251,7 +246,6 @@ class Foldings:
             latency_us,
             self._nodes,
             proven=proven,
-            thrifty=thrifty,
         )
 
 

@@ -17,7 +17,6 @@ from sdq_fpga.cost.timing.sizing import FifoSizes
 from sdq_fpga.deploy.bundle import BITSTREAM, HANDOFF, PACKAGE, make_bundle
 from sdq_fpga.deploy.driver_settings import gets_weights
 from sdq_fpga.deploy.package import write_package
-from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.finn_session import finn_session
 from sdq_fpga.lower.folding import FoldedModel, fold
 from sdq_fpga.lower.hardware import to_hardware
@@ -238,8 +237,7 @@ class Accelerator:
                 fastest=target.target_fps is None and target.target_latency_us is None,
             )
             figures = found.folded.deepen(found.fifos.depths, target.board)
-            graph = describe(found.folded.model)
-            limit = clock_limit(graph.nodes, target.board.part)
+            limit = clock_limit(found.graph.nodes, target.board.part)
         for note in notes_on(
             figures,
             found.fifos,
@@ -254,7 +252,7 @@ class Accelerator:
         _write(out / "fifos.json", found.fifos)
         _write(out / "clock.json", limit)
         limits, hertz = usable(target.board, target.shares), target.clock_mhz * 1e6
-        found_roof = roofline(graph, target.board, limits, hertz, found.fifos.interval)
+        found_roof = roofline(found.graph, target.board, limits, hertz, found.fifos.interval)
         _write(out / ROOFLINE, found_roof)
 
     def _generate(self, out: Path) -> None:
