@@ -27,6 +27,7 @@ from sdq_fpga.stages.context import Context
 from sdq_fpga.stages.settings import Settings, dataset_of
 from sdq_fpga.stages.unfinished import Unfinished
 from sdq_fpga.train.devices import Devices, make_fabric
+from sdq_fpga.train.nodes import GLOO_INTERFACE, check_nodes, interface_towards
 from sdq_fpga.train.resume import Checkpoints
 from sdq_fpga.train.rig import Rig
 
@@ -59,10 +60,15 @@ class _Order:
 
 
 def leads(devices: Devices) -> bool:
-    """Whether this process is the first of those that train together."""
+    """Whether this process is the first of those that train together.
+
+    Raises:
+        UserError: there are several nodes, and this one was not told which it is.
+    """
     if devices.processes == 1:
         return True
     place = _place(make_fabric(devices))
+    check_nodes(place, devices.nodes)
     return place.node_rank() == 0 and place.local_rank() == 0
 
 
@@ -114,12 +120,10 @@ def connected(stage: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # Gloo has no exception of its own.
-        if not isinstance(error, DistError) and "gloo" not in str(error):
+        if not _is_of_network(error):
             raise
-        said = " ".join(str(error).split())
         raise StageError(
-            f"stage '{stage}' lost another process that trains along ({said})",
+            f"stage '{stage}' lost another process that trains along ({_said(error)})",
             "see what that process said; the same command goes on from the last checkpoint",
         ) from error
 
@@ -162,8 +166,32 @@ def follow(
 
 def _launched(devices: Devices) -> Fabric:
     fabric = make_fabric(devices)
-    fabric.launch()
+    if devices.nodes > 1 and GLOO_INTERFACE not in os.environ:
+        place = _place(fabric)
+        interface = interface_towards(place.main_address, place.main_port)
+        if interface is not None:
+            os.environ[GLOO_INTERFACE] = interface
+    try:
+        fabric.launch()
+    except RuntimeError as error:
+        if not _is_of_network(error):
+            raise
+        by = os.environ.get(GLOO_INTERFACE, "that of its own name")
+        raise StageError(
+            f"the processes that are to train together don't find each other ({_said(error)})",
+            "see whether all nodes reach MASTER_PORT of the first one, and each other; this one is "
+            f"found by its interface {by}, which {GLOO_INTERFACE} sets",
+        ) from error
     return fabric
+
+
+def _is_of_network(error: RuntimeError) -> bool:
+    # Gloo has no exception of its own.
+    return isinstance(error, DistError) or "gloo" in str(error).lower()
+
+
+def _said(error: RuntimeError) -> str:
+    return " ".join(str(error).split())
 
 
 def _end_with(parent: int) -> None:

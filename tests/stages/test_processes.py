@@ -1,25 +1,26 @@
 """Several processes that train one build: the command starts the others, and one writes."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
-from terminal import TINY, tree
+from lightning_fabric import Fabric
+from terminal import TIMEOUT_S, TINY, Done, tree
 from test_bad_input import one_sentence
 from torch.distributed import DistNetworkError
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.stages import team
+from sdq_fpga.train import Devices
 from sdq_fpga.train.resume import CHECKPOINT
 
 
 def test_two_processes_search_together_and_go_on_if_they_are_killed(terminal):
-    options = (
-        "search", "--board", "zcu104", "--flow", str(TINY), "--devices", "2",
-        "--checkpoint-every", "0", "--run",
-    )  # fmt: skip
+    search = ("search", "--board", "zcu104", "--flow", str(TINY), "--checkpoint-every", "0")
+    options = (*search, "--devices", "2", "--run")
     done = terminal.run(*options, "whole", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["network"] == "tiny"
@@ -49,6 +50,54 @@ def test_two_processes_search_together_and_go_on_if_they_are_killed(terminal):
     assert again.out == done.out
     for stage in ("train", "search"):
         assert tree(work / "cut" / stage) == tree(whole / stage)
+
+    # Two nodes are two processes, too.
+    first, second = as_nodes(terminal, (*search, "--nodes", "2", "--run", "nodes", "--json"))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert (first.out, second.out) == (done.out, "")
+    for stage in ("train", "search"):
+        assert tree(work / "nodes" / stage) == tree(whole / stage)
+
+
+def as_nodes(terminal, arguments):
+    """What two nodes say that are started with the same command."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [
+        subprocess.Popen(
+            terminal.arguments(*arguments),
+            cwd=terminal.root / "work",
+            env={
+                **terminal.environment(),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "NODE_RANK": str(rank),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [each.communicate(timeout=TIMEOUT_S) for each in started]
+    return [Done(each.returncode, *its) for each, its in zip(started, said, strict=True)]
+
+
+def test_a_node_that_was_not_told_which_it_is(terminal):
+    done = terminal.call("search", "--board", "zcu104", "--flow", str(TINY), "--nodes", "2")
+    one_sentence(done, 2, "2 nodes needs MASTER_ADDR, MASTER_PORT, NODE_RANK in the environment")
+    assert not (terminal.root / "work" / "runs").exists()
+
+
+def test_processes_that_do_not_find_each_other(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("Gloo connectFullMesh failed: Connection refused")
+
+    monkeypatch.setattr(Fabric, "launch", refuse)
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth7")
+    with pytest.raises(StageError, match=r"don't find each other .*Connection refused.* eth7"):
+        team._launched(Devices(devices=2))
 
 
 def test_a_model_is_not_trained(terminal):
