@@ -112,7 +112,19 @@ class TrainSpec(Recipe):
     """Training of the float network."""
 
 
-class SearchSpec(Recipe):
+class Taught(Recipe):
+    """Training by knowledge distillation from the float network.
+
+    Attributes:
+        kd_temperature: temperature of both softmaxes in the distillation loss.
+        kd_weight: share of the distillation loss; the rest is cross-entropy with the labels.
+    """
+
+    kd_temperature: float = Field(default=4.0, gt=0)
+    kd_weight: Fraction
+
+
+class SearchSpec(Taught):
     """The search of the bits of every layer.
 
     Attributes:
@@ -135,6 +147,7 @@ class SearchSpec(Recipe):
     activation_bits: tuple[Bits, ...] = Field(min_length=1)
     target_bits: float = Field(ge=2, le=8)
     fixed_weight_bits: dict[str, Bits] = Field(default_factory=dict)
+    kd_weight: Fraction = 0.0
     qer_weight: float = Field(ge=0)
     drop_threshold: Fraction = 0.1
     temperature: tuple[float, float] = (1.0, 0.1)
@@ -152,19 +165,16 @@ class SearchSpec(Recipe):
         return self
 
 
-class FinetuneSpec(Recipe):
-    """Training of the found policy, with knowledge distillation from the float network.
+class FinetuneSpec(Taught):
+    """Training of the found policy.
 
     Attributes:
-        kd_temperature: temperature of both softmaxes in the distillation loss.
-        kd_weight: share of the distillation loss; the rest is cross-entropy with the labels.
         ebr_weight: of entropy-aware bin regularization in the loss: weights gather at the levels
             that they are rounded to.
         even_bins: whether to begin on the grid whose levels the weights use as evenly as they can,
             its other half, and not on that of the least squared error, which the search uses.
     """
 
-    kd_temperature: float = Field(default=4.0, gt=0)
     kd_weight: Fraction = 0.5
     ebr_weight: float = Field(default=0.0, ge=0)
     even_bins: bool = False

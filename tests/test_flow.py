@@ -211,6 +211,8 @@ BAD = {
     "search.target_bits": [1.9, 8.1, None, float("nan")],
     "search.fixed_weight_bits": [[2], None],
     "search.qer_weight": [-0.1, float("inf"), float("nan")],
+    "search.kd_temperature": [0, float("inf")],
+    "search.kd_weight": [-0.1, 1.1, float("nan")],
     "search.drop_threshold": [-0.1, 1.1, float("nan")],
     "search.temperature": [1.0, [1.0], [1.0, 0.5, 0.1], None],
     "finetune.epochs": [0],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,12 +17,7 @@ from sdq_fpga.search.qer import expected_errors
 from sdq_fpga.search.space import Space, unique
 from sdq_fpga.search.steering import Steered
 from sdq_fpga.search.task import SearchResult, Task
-from sdq_fpga.train import (
-    classification_loss,
-    fit,
-    mean_over,
-    steps_per_epoch,
-)
+from sdq_fpga.train import Teacher, fit, mean_over, steps_per_epoch
 
 __all__ = ["SearchTraining", "search_steps"]
 
@@ -75,11 +71,12 @@ class SearchTraining(Generic[L]):
         """
         task = self.task
         self._anneal(0)
+        teacher = Teacher(task.net_float, task.flow.search, self.fabric)
         fit(
             self.net,
             task.dataset,
             recipe=task.flow.search,
-            loss=self._loss,
+            loss=partial(self._loss, teacher),
             seed=task.seed,
             label="search",
             progress=task.progress,
@@ -88,6 +85,7 @@ class SearchTraining(Generic[L]):
             after_step=self._after_step,
             after_epoch=self._after_epoch,
         )
+        teacher.dismiss()
         for each in self.steered:
             if not each.settled:
                 each.settle()
@@ -122,10 +120,16 @@ class SearchTraining(Generic[L]):
             each.load_state_dict(its)
         self.history = [EpochRecord.from_plain(each) for each in state["history"]]
 
-    def _loss(self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
+    def _loss(
+        self,
+        teacher: Teacher,
+        forward: Callable[[Tensor], Tensor],
+        images: Tensor,
+        labels: Tensor,
+    ) -> Tensor:
         """Task + lambda_Q * QER + the terms of what steers."""
         self._draw()
-        task = classification_loss(self.task.flow.search, forward(images), labels)
+        task = teacher.loss(forward(images), images, labels)
         terms = sum(each.term() for each in self.steered)
         weight = self.task.flow.search.qer_weight
         if not weight:

@@ -3,7 +3,7 @@
 from sdq_fpga.train.accuracy import accuracy, predict, to_input
 from sdq_fpga.train.checkpoint import load_net, save_net
 from sdq_fpga.train.devices import Devices, make_fabric, mean_over
-from sdq_fpga.train.distill import distillation_loss, finetune
+from sdq_fpga.train.distill import Teacher, distillation_loss, finetune
 from sdq_fpga.train.float_net import train_float
 from sdq_fpga.train.grid import off_grid, on_grid
 from sdq_fpga.train.loop import fit, steps_per_epoch
@@ -17,6 +17,7 @@ __all__ = [
     "Curves",
     "Devices",
     "Rig",
+    "Teacher",
     "accuracy",
     "classification_loss",
     "distillation_loss",

@@ -1,23 +1,30 @@
-"""Finetunes a quantized network with the float network as its teacher."""
+"""Knowledge distillation: the float network as a teacher, and finetuning with it."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sdq_fpga.data import Dataset
-from sdq_fpga.flow import FinetuneSpec
+from sdq_fpga.flow import FinetuneSpec, Taught
 from sdq_fpga.progress import Progress
 from sdq_fpga.train.accuracy import to_input
 from sdq_fpga.train.bins import network_bins
 from sdq_fpga.train.devices import Devices, image_layout, make_fabric
 from sdq_fpga.train.loop import fit
+from sdq_fpga.train.recipe import classification_loss
 from sdq_fpga.train.rig import Rig
 
-__all__ = ["distillation_loss", "finetune"]
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Teacher", "distillation_loss", "finetune"]
 
 
 def distillation_loss(
@@ -54,6 +61,35 @@ def distillation_loss(
     return weight * temperature**2 * divergence + (1 - weight) * hard
 
 
+class Teacher:
+    """A float network that a training learns from, on the devices of that training.
+
+    Args:
+        net: used in evaluation mode, and not changed; it stays on the device until ``dismiss``.
+        recipe: says how much it has to say. Where that is nothing, it is not asked.
+        fabric: devices and processes.
+    """
+
+    def __init__(self, net: nn.Module, recipe: Taught, fabric: Fabric) -> None:
+        self.net, self._recipe, self._fabric = net.eval(), recipe, fabric
+        fabric.to_device(net).to(memory_format=image_layout(fabric.device))  # type: ignore[call-overload]
+
+    def loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a student's scores [B, classes] of images [B, ...] with labels [B]."""
+        recipe = self._recipe
+        if not recipe.kd_weight:
+            return classification_loss(recipe, scores, labels)
+        with torch.no_grad(), self._fabric.autocast():
+            taught = self.net(images).float()
+        return distillation_loss(
+            scores, taught, labels, recipe.kd_temperature, recipe.kd_weight, recipe.label_smoothing
+        )
+
+    def dismiss(self) -> None:
+        """Brings the network back to the CPU."""
+        self.net.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
 def finetune(
     student: nn.Module,
     teacher: nn.Module,
@@ -82,19 +118,14 @@ def finetune(
     Raises:
         StageError: training diverged.
     """
-    teacher.eval()
     rig = rig or Rig()
     fabric = rig.fabric or make_fabric(Devices())
-    fabric.to_device(teacher).to(memory_format=image_layout(fabric.device))  # type: ignore[call-overload]
+    taught = Teacher(teacher, spec, fabric)
     fabric.to_device(student)
     scaled = _Scaled(student, _log_spread_ratio(student, teacher, dataset, fabric.device))
 
     def loss(forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad(), fabric.autocast():
-            taught = teacher(images).float()
-        scores = forward(images)
-        temperature, weight = spec.kd_temperature, spec.kd_weight
-        task = distillation_loss(scores, taught, labels, temperature, weight, spec.label_smoothing)
+        task = taught.loss(forward(images), images, labels)
         return task + spec.ebr_weight * network_bins(student) if spec.ebr_weight else task
 
     fit(
@@ -107,7 +138,7 @@ def finetune(
         progress=progress,
         rig=replace(rig, fabric=fabric),
     )
-    teacher.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    taught.dismiss()
 
 
 class _Scaled(nn.Module):

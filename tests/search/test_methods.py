@@ -25,7 +25,7 @@ from sdq_fpga.search.quantizers import weight_grid, weight_limit
 from sdq_fpga.search.several import Levels
 from sdq_fpga.search.space import Space
 from sdq_fpga.stages.untrained import hardware_of_flow, uniform_policy
-from sdq_fpga.train import seeded, to_input
+from sdq_fpga.train import seeded, steps_per_epoch, to_input
 
 BOARD = load_board("pynq-z2")
 SHARES = {"lut": 0.03, "ff": 0.03, "dsp": 0.03, "bram18": 0.03}
@@ -302,3 +302,20 @@ def test_a_weight_of_0_switches_the_error_off(flow, net, digits, monkeypatch):
     assert all(torch.equal(found.state[key], expected.state[key]) for key in found.state)
     with pytest.raises(TypeError):
         search(with_method(flow, "sdq", epochs=1), net, digits, 4.0, 0, SilentProgress())
+
+
+def test_a_search_asks_its_teacher_in_every_step_if_its_word_counts(flow, net, digits):
+    calls = []
+    hook = net.register_forward_hook(lambda *_: calls.append(net.training))
+
+    def found(kd_weight):
+        calls.clear()
+        spec = with_method(flow, "sdq", epochs=1, kd_weight=kd_weight)
+        return search(spec, net, digits, 4.0, 0, SilentProgress()), len(calls)
+
+    (alone, before), (taught, after) = found(0.0), found(0.5)
+    hook.remove()
+    steps = steps_per_epoch(len(digits.train_images), flow.search.batch_size)
+    assert after - before == steps
+    assert not any(calls)
+    assert any(not torch.equal(alone.state[key], taught.state[key]) for key in alone.state)

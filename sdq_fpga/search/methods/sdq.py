@@ -1,9 +1,9 @@
 """SDQ: layers step down their candidates while the network is trained.
 
 Source: Huang et al., "SDQ: Stochastic Differentiable Quantization with Mixed Precision", ICML
-2022, phase 1. Added here: activations are searched like weights, and the price of a bit is
-steered so that the search ends at a goal: mean bits (``sdq_fpga.search.target``), or a frame rate
-on a board (``sdq_fpga.search.frame_rate``).
+2022, phase 1. Added here: activations are searched like weights, the float network may teach while
+bits are searched, and the price of a bit is steered so that the search ends at a goal: mean bits
+(``sdq_fpga.search.target``), or a frame rate on a board (``sdq_fpga.search.frame_rate``).
 """
 
 from sdq_fpga.search.dbp import Dbp
