@@ -215,8 +215,8 @@ processor time of one thread. Images are drawn at random, but for the digits of 
 float networks are not trained.
 
 - **Uniform step**: of quantization-aware training at 3 bits in the same loop, with the same batch,
-  quantizers and optimizer, without QER, and without anything that decides. It takes turns with
-  the search, epoch by epoch (in *parts* step by step), so that both meet the same machine.
+  quantizers, teacher and optimizer, without QER, and without anything that decides. It takes turns
+  with the search, epoch by epoch (in *parts* step by step), so that both meet the same machine.
 - **Search step**: mean over the whole search. **Ratio**: of both. **Dearest epoch**: ratio of the
   epoch that took the longest.
 - **Term**: expected resources or bits with their gradient, multiplier and drops, median of a step.

@@ -3,11 +3,12 @@
 The folding counts FIFOs with their least depth, as the depths that they need are known only once
 the network is folded. What they then take more is kept free when it is folded again. Two foldings
 that differ little may need quite different depths, so what is kept free for those of one may be
-more than those of the next one take: where that has made the network slower, less is tried. Before
-anything is kept free, what is as fast is tried with as little as it takes.
+more than those of the next one take: where that has made the network slower, less is tried, and
+then foldings for the intervals at which others were over the budget. Before anything is kept free,
+what is as fast is tried with as little as it takes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +24,7 @@ from sdq_fpga.cost.timing.sizing import FifoSizes, size_fifos
 from sdq_fpga.errors import UserError
 from sdq_fpga.progress import Progress, SilentProgress
 
-__all__ = ["Folded", "Sized", "further_room", "size_within", "solve_within"]
+__all__ = ["Folded", "Refold", "Sized", "fps_of", "further_room", "size_within", "solve_within"]
 
 # How often FIFOs are sized anew: until they fit, and to get faster once they do.
 _MOST_ROUNDS, _ROUNDS = 12, 4
@@ -51,6 +52,7 @@ class Folded(Protocol):
 
 
 F = TypeVar("F", bound=Folded)
+F_co = TypeVar("F_co", bound=Folded, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,25 @@ class Sized(Generic[F]):
     room: Mapping[str, int]
 
 
+class Refold(Protocol[F_co]):
+    """Folds one network anew, with as little as it takes."""
+
+    def __call__(self, shares: Shares, interval: int | None) -> F_co:
+        """Folds within shares of a board.
+
+        Args:
+            shares: of the board.
+            interval: cycles between frames that it is folded for; None for what was asked for.
+
+        Raises:
+            UserError: nothing reaches that.
+        """
+        ...
+
+
 def size_within(
     folded: F,
-    refold: Callable[[Shares], F],
+    refold: Refold[F],
     board: Board,
     shares: Shares,
     trials: int,
@@ -86,7 +104,7 @@ def size_within(
 
     Args:
         folded: the network.
-        refold: folds the same network within shares of the board, with as little as it takes.
+        refold: folds the same network.
         board: the board.
         shares: of the board that may be used.
         trials: how often a network may be timed to shrink FIFOs.
@@ -96,59 +114,143 @@ def size_within(
     Raises:
         UserError: no folding that was found leaves enough for its FIFOs.
     """
-    limits = usable(board, shares)
-    first = _sized(folded, {}, board, trials, progress)
-    if not first.resources.over(limits):
+    search = _Search(refold, board, shares, trials, progress)
+    first = search.sized(folded, {})
+    if not first.resources.over(search.limits):
         return first
-    tight = first  # of those that are over the budget, the one with the most room
-    best: Sized[F] | None = None
-    refused: UserError | None = None
-    enough: dict[str, int] | None = None  # room with which FIFOs fit, or nothing else does
-    left = _MOST_ROUNDS
-    thrifty = not fastest  # whether all that is over the budget took as little as it could
-    while left:
-        if not thrifty:
-            room, thrifty = {}, True
-        elif enough is None:
-            room = further_room(tight, limits)
-        elif (room := _between(tight.room, enough, limits)) == enough:
-            break
-        try:
-            folded = refold(_without(room, board, shares))
-        except UserError as error:
-            refused, enough = error, room
-            continue
-        if best is not None and folded.interval >= best.folded.interval:
-            enough = room
-            continue
-        over = ", ".join(tight.resources.over(limits))
+    best = search.with_room(first, fastest=fastest)
+    return search.faster(best) if fastest else best
+
+
+class _Search(Generic[F]):
+    """The foldings of one network that were tried.
+
+    Args:
+        refold: folds it.
+        board: the board.
+        shares: of the board that may be used.
+        trials: how often a folding may be timed to shrink FIFOs.
+        progress: told how far it is.
+
+    Attributes:
+        limits: what may be used of each resource.
+    """
+
+    def __init__(
+        self, refold: Refold[F], board: Board, shares: Shares, trials: int, progress: Progress
+    ) -> None:
+        self._refold, self._board, self._shares = refold, board, shares
+        self._trials, self._progress = trials, progress
+        self.limits = usable(board, shares)
+        self._intervals: set[int] = set()  # of those that are over the budget
+
+    def sized(self, folded: F, room: Mapping[str, int]) -> Sized[F]:
+        """A folding that left room, with its FIFOs."""
+        ultra = self._board.budget.uram > 0
+        fifos = size_fifos(Pipeline(folded.graph, ultra=ultra), self._trials, self._progress)
+        graph = with_depths(folded.graph, fifos.depths, ultra=ultra)
+        resources = total_resources(graph.nodes, self._board.dsp)
+        if resources.over(self.limits):
+            self._intervals.add(folded.interval)
+        return Sized(folded, fifos, graph, resources, room)
+
+    def with_room(self, first: Sized[F], *, fastest: bool) -> Sized[F]:
+        """A folding that leaves enough room for its FIFOs.
+
+        Raises:
+            UserError: none was found.
+        """
+        limits = self.limits
+        tight = first  # of those that are over the budget, the one with the most room
+        best: Sized[F] | None = None
+        refused: UserError | None = None
+        enough: dict[str, int] | None = None  # room with which FIFOs fit, or nothing else does
+        left = _MOST_ROUNDS
+        thrifty = not fastest  # whether all that is over the budget took as little as it could
+        while left:
+            if not thrifty:
+                room, thrifty = {}, True
+            elif enough is None:
+                room = further_room(tight, limits)
+            elif (room := _more_room(tight, enough, limits)) == enough:
+                break
+            try:
+                folded = self._refold(self._without(room), None)
+            except UserError as error:
+                refused, enough = error, room
+                continue
+            if best is not None and folded.interval >= best.folded.interval:
+                enough = room
+                continue
+            left -= 1
+            found = self._again(tight, folded, room)
+            if found.resources.over(limits):
+                tight = found
+                continue
+            left = min(left, _ROUNDS) if best is None else left
+            best, enough = found, room
+            if not fastest or found.folded.interval <= first.folded.interval:
+                break
+        if best is not None:
+            return best
+        if refused is not None:
+            raise UserError(
+                f"the FIFOs of the design need {_said(further_room(tight, limits))}; with what "
+                f"they leave, {refused.what}",
+                refused.fix,
+            ) from refused
+        raise UserError(
+            f"with its FIFOs, the design takes too much of "
+            f"{', '.join(tight.resources.over(limits))}: {_largest(tight, limits, self._board)}",
+            "ask for fewer frames/s with --target-fps, use fewer bits or a larger board",
+        )
+
+    def faster(self, best: Sized[F]) -> Sized[F]:
+        """One that is folded for an interval at which others were over the budget; or ``best``.
+
+        What is folded for an interval takes as little as it can, where the fastest within a budget
+        takes nearly all of it.
+        """
+        for interval in sorted(self._intervals, reverse=True):
+            if interval >= best.folded.interval:
+                continue
+            found = self._at(interval)
+            if found is None:
+                break
+            if found.fifos.interval < best.fifos.interval:
+                best = found
+        return best
+
+    def _at(self, interval: int) -> Sized[F] | None:
+        """A folding of no more than an interval; None if none was found that leaves enough."""
+        tight: Sized[F] | None = None
+        for _ in range(_ROUNDS):
+            room = {} if tight is None else further_room(tight, self.limits)
+            try:
+                folded = self._refold(self._without(room), interval)
+            except UserError:
+                return None
+            found = self.sized(folded, room) if tight is None else self._again(tight, folded, room)
+            if not found.resources.over(self.limits):
+                return found
+            tight = found
+        return None
+
+    def _again(self, tight: Sized[F], folded: F, room: Mapping[str, int]) -> Sized[F]:
+        """Sizes another folding than one that is over its budget, and says so."""
+        over = ", ".join(tight.resources.over(self.limits))
         free = f" and {_said(room)} left for them" if room else ""
-        progress.note(
+        self._progress.note(
             f"with its FIFOs, the design takes too much of {over}: folding again, with as little "
             f"as it takes{free}"
         )
-        left -= 1
-        found = _sized(folded, room, board, trials, progress)
-        if found.resources.over(limits):
-            tight = found
-            continue
-        left = min(left, _ROUNDS) if best is None else left
-        best, enough = found, room
-        if not fastest or found.folded.interval <= first.folded.interval:
-            break
-    if best is not None:
-        return best
-    if refused is not None:
-        raise UserError(
-            f"the FIFOs of the design need {_said(further_room(tight, limits))}; with what they "
-            f"leave, {refused.what}",
-            refused.fix,
-        ) from refused
-    raise UserError(
-        f"with its FIFOs, the design takes too much of {', '.join(tight.resources.over(limits))}: "
-        f"{_largest(tight, limits, board)}",
-        "ask for fewer frames/s with --target-fps, use fewer bits or a larger board",
-    )
+        return self.sized(folded, room)
+
+    def _without(self, room: Mapping[str, int]) -> dict[str, float]:
+        """Shares of the board that leave room."""
+        whole = self._board.budget.model_dump()
+        kept = {name: (self.limits[name] - amount) / whole[name] for name, amount in room.items()}
+        return {**self._shares, **kept}
 
 
 def solve_within(
@@ -169,14 +271,20 @@ def solve_within(
         UserError: a target can't be reached, or nothing that was found fits the board.
     """
 
-    def fold(shares: Shares, *, thrifty: bool = True) -> Solution:
+    def fold(shares: Shares, interval: int | None, *, thrifty: bool = True) -> Solution:
+        fps = target_fps if interval is None else fps_of(interval, clock_mhz)
         return solve(
-            graph, board, clock_mhz, target_fps, shares, target_latency_us, known, thrifty=thrifty
+            graph, board, clock_mhz, fps, shares, target_latency_us, known, thrifty=thrifty
         )
 
     fastest = target_fps is None and target_latency_us is None
-    first = fold(shares, thrifty=False)
+    first = fold(shares, None, thrifty=False)
     return size_within(first, fold, board, shares, trials, SilentProgress(), fastest=fastest)
+
+
+def fps_of(interval: int, clock_mhz: float) -> float:
+    """Frames/s that are asked for where cycles between frames are wanted, but not one more."""
+    return clock_mhz * 1e6 / (interval + 0.5)
 
 
 def further_room(tight: Sized[F], limits: Mapping[str, int]) -> dict[str, int]:
@@ -200,33 +308,29 @@ def further_room(tight: Sized[F], limits: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _between(
-    little: Mapping[str, int], enough: dict[str, int], limits: Mapping[str, int]
+def _more_room(
+    tight: Sized[F], enough: Mapping[str, int], limits: Mapping[str, int]
 ) -> dict[str, int]:
-    """Room in the middle of two; the larger one where they are near each other."""
-    near = all(
-        amount - little.get(name, 0) <= limits[name] // _FINENESS for name, amount in enough.items()
-    )
-    if near:
-        return enough
-    return {name: (amount + little.get(name, 0)) // 2 for name, amount in enough.items()}
+    """Room for a network between one that is over its budget and what was enough.
 
+    Args:
+        tight: the former.
+        enough: room of the latter.
+        limits: what may be used of each resource.
 
-def _sized(
-    folded: F, room: Mapping[str, int], board: Board, trials: int, progress: Progress
-) -> Sized[F]:
-    ultra = board.budget.uram > 0
-    fifos = size_fifos(Pipeline(folded.graph, ultra=ultra), trials, progress)
-    graph = with_depths(folded.graph, fifos.depths, ultra=ultra)
-    return Sized(folded, fifos, graph, total_resources(graph.nodes, board.dsp), room)
-
-
-def _without(room: Mapping[str, int], board: Board, shares: Shares) -> dict[str, float]:
-    """Shares of the board that leave room."""
-    whole = board.budget.model_dump()
-    limits = usable(board, shares)
-    kept = {name: (limits[name] - amount) / whole[name] for name, amount in room.items()}
-    return {**shares, **kept}
+    Returns:
+        More than before of what is exceeded: half-way to what was enough, and all of that where it
+        is near; or as of ``further_room``, where it is no more than before.
+    """
+    further, found = further_room(tight, limits), dict(tight.room)
+    for name in further:
+        if getattr(tight.resources, name) > limits[name]:
+            little, most = found.get(name, 0), enough.get(name, 0)
+            near = most - little <= limits[name] // _FINENESS
+            found[name] = (
+                (most if near else (little + most) // 2) if most > little else further[name]
+            )
+    return found
 
 
 def _said(room: Mapping[str, int]) -> str:

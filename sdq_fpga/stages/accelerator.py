@@ -9,7 +9,7 @@ import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga.cost.clock import ClockLimit, clock_limit
-from sdq_fpga.cost.fifo_room import size_within
+from sdq_fpga.cost.fifo_room import fps_of, size_within
 from sdq_fpga.cost.folding import Folding, Shares
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.roofline import roofline
@@ -201,7 +201,9 @@ class Accelerator:
         folded.save(str(out / "folded.onnx"))
         _write(out / "folding.json", folding)
 
-    def _folded(self, shares: Shares, *, thrifty: bool = False) -> tuple[ModelWrapper, Folding]:
+    def _folded(
+        self, shares: Shares, interval: int | None = None, *, thrifty: bool = False
+    ) -> tuple[ModelWrapper, Folding]:
         target = self.target
         model = ModelWrapper(str(self.work.output("lower", "hardware.onnx")))
         set_weight_memory(
@@ -211,7 +213,7 @@ class Accelerator:
             model,
             target.board,
             target.clock_mhz,
-            target.target_fps,
+            target.target_fps if interval is None else fps_of(interval, target.clock_mhz),
             shares,
             self.work.progress,
             target.target_latency_us,
@@ -229,7 +231,7 @@ class Accelerator:
         with self.work.scratch() as scratch, finn_session(scratch, self.work.log):
             found = size_within(
                 FoldedModel(model, folding),
-                lambda shares: FoldedModel(*self._folded(shares, thrifty=True)),
+                lambda shares, interval: FoldedModel(*self._folded(shares, interval, thrifty=True)),
                 target.board,
                 target.shares,
                 target.simulate.fifo_trials,

@@ -1,7 +1,7 @@
 """A network that its FIFOs take over the budget is folded again, or what takes it is named."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from sdq_fpga import zoo
 from sdq_fpga.board import load_board
-from sdq_fpga.cost.fifo_room import Sized, further_room, size_within
+from sdq_fpga.cost.fifo_room import Sized, fps_of, further_room, size_within
 from sdq_fpga.cost.folding.figures import Resources, usable
 from sdq_fpga.cost.folding.solve import solve
 from sdq_fpga.cost.node import HardwareGraph
@@ -49,8 +49,22 @@ def refold(hardware):
     return refold
 
 
-def size(folded, refold, shares, *, fastest=False):
-    return size_within(folded, refold, BOARD, shares, 0, SilentProgress(), fastest=fastest)
+@pytest.fixture(scope="module")
+def again(refold):
+    """Folds it for an interval, or the fastest that fits."""
+
+    def again(shares, interval):
+        return refold(shares, None if interval is None else fps_of(interval, CLOCK_MHZ))
+
+    return again
+
+
+def size(folded, again, shares, *, fastest=False):
+    return size_within(folded, again, BOARD, shares, 0, SilentProgress(), fastest=fastest)
+
+
+def not_again(*_):
+    pytest.fail("folded again")
 
 
 def exactly(resources):
@@ -73,16 +87,17 @@ def test_fifos_are_timed_as_they_are_made(hardware, name):
         assert told == Pipeline(describe(folded.model)).time({})
 
 
-def test_a_model_is_sized_as_what_it_was_folded_by(hardware, refold):
+def test_a_model_is_sized_as_what_it_was_folded_by(hardware, refold, again):
     """Whoever sizes before there is a model, as a search does, foretells what is built."""
     shares = {"lut": exactly(refold(SHARES).resources)["lut"]}
-    plain = size(refold(shares), refold, shares, fastest=True)
+    plain = size(refold(shares), again, shares, fastest=True)
 
-    def again(less):
+    def model_again(less, interval):
         model = ModelWrapper(copy.deepcopy(hardware.model))
-        return FoldedModel(*fold(model, BOARD, CLOCK_MHZ, None, less, SilentProgress()))
+        fps = None if interval is None else fps_of(interval, CLOCK_MHZ)
+        return FoldedModel(*fold(model, BOARD, CLOCK_MHZ, fps, less, SilentProgress()))
 
-    found = size(again(shares), again, shares, fastest=True)
+    found = size(model_again(shares, None), model_again, shares, fastest=True)
     assert plain.room
     assert (found.fifos, found.room) == (plain.fifos, plain.room)
     figures = found.folded.deepen(found.fifos.depths, BOARD)
@@ -92,7 +107,7 @@ def test_a_model_is_sized_as_what_it_was_folded_by(hardware, refold):
 
 def test_a_design_within_the_budget_stays_as_it_is(refold):
     folded = refold({}, FPS)
-    found = size(folded, lambda shares: pytest.fail("folded again"), {})
+    found = size(folded, not_again, {})
     assert not found.room
     assert found.folded is folded
     assert found.resources.lut > folded.resources.lut
@@ -103,7 +118,7 @@ def test_a_design_that_is_over_is_folded_again(refold):
     first = refold(shares)
     asked = []
 
-    def again(less):
+    def again(less, _):
         asked.append(less)
         return refold(less)
 
@@ -120,14 +135,16 @@ def test_a_design_that_is_over_is_folded_again(refold):
 def test_less_room_is_tried_where_too_much_makes_it_slower(refold, fastest):
     """FIFOs of the slower design take less than what those of the first one would."""
     fast, slower, slowest = (refold({}, fps) for fps in (FPS, FPS / 2, FPS / 4))
-    needs = size(fast, refold, {}).resources
-    slower_needs = size(slower, refold, {}).resources
+    needs = size(fast, not_again, {}).resources
+    slower_needs = size(slower, not_again, {}).resources
     assert slower_needs.lut < fast.resources.lut + 60 < needs.lut - 60
     shares = {"lut": exactly(fast.resources)["lut"]}
     grown = needs.lut - fast.resources.lut
     asked = []
 
-    def again(less):
+    def again(less, interval):
+        if interval is not None:
+            raise UserError("too fast", "ask for less")
         asked.append(usable(BOARD, shares)["lut"] - usable(BOARD, less)["lut"])
         if not asked[-1]:
             return fast
@@ -141,15 +158,38 @@ def test_less_room_is_tried_where_too_much_makes_it_slower(refold, fastest):
     assert (len(asked) > 2) == fastest
 
 
+def test_what_was_too_fast_is_folded_for_its_interval(refold):
+    """It takes less then than what is as fast as the budget allows."""
+    fast, slower, slowest = (refold({}, fps) for fps in (FPS, FPS / 2, FPS / 4))
+    needs, slower_needs = (size(each, not_again, {}).resources for each in (fast, slower))
+    assert slower_needs.lut < needs.lut
+    shares = {"lut": exactly(slower_needs)["lut"]}
+    wasteful = replace(fast, interval=slower.interval)  # what would have it, and take more
+    asked = []
+
+    def again(less, interval):
+        asked.append(interval)
+        if interval is None:
+            return slowest if "lut" in less and less["lut"] < shares["lut"] else fast
+        if interval < slower.interval:
+            raise UserError("too fast", "ask for less")
+        return slower
+
+    found = size(wasteful, again, shares, fastest=True)
+    assert found.folded is slower
+    assert found.resources == slower_needs
+    assert asked[-2:] == [slower.interval, fast.interval]
+
+
 def test_room_grows_until_fifos_fit(refold):
     """However often it takes: a design that is too slow is better than none."""
     fast, slowest = refold({}, FPS), refold({}, FPS / 4)
     shares = {"lut": exactly(fast.resources)["lut"]}
     limit = usable(BOARD, shares)["lut"]
-    grown = size(fast, refold, {}).resources.lut - fast.resources.lut
+    grown = size(fast, not_again, {}).resources.lut - fast.resources.lut
     asked = []
 
-    def again(less):
+    def again(less, _):
         asked.append(limit - usable(BOARD, less)["lut"])
         return slowest if asked[-1] > 6.5 * grown else fast
 
@@ -161,9 +201,9 @@ def test_room_grows_until_fifos_fit(refold):
 def test_less_room_is_tried_where_nothing_leaves_as_much(refold):
     fast, slower = refold({}, FPS), refold({}, FPS / 2)
     shares = {"lut": exactly(fast.resources)["lut"]}
-    grown = size(fast, refold, {}).resources.lut - fast.resources.lut
+    grown = size(fast, not_again, {}).resources.lut - fast.resources.lut
 
-    def again(less):
+    def again(less, _):
         if usable(BOARD, shares)["lut"] - usable(BOARD, less)["lut"] > 0.6 * grown:
             raise UserError("too little of it", "take more")
         return slower
@@ -174,14 +214,14 @@ def test_less_room_is_tried_where_nothing_leaves_as_much(refold):
 def test_a_target_that_leaves_nothing_for_fifos(refold):
     folded = refold({}, FPS)
     with pytest.raises(UserError, match=r"FIFOs .* need .*\d+ lut.*; with .* too little .*lut"):
-        size(folded, lambda less: refold(less, FPS), exactly(folded.resources))
+        size(folded, lambda less, _: refold(less, FPS), exactly(folded.resources))
 
 
 def test_the_fifo_that_takes_the_most_is_named(refold):
     folded = refold({}, FPS)
     said = r"takes too much of lut \(.*all FIFOs take .* layer '\w+' \(fifo_\d+\), \d"
     with pytest.raises(UserError, match=said):
-        size(folded, lambda _: folded, exactly(folded.resources))
+        size(folded, lambda *_: folded, exactly(folded.resources))
 
 
 @dataclass(frozen=True)

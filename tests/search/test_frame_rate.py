@@ -72,11 +72,11 @@ def built(steering, bits):
     """Frames/s of the design that a build would make for the target, with its FIFOs."""
     graph, wanted = steering.limit.graph(bits), steering.limit.wanted
 
-    def fold(shares):
+    def fold(shares, _):
         return solve(graph, BOARD, 100.0, wanted.target_fps, shares)
 
     shares, silent = wanted.shares, SilentProgress()
-    sized = size_within(fold(shares), fold, BOARD, shares, TRIALS, silent, fastest=False)
+    sized = size_within(fold(shares, None), fold, BOARD, shares, TRIALS, silent, fastest=False)
     assert not sized.resources.over(usable(BOARD, shares))
     return 100e6 / sized.fifos.interval
 
