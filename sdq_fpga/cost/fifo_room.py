@@ -322,14 +322,13 @@ def _more_room(
         More than before of what is exceeded: half-way to what was enough, and all of that where it
         is near; or as of ``further_room``, where it is no more than before.
     """
-    further, found = further_room(tight, limits), dict(tight.room)
-    for name in further:
-        if getattr(tight.resources, name) > limits[name]:
-            little, most = found.get(name, 0), enough.get(name, 0)
+    found = dict(tight.room)
+    for name, further in further_room(tight, limits).items():
+        little, most = found.get(name, 0), enough.get(name, 0)
+        if further > little:  # it is exceeded
             near = most - little <= limits[name] // _FINENESS
-            found[name] = (
-                (most if near else (little + most) // 2) if most > little else further[name]
-            )
+            between = most if near else (little + most) // 2
+            found[name] = between if most > little else further
     return found
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -48,6 +47,7 @@ class SearchTraining(Generic[L]):
         self._kind: type[Choice] = type(self.choices[0])
         self.steps = search_steps(task)
         self.net = task.unit_net()
+        self._teacher = Teacher(task.net_float, task.flow.search, self.fabric)
         self.layers = space.structure.layers
         self.quantizers = insert_quantizers(
             self.net,
@@ -71,12 +71,11 @@ class SearchTraining(Generic[L]):
         """
         task = self.task
         self._anneal(0)
-        teacher = Teacher(task.net_float, task.flow.search, self.fabric)
         fit(
             self.net,
             task.dataset,
             recipe=task.flow.search,
-            loss=partial(self._loss, teacher),
+            loss=self._loss,
             seed=task.seed,
             label="search",
             progress=task.progress,
@@ -85,7 +84,7 @@ class SearchTraining(Generic[L]):
             after_step=self._after_step,
             after_epoch=self._after_epoch,
         )
-        teacher.dismiss()
+        self._teacher.dismiss()
         for each in self.steered:
             if not each.settled:
                 each.settle()
@@ -120,16 +119,10 @@ class SearchTraining(Generic[L]):
             each.load_state_dict(its)
         self.history = [EpochRecord.from_plain(each) for each in state["history"]]
 
-    def _loss(
-        self,
-        teacher: Teacher,
-        forward: Callable[[Tensor], Tensor],
-        images: Tensor,
-        labels: Tensor,
-    ) -> Tensor:
+    def _loss(self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
         """Task + lambda_Q * QER + the terms of what steers."""
         self._draw()
-        task = teacher.loss(forward(images), images, labels)
+        task = self._teacher.loss(forward(images), images, labels)
         terms = sum(each.term() for each in self.steered)
         weight = self.task.flow.search.qer_weight
         if not weight:

@@ -120,12 +120,12 @@ def finetune(
     """
     rig = rig or Rig()
     fabric = rig.fabric or make_fabric(Devices())
-    taught = Teacher(teacher, spec, fabric)
+    tutor = Teacher(teacher, spec, fabric)
     fabric.to_device(student)
     scaled = _Scaled(student, _log_spread_ratio(student, teacher, dataset, fabric.device))
 
     def loss(forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        task = taught.loss(forward(images), images, labels)
+        task = tutor.loss(forward(images), images, labels)
         return task + spec.ebr_weight * network_bins(student) if spec.ebr_weight else task
 
     fit(
@@ -138,7 +138,7 @@ def finetune(
         progress=progress,
         rig=replace(rig, fabric=fabric),
     )
-    taught.dismiss()
+    tutor.dismiss()
 
 
 class _Scaled(nn.Module):

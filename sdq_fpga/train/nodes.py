@@ -57,9 +57,8 @@ def interface_towards(host: str, port: int) -> str | None:
         UserError: the name stands for no address, or there is no way to it.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[
-            0
-        ]
+        ways = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        family, kind, protocol, _, address = ways[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(address)
             own = probe.getsockname()[0].partition("%")[0]
