@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask
-from distributed import Client, LocalCluster, Worker, WorkerPlugin
+from distributed import Client, LocalCluster, SpecCluster, Worker, WorkerPlugin
 from pydantic import Field
 
 from sdq_fpga.errors import StageError, UserError
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Slurm", "existing", "job_script", "local", "slurm"]
 
 _CONNECT_S = 30
-_KEEP_S = 10  # between two looks for jobs that have ended
+_KEEP_S = 10  # between two looks for workers that have ended
+# Dask ends what has had no worker for so long, by default 15 s. On a busy machine, or with Python
+# on a shared disk, a worker may take that to begin again, and would be lost with its next task.
+_LOST_S = 180
 
 
 class Slurm(Plain):
@@ -114,7 +117,7 @@ def local(workers: int, memory: str, retries: int) -> Iterator[Client]:
             raise UserError(
                 f"workers can't have {memory} of memory ({error})", "write such as --memory 4GiB"
             ) from error
-        with cluster, Client(cluster) as client:
+        with cluster, Client(cluster) as client, _kept(cluster):
             client.register_plugin(_Deaf())
             yield client
 
@@ -180,21 +183,30 @@ def slurm(spec: Slurm, logs: Path, retries: int) -> Iterator[Client]:
                 f"Slurm did not take the jobs ({' '.join(str(error).split())})",
                 "look whether sbatch works on this machine; --dry-run shows the script of a job",
             ) from error
-        with cluster, Client(cluster) as client:
-            keeping = asyncio.run_coroutine_threadsafe(_keep(cluster), cluster.loop.asyncio_loop)
-            try:
-                yield client
-            finally:
-                keeping.cancel()
+        with cluster, Client(cluster) as client, _kept(cluster):
+            yield client
 
 
-async def _keep(cluster: "SLURMCluster") -> None:
-    """Asks for another job in place of each that has ended, as when its time is over.
+@contextmanager
+def _kept(cluster: SpecCluster) -> Iterator[None]:
+    """Starts another worker in place of each that has ended for good, such as a job by its time.
 
-    Only of those whose worker had come: a job that ends before that would do so again and again.
+    Not of those that ended before they came: they would do so again and again.
     """
+    loop, left = cluster.loop.asyncio_loop, asyncio.Event()
+    keeping = asyncio.run_coroutine_threadsafe(_keep(cluster, left), loop)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(left.set)
+        keeping.result()  # not in the middle of a start, which the cluster could not end
+
+
+async def _keep(cluster: SpecCluster, left: asyncio.Event) -> None:
     while True:
-        await asyncio.sleep(_KEEP_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(left.wait(), _KEEP_S)
+            return
         with suppress(OSError, RuntimeError):  # Slurm may be down for a while
             await cluster
 
@@ -211,6 +223,7 @@ def _settings(retries: int) -> Iterator[None]:
     with dask.config.set(
         {
             "distributed.scheduler.allowed-failures": retries,
+            "distributed.deploy.lost-worker-timeout": f"{_LOST_S}s",
             # A task may hold Python's lock for long, in a solver say: that is no dead worker.
             "distributed.scheduler.worker-ttl": "1 hour",
             # What a finished task leaves in a worker's memory must not keep it from the next one.

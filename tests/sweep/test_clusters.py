@@ -8,7 +8,6 @@ import sys
 import time
 from contextlib import contextmanager
 
-import dask
 import pytest
 
 from sdq_fpga.errors import StageError
@@ -193,11 +192,9 @@ def test_jobs_run_in_jobs_of_slurm(commands, tmp_path):
 
 def test_a_job_of_slurm_that_ends_is_replaced(commands, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_KEEP_S", 0.1)
+    monkeypatch.setattr(cluster, "_LOST_S", 0.1)
     one = SPEC.model_copy(update={"jobs": 1})
-    with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "0.1s"}),
-        slurm(one, tmp_path / "logs", RETRIES) as client,
-    ):
+    with slurm(one, tmp_path / "logs", RETRIES) as client:
         for _ in range(2):
             wait_for_nannies(client, 1)
             job = asked(client, Job("before", os.getpgrp))["before"]
