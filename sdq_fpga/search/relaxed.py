@@ -1,6 +1,9 @@
 """Steers a search whose choices are real numbers, which are rounded in the end."""
 
 from abc import abstractmethod
+from functools import partial
+
+import torch
 
 from sdq_fpga.search.choice import Learned
 from sdq_fpga.search.limit import spent
@@ -50,4 +53,5 @@ def relaxed_search(task: Task, make: Make[RelaxedChoice]) -> SearchResult:
         Relaxed(limit, search_steps(task))
         for limit in limits_of(task.flow.search, space, task.goal)
     ]
-    return SearchTraining(task, space, steered).run()
+    # Many tensors of a number or a few.
+    return SearchTraining(task, space, steered, partial(torch.optim.Adam, fused=True)).run()

@@ -36,9 +36,16 @@ class SearchTraining(Generic[L]):
         task: what the search is given.
         space: the choices.
         steered: what steers them, each of them once.
+        optimizer: makes that of the choices, of their logits and ``lr=...``.
     """
 
-    def __init__(self, task: Task, space: Space[L], steered: Sequence[Steered[L]]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        space: Space[L],
+        steered: Sequence[Steered[L]],
+        optimizer: Callable[..., torch.optim.Optimizer],
+    ) -> None:
         self.task = task
         self.fabric = task.fabric
         self.space = space
@@ -56,11 +63,8 @@ class SearchTraining(Generic[L]):
             space.activations,
             measured=task.flow.search.qer_weight > 0,
         )
-        self.optimizer = torch.optim.Adam(
-            [each.logit for each in self.choices],
-            lr=task.flow.search.dbp_learning_rate,
-            fused=True,  # many tensors of a number or a few
-        )
+        logits = [each.logit for each in self.choices]
+        self.optimizer = optimizer(logits, lr=task.flow.search.dbp_learning_rate)
         self.history: list[EpochRecord] = []
 
     def run(self) -> SearchResult:

@@ -1,11 +1,11 @@
 """A search without a network, to see where what steers it takes it."""
 
-import torch
+from sdq_fpga.search.optimizer import CommonScaleAdam
 
 
 def run(dbps, target, pulls, steps, rate=0.1):
     """A search without a network: each layer resists a drop with a constant pull."""
-    optimizer = torch.optim.Adam([dbp.logit for dbp in dbps], lr=rate)
+    optimizer = CommonScaleAdam([dbp.logit for dbp in dbps], lr=rate)
     for done in range(1, steps + 1):
         optimizer.zero_grad()
         resistance = sum(-pull * dbp.beta for pull, dbp in zip(pulls, dbps, strict=True))

@@ -104,8 +104,9 @@ def test_bits_with_no_room_for_their_fifos_are_given_up(graph, monkeypatch):
         return answers[-1]
 
     monkeypatch.setattr(limit, "confirms", noted)
-    pulls = 1e-2 * torch.rand(len(dbps), generator=torch.Generator().manual_seed(0))
-    run(dbps, steering, pulls.tolist(), STEPS, rate=0.2)
+    pulls = [1e-4] * len(dbps)
+    pulls[5] = 3.0  # of many bits of this activation, FIFOs need more than there is
+    run(dbps, steering, pulls, STEPS, rate=0.2)
     assert not answers[0]
     assert answers[-1]
     assert built(steering, bits_of(steering)) >= 74_000 / 1.03

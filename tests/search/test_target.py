@@ -12,6 +12,7 @@ from sdq_fpga.errors import UserError
 from sdq_fpga.search.choice import mean_bits
 from sdq_fpga.search.dbp import Dbp
 from sdq_fpga.search.mean_bits import MeanBits
+from sdq_fpga.search.optimizer import CommonScaleAdam
 from sdq_fpga.search.target import Target
 
 CANDIDATES = (2, 3, 4, 6, 8)
@@ -60,7 +61,7 @@ def test_expected_bits_follow_the_reference_down():
     dbps, target = make([100, 300, 50], 3.0, steps=600)
     start = target.limit.measured()
     seen = []
-    optimizer = torch.optim.Adam([dbp.logit for dbp in dbps], lr=0.1)
+    optimizer = CommonScaleAdam([dbp.logit for dbp in dbps], lr=0.1)
     for done in range(1, 420):
         optimizer.zero_grad()
         target.term()

@@ -1,8 +1,9 @@
 """SDQ: layers step down their candidates while the network is trained.
 
 Source: Huang et al., "SDQ: Stochastic Differentiable Quantization with Mixed Precision", ICML
-2022, phase 1. Added here: activations are searched like weights, the float network may teach while
-bits are searched, and the price of a bit is steered so that the search ends at a goal: mean bits
+2022, phase 1. Added here: activations are searched like weights, betas move by one scale of
+gradients (``sdq_fpga.search.optimizer``), the float network may teach while bits are searched, and
+the price of a bit is steered so that the search ends at a goal: mean bits
 (``sdq_fpga.search.target``), or a frame rate on a board (``sdq_fpga.search.frame_rate``).
 """
 
@@ -11,6 +12,7 @@ from sdq_fpga.search.dropping import Dropping
 from sdq_fpga.search.frame_rate import FrameRate
 from sdq_fpga.search.limit import Limit
 from sdq_fpga.search.mean_bits import MeanBits
+from sdq_fpga.search.optimizer import CommonScaleAdam
 from sdq_fpga.search.target import Target
 from sdq_fpga.search.task import SearchResult, Task, limits_of
 from sdq_fpga.search.training import SearchTraining, search_steps
@@ -29,7 +31,7 @@ def sdq(task: Task) -> SearchResult:
     space = task.space(Dbp)
     limits = limits_of(spec, space, task.goal)
     steered = [dropping(limit, spec.drop_threshold, steps) for limit in limits]
-    return SearchTraining(task, space, steered).run()
+    return SearchTraining(task, space, steered, CommonScaleAdam).run()
 
 
 def dropping(limit: Limit[Dbp], threshold: float, steps: int) -> Dropping:
