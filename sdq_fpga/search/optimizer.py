@@ -32,6 +32,7 @@ class CommonScaleAdam(torch.optim.Optimizer):
         # What is common is in the group, so that it is saved with it.
         super().__init__(list(logits), {"lr": lr, "square": 0.0, "steps": 0})
 
+    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes none
         """Moves all that have a gradient."""
         del closure
@@ -44,12 +45,9 @@ class CommonScaleAdam(torch.optim.Optimizer):
             group["steps"] += 1
             group["square"] = _SQUARE * group["square"] + (1 - _SQUARE) * usual
             scale = (group["square"] / (1 - _SQUARE ** group["steps"])) ** 0.5 + _TINY
-            changes = []
             for each, gradient in zip(moved, gradients, strict=True):
                 own = self.state[each]
                 own["steps"] = own.get("steps", 0) + 1
                 own["mean"] = _MEAN * own.get("mean", 0.0) + (1 - _MEAN) * gradient
                 mean = own["mean"] / (1 - _MEAN ** own["steps"])
-                changes.append(-group["lr"] * mean / scale)
-            with torch.no_grad():
-                torch._foreach_add_(moved, changes)
+                each.add_(-group["lr"] * mean / scale)

@@ -1,4 +1,4 @@
-"""Jobs under a scheduler of the user's own, and in jobs of a Slurm whose commands stand in."""
+"""Clusters: a scheduler of the user's, a Slurm whose commands stand in, and workers that end."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from sdq_fpga.errors import StageError
 from sdq_fpga.sweep import cluster
-from sdq_fpga.sweep.cluster import Slurm, existing, slurm
+from sdq_fpga.sweep.cluster import Slurm, existing, local, slurm
 from sdq_fpga.sweep.jobs import Job, run_jobs
 
 RETRIES = 1
@@ -200,6 +200,20 @@ def test_a_job_of_slurm_that_ends_is_replaced(commands, tmp_path, monkeypatch):
             job = asked(client, Job("before", os.getpgrp))["before"]
             os.killpg(job, signal.SIGKILL)
             assert asked(client, Job("after", os.getpgrp))["after"] not in {None, job}
+
+
+def test_a_worker_of_this_machine_that_is_given_up_is_replaced(monkeypatch):
+    monkeypatch.setattr(cluster, "_KEEP_S", 0.1)
+    monkeypatch.setattr(cluster, "_LOST_S", 0.01)  # it takes longer to begin again
+    with local(1, "500MiB", RETRIES) as client:
+        [nanny] = client.cluster.workers.values()
+        first = nanny.pid
+        os.kill(first, signal.SIGKILL)
+        while nanny.status.name != "closed":
+            time.sleep(0.01)
+        where = asked(client, Job("where", os.getpid))["where"]
+    assert isinstance(where, int), where
+    assert where not in {first, os.getpid()}
 
 
 @pytest.mark.parametrize(

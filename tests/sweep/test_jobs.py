@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 
 from sdq_fpga.errors import StageError, UserError
-from sdq_fpga.sweep import cluster
 from sdq_fpga.sweep.cluster import existing, local
 from sdq_fpga.sweep.jobs import Job, run_jobs
 
@@ -169,7 +168,7 @@ def test_a_job_waits_for_the_one_that_it_comes_after(run, tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(cluster, "_CONNECT_S", 1)
+    monkeypatch.setattr("sdq_fpga.sweep.cluster._CONNECT_S", 1)
     with pytest.raises(StageError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"):
         existing("tcp://127.0.0.1:9").__enter__()
 
@@ -201,23 +200,3 @@ def test_without_a_worker_it_says_so_once_and_waits():
     assert ended == {"one": (1, None)}
     assert len(said) == 1
     assert said[0].startswith(f"there is no worker at {address}, and nothing is done until")
-
-
-def test_a_worker_that_is_given_up_is_replaced(monkeypatch):
-    monkeypatch.setattr(cluster, "_KEEP_S", 0.1)
-    monkeypatch.setattr(cluster, "_LOST_S", 0.01)  # it takes longer to begin again
-    ended = {}
-
-    def note(job, result, reason):
-        ended[job.name] = result, reason
-
-    with cluster.local(1, "500MiB", RETRIES) as client:
-        [nanny] = client.cluster.workers.values()
-        first = nanny.pid
-        os.kill(first, signal.SIGKILL)
-        while nanny.status.name != "closed":
-            time.sleep(0.01)
-        run_jobs(client, [Job("where", os.getpid)], note, RETRIES, untold)
-    where, reason = ended["where"]
-    assert reason is None
-    assert where not in {first, os.getpid()}
