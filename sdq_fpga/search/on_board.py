@@ -21,28 +21,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdq_fpga.cost.bits import with_bits
-from sdq_fpga.cost.folding.figures import usable
-from sdq_fpga.cost.folding.program import RESOURCES
-from sdq_fpga.cost.folding.solve import Solution
 from sdq_fpga.cost.node import HardwareGraph
-from sdq_fpga.cost.policies import (
-    FixedFolding,
-    PolicyTables,
-    TableGroup,
-    refolded,
-    worth,
-)
+from sdq_fpga.cost.policies import FixedFolding
 from sdq_fpga.flow import CostName
 from sdq_fpga.search.board_goal import BoardGoal, Foldings, latency_of
+from sdq_fpga.search.board_program import BoardProgram
 from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.counts import Count, bit_count, mac_count
+from sdq_fpga.search.decided import Decided
 from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.limit import Costs, Limit
 from sdq_fpga.search.polynomial import Floats
-from sdq_fpga.search.program import Taken, cheapest_choice
 from sdq_fpga.search.space import Space
-from sdq_fpga.search.spread import Spread, decided_variables
+from sdq_fpga.search.spread import Spread
 
 __all__ = ["OnBoard"]
 
@@ -50,8 +41,6 @@ C = TypeVar("C", bound=Choice)
 
 _STRAIGHT = 8  # steps in which the expected interval is taken to be straight
 _TRIES = 24  # bits that are raised where the board has room left
-_ROUNDS = 4  # of foldings that the integer program starts from
-_TIGHTER = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8)  # of the budget, where tables promise too much
 
 
 @dataclass(frozen=True)
@@ -119,12 +108,12 @@ class OnBoard(Limit[C]):
     def __init__(self, goal: BoardGoal, space: Space[C], cost: CostName) -> None:
         super().__init__(space.choices)
         self.wanted = goal
-        self._variables, owners = decided_variables(goal, space)
-        self._owners = [self.choices.index(each) for each in owners]
-        self._shifts = [variable.now - goal.bits for variable in self._variables]
+        self._decided = Decided.of(goal, space)
         self._count = _count(space, cost)
         self._foldings = Foldings(goal)
-        self._fixed = FixedFolding(goal.board, self._variables)
+        self._fixed = FixedFolding(goal.board, self._decided.variables)
+        candidates = [each.candidates for each in self.choices]
+        self._program = BoardProgram(goal, candidates, self._decided, self._foldings, self._fixed)
         self._spread_now: Spread | None = None
         self._tangent: _Tangent | None = None
         self._known: dict[tuple[int, ...], bool] = {}
@@ -201,7 +190,8 @@ class OnBoard(Limit[C]):
         # It changes only where a layer drops, or the board is looked at.
         now, cost = self._spread_now, self._now().cost
         if now is None or now.options != options or now.cost is not cost:
-            self._spread_now = now = Spread(options, self._owners, self._shifts, cost)
+            decided = self._decided
+            self._spread_now = now = Spread(options, decided.owners, decided.shifts, cost)
         return now
 
     def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
@@ -241,76 +231,11 @@ class OnBoard(Limit[C]):
 
     def graph(self, bits: Sequence[int]) -> HardwareGraph:
         """The network with bits of the choices, in their order."""
-        weights: dict[str, int] = {}
-        activations: dict[str, int] = {}
-        pairs = zip(self._variables, self._shifts, self._owners, strict=True)
-        for variable, shift, owner in pairs:
-            these = weights if variable.weights else activations
-            own = bits[owner] + shift
-            these |= {layer: own + more for layer, more in variable.layers.items()}
-        return with_bits(self.wanted.graph, weights, activations)
-
-    # ---- the integer program -------------------------------------------------------------------
+        return self._decided.graph(bits)
 
     def cheapest(self, costs: Costs) -> tuple[int, ...]:
-        """The bits that cost the least; see ``Limit``.
-
-        What bits take depends on the folding, and the best folding on the bits: the integer program
-        takes them by the tables of one folding, beginning with that of the fewest bits; then the
-        network is folded again, as long as the bits get better.
-        """
-
-        def cost(bits: Sequence[int]) -> float:
-            triples = zip(self.choices, costs, bits, strict=True)
-            return sum(own[c.candidates.index(b)] for c, own, b in triples)
-
-        best = self.lowest
-        for _ in range(_ROUNDS):
-            graph = self.graph(best)
-            folded = self._foldings.cheapest(graph)
-            if folded is None:  # the fewest bits, which leave FIFOs no room but what they need
-                break
-            found = [self._cheapest_by(tables, costs) for tables in self._tables(graph, folded)]
-            better = min((each for each in found if each is not None), key=cost, default=best)
-            if cost(better) >= cost(best):
-                break
-            best = better
-        return best
-
-    def _tables(self, graph: HardwareGraph, folded: Solution) -> tuple[PolicyTables, PolicyTables]:
-        """What bits take in a folding as it is, and where each stage keeps its interval anew."""
-        goal = self.wanted
-        prices = worth(folded, goal.board, self._foldings.within)
-        interval = folded.interval if goal.target_latency_us else int(goal.interval)
-        return (
-            self._fixed.of(folded.graph),
-            refolded(graph, folded.graph, goal.board, interval, prices, self._variables),
-        )
-
-    def _cheapest_by(self, tables: PolicyTables, costs: Costs) -> tuple[int, ...] | None:
-        limits = usable(self.wanted.board, self._foldings.within)
-        taken = [each for group in tables.groups for each in self._taken(tables, group)]
-        for share in _TIGHTER:
-            found = cheapest_choice(costs, taken, [share * limits[name] for name in RESOURCES])
-            if found is None:
-                return None
-            bits = tuple(c.candidates[p] for c, p in zip(self.choices, found, strict=True))
-            if self.allows(bits):
-                return bits
-        return None
-
-    def _taken(self, tables: PolicyTables, group: TableGroup) -> list[Taken]:
-        """The tables of a group, of the candidates alone."""
-        found = []
-        for variables, values in zip(group.variables, group.values, strict=True):
-            picked = values
-            for axis, variable in enumerate(variables):
-                bits = torch.tensor(self.choices[self._owners[variable]].candidates)
-                inside = bits + self._shifts[variable]
-                places = inside.clamp(int(tables.lowest[variable]), int(tables.highest[variable]))
-                picked = picked.take((places - int(tables.lowest[variable])).numpy(), axis=axis)
-            found.append(Taken(tuple(self._owners[variable] for variable in variables), picked))
-        return found
+        """The bits that cost the least; see ``Limit``."""
+        return self._program.cheapest(costs, self.allows)
 
     # ---- the hardware --------------------------------------------------------------------------
 
@@ -342,8 +267,8 @@ class OnBoard(Limit[C]):
             return _Here(found.interval, latency, counted, None)
         tables = self._fixed.of(found.graph)
         cost = HardwareCost(tables.monotone(found.prices), found.prices, torch.float64)
-        at = torch.tensor([bits[owner] for owner in self._owners]) + torch.tensor(self._shifts)
-        taken = cost.priced(cost.probabilities(at.double())).item()
+        at = torch.tensor(self._decided.at(bits), dtype=torch.float64)
+        taken = cost.priced(cost.probabilities(at)).item()
         return _Here(found.interval, latency, taken, cost)
 
     def _counted(self, bits: Tensor) -> Tensor:

@@ -1,59 +1,14 @@
 """What the options of choices are to the variables of tables that they decide."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import torch
 
-from sdq_fpga.cost.bits import QUANTIZER
-from sdq_fpga.cost.policies import Variable, variables_of
-from sdq_fpga.search.board_goal import BoardGoal
-from sdq_fpga.search.choice import Choice
 from sdq_fpga.search.hardware import HardwareCost
 from sdq_fpga.search.polynomial import Floats, Integers, Polynomial
-from sdq_fpga.search.space import Space
 
-__all__ = ["Spread", "decided_variables"]
-
-C = TypeVar("C", bound=Choice)
-
-
-def decided_variables(
-    goal: BoardGoal, space: Space[C]
-) -> tuple[tuple[Variable, ...], tuple[C, ...]]:
-    """The variables of the tables, and the choice that decides each."""
-    structure = space.structure
-    owner: dict[str, C] = {layer.weight: space.weights[layer.name] for layer in structure.layers}
-    tied: dict[str, list[str]] = {}
-    # The mean of a power of two of values is exact, and not quantized.
-    there = {node.layer for node in goal.graph.nodes if node.op == QUANTIZER}
-    fixed = []
-    for quantizer in structure.quantizers:
-        if quantizer.layer is None:
-            if quantizer.path in there:
-                fixed.append(quantizer.path)
-            continue
-        owner[quantizer.path] = space.activations[quantizer.layer]
-        tied.setdefault(quantizer.layer, []).append(quantizer.path)
-    candidates = [bits for each in owner.values() for bits in each.candidates]
-    variables = variables_of(
-        goal.graph,
-        range(min(candidates), min(max(candidates) + 1, 8) + 1),
-        fixed=fixed,
-        tied=list(tied.values()),
-    )
-    owners = tuple(owner[next(iter(each.layers))] for each in variables)
-    pairs = zip(variables, owners, strict=True)
-    return tuple(_narrowed(each, own, each.now - goal.bits) for each, own in pairs), owners
-
-
-def _narrowed(variable: Variable, choice: Choice, shift: int) -> Variable:
-    """The variable with the bits that its choice has candidates for: tables are smaller."""
-    low, high = (choice.candidates[end] + shift for end in (0, -1))
-    kept = range(max(variable.bits[0], low), min(variable.bits[-1], high) + 1)
-    return replace(variable, bits=kept) if kept else variable
+__all__ = ["Spread"]
 
 
 class Spread:
