@@ -12,8 +12,9 @@ from sdq_fpga.board import Board
 from sdq_fpga.cost.fifo_room import Sized, solve_within
 from sdq_fpga.cost.folding.figures import Shares, usable
 from sdq_fpga.cost.folding.network import Known
-from sdq_fpga.cost.folding.solve import Solution, is_reached, solve
+from sdq_fpga.cost.folding.solve import Need, Solution, is_reached, least_need, solve
 from sdq_fpga.cost.node import HardwareGraph
+from sdq_fpga.cost.policies import with_least
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import UserError
 
@@ -71,11 +72,14 @@ class Foldings:
 
     Args:
         goal: the goal.
+
+    Attributes:
+        known: what has been found of their nodes.
     """
 
     def __init__(self, goal: BoardGoal) -> None:
         self._goal = goal
-        self._nodes = Known(goal.board)
+        self.known = Known(goal.board)
         self._room = _ROOM
 
     def with_plenty_of_room(self) -> "Foldings":
@@ -165,7 +169,7 @@ class Foldings:
         """Whether some folding reaches the target."""
         goal = self._goal
         if goal.target_latency_us is None and goal.target_fps is not None:
-            within, nodes = self.within, self._nodes
+            within, nodes = self.within, self.known
             return is_reached(graph, goal.board, goal.clock_mhz, goal.target_fps, within, nodes)
         if goal.target_latency_us is not None:
             # Mostly the fastest is the quickest, too; it is found much sooner.
@@ -199,6 +203,15 @@ class Foldings:
         except UserError:
             return None
 
+    def need(self, graph: HardwareGraph, interval: int) -> Need:
+        """What a network takes at the least to keep an interval, be it more than there is.
+
+        What is not scarce has a price, too: what is free would be wasted.
+        """
+        found = least_need(graph, self._goal.board, interval, self.within, self.known)
+        prices = with_least(found.prices, usable(self._goal.board, self.within))
+        return replace(found, prices=prices)
+
     def crowded(self, graph: HardwareGraph) -> Solution:
         """The fastest folding, with no room for FIFOs but the least.
 
@@ -224,7 +237,7 @@ class Foldings:
             goal.shares,
             goal.fifo_trials,
             latency_us,
-            self._nodes,
+            self.known,
         )
 
     def _solved(
@@ -244,7 +257,7 @@ class Foldings:
             target_fps,
             self.within if shares is None else shares,
             latency_us,
-            self._nodes,
+            self.known,
             proven=proven,
         )
 

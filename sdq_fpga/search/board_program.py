@@ -12,8 +12,7 @@ import torch
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import Solution
-from sdq_fpga.cost.node import HardwareGraph
-from sdq_fpga.cost.policies import FixedFolding, PolicyTables, TableGroup, refolded, worth
+from sdq_fpga.cost.policies import FixedFolding, PolicyTables, Refolding, TableGroup, worth
 from sdq_fpga.search.board_goal import BoardGoal, Foldings
 from sdq_fpga.search.decided import Decided
 from sdq_fpga.search.limit import Costs
@@ -33,7 +32,8 @@ class BoardProgram:
         candidates: [choices] bits of each, ascending.
         decided: what these decide.
         foldings: of the network, for the goal.
-        fixed: the tables of its foldings.
+        fixed: tables of its foldings.
+        anew: tables of the network where each stage is folded anew.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class BoardProgram:
         decided: Decided,
         foldings: Foldings,
         fixed: FixedFolding,
+        anew: Refolding,
     ) -> None:
         self._goal = goal
         self._candidates = candidates
         self._decided = decided
         self._foldings = foldings
         self._fixed = fixed
+        self._anew = anew
 
     def cheapest(self, costs: Costs, allows: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:
         """The bits that cost the least, of those that were found; at worst the fewest.
@@ -67,27 +69,23 @@ class BoardProgram:
 
         best = tuple(each[0] for each in self._candidates)
         for _ in range(_ROUNDS):
-            graph = self._decided.graph(best)
-            folded = self._foldings.cheapest(graph)
+            folded = self._foldings.cheapest(self._decided.graph(best))
             if folded is None:  # the fewest bits, which leave FIFOs no room but what they need
                 break
-            found = [self._within(each, costs, allows) for each in self._tables(graph, folded)]
+            found = [self._within(each, costs, allows) for each in self._tables(folded)]
             better = min((each for each in found if each is not None), key=cost, default=best)
             if cost(better) >= cost(best):
                 break
             best = better
         return best
 
-    def _tables(self, graph: HardwareGraph, folded: Solution) -> tuple[PolicyTables, PolicyTables]:
+    def _tables(self, folded: Solution) -> tuple[PolicyTables, PolicyTables]:
         """What bits take in a folding as it is, and where each stage keeps its interval anew."""
-        goal = self._goal
+        goal, fixed = self._goal, self._fixed
         prices = worth(folded, goal.board, self._foldings.within)
         interval = folded.interval if goal.target_latency_us else int(goal.interval)
-        variables = self._decided.variables
-        return (
-            self._fixed.of(folded.graph),
-            refolded(graph, folded.graph, goal.board, interval, prices, variables),
-        )
+        beside = fixed.between(folded.graph)
+        return fixed.of(folded.graph), self._anew.tables(interval, prices, beside)
 
     def _within(
         self, tables: PolicyTables, costs: Costs, allows: Callable[[Sequence[int]], bool]

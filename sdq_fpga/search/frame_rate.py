@@ -24,7 +24,7 @@ class FrameRate(Dropping):
     """
 
     def reached(self, done: int, measured: float) -> bool:
-        """Whether the expected interval is that of the target, as the hardware now looks."""
+        """Whether the target is expected to be within the budget, as the hardware now looks."""
         if measured > 0 and done % self._every:
             return False
         self.limit.look()

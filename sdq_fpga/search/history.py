@@ -17,8 +17,8 @@ class EpochRecord:
         loss: mean over the epoch's steps, all terms together.
         expected_weight_bits: mean over all weights, under the probabilities of candidates.
         expected_activation_bits: mean over all activation values, likewise.
-        expected_interval: cycles between frames on the board, likewise; None where the goal is mean
-            bits.
+        expected_share: how many times the budget is taken at the speed that is wanted, likewise;
+            None where the goal is mean bits.
         layer_bits: bits that each layer is at.
     """
 
@@ -26,7 +26,7 @@ class EpochRecord:
     loss: float
     expected_weight_bits: float
     expected_activation_bits: float
-    expected_interval: float | None
+    expected_share: float | None
     layer_bits: tuple[LayerBits, ...]
 
     def plain(self) -> dict[str, Any]:
@@ -45,8 +45,8 @@ class EpochRecord:
             "expected weight bits": self.expected_weight_bits,
             "expected activation bits": self.expected_activation_bits,
         }
-        if self.expected_interval is not None:
-            figures["expected interval"] = self.expected_interval
+        if self.expected_share is not None:
+            figures["expected share of the budget"] = self.expected_share
         for layer in self.layer_bits:
             figures[f"weight bits/{layer.shape.name}"] = layer.weight_bits
             if layer.activation_bits is not None:

@@ -1,15 +1,17 @@
 """A speed on a board as the goal of a search: a frame rate, a latency, or both.
 
-What is measured is the interval that the board would show, expected under the probabilities of
-bits: that of the best folding at the present bits, and its change by bits at the prices of the
-folding problem,
+What is measured is how many times the budget the network would take at that speed, expected under
+the probabilities of bits:
 
-    E[interval] = interval(present) + sum of price_r * (E[resource r] - resource r(present)),
+    E[share] = sum of price_r * E[resource r].
 
-since a unit of a resource that bits set free buys price_r cycles. A latency is taken to change in
-proportion; whether bits reach it, the timing model decides. Interval, prices and tables of
-resources are those of the present bits, and are made anew as these move. For comparison, a bit may
-also cost what simpler models say (``sdq_fpga.search.counts``).
+Each stage is in the folding that keeps the interval and is worth the least, at the prices with
+which the folding problem says how much it takes at the least (``least_share``); the whole budget is
+worth 1 at them. So bits are worth something where they are far from any folding that fits, and
+where it takes several of them until anything is freed. A latency is that of the fastest folding,
+and is taken to change in proportion to the interval; whether bits reach it, the timing model
+decides. Prices are those of the present bits, and are made anew as these move. For comparison, a
+bit may also cost what simpler models say (``sdq_fpga.search.counts``).
 """
 
 import math
@@ -21,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sdq_fpga.cost.folding.solve import Solution
 from sdq_fpga.cost.node import HardwareGraph
-from sdq_fpga.cost.policies import FixedFolding
+from sdq_fpga.cost.policies import FixedFolding, Refolding
 from sdq_fpga.flow import CostName
 from sdq_fpga.search.board_goal import BoardGoal, Foldings, latency_of
 from sdq_fpga.search.board_program import BoardProgram
@@ -39,7 +42,8 @@ __all__ = ["OnBoard"]
 
 C = TypeVar("C", bound=Choice)
 
-_STRAIGHT = 8  # steps in which the expected interval is taken to be straight
+_STRAIGHT = 8  # steps in which the expected share of the budget is taken to be straight
+_LEAST = 1e-3  # of the budget: less is never taken
 _TRIES = 24  # bits that are raised where the board has room left
 
 
@@ -48,21 +52,19 @@ class _Here:
     """The hardware at the bits that a search is at.
 
     Attributes:
-        interval: cycles between frames in the best folding.
-        latency: cycles of a frame in it; 0 where nobody asked.
-        worth: cycles, of all that it takes at the prices; or the count of its bits.
-        cost: of all bits near these, at that folding and those prices; None where bits are counted.
+        share: how many times the budget it takes at the speed that is wanted.
+        worth: of all that it takes, at the prices; or the count of its bits.
+        cost: of all bits near these, at those prices; None where bits are counted.
     """
 
-    interval: int
-    latency: int
+    share: float
     worth: float
     cost: HardwareCost | None
 
 
 @dataclass
 class _Tangent:
-    """The expected interval as a straight function of the shares of options.
+    """The expected share of the budget as a straight function of the shares of options.
 
     It bends only where bits that decide together both move. In a few steps, by a tenth each, that
     is a hundredth of a table's own bend, while all products of the tables take longer than all else
@@ -71,21 +73,21 @@ class _Tangent:
     Attributes:
         spread: the tables.
         shares: [all options] where it touches.
-        interval: cycles, there.
-        slopes: [all options] of the interval by shares.
+        taken: of the budget, there.
+        slopes: [all options] of that by shares.
         used: in how many steps.
     """
 
     spread: Spread
     shares: list[float]
-    interval: float
+    taken: float
     slopes: list[float]
     used: int = 0
 
     def at(self, shares: Sequence[float]) -> float:
-        """Cycles between frames."""
+        """Of the budget."""
         moved = zip(self.slopes, shares, self.shares, strict=True)
-        return max(self.interval + sum(s * (to - at) for s, to, at in moved), 1.0)
+        return max(self.taken + sum(s * (to - at) for s, to, at in moved), _LEAST)
 
 
 class OnBoard(Limit[C]):
@@ -94,7 +96,7 @@ class OnBoard(Limit[C]):
     Args:
         goal: what is wanted.
         space: the choices of the network.
-        cost: what a bit costs in the expected interval.
+        cost: what a bit costs in what is expected.
 
     Raises:
         UserError: no choice among the candidates reaches the target; it says what the lowest of
@@ -112,8 +114,11 @@ class OnBoard(Limit[C]):
         self._count = _count(space, cost)
         self._foldings = Foldings(goal)
         self._fixed = FixedFolding(goal.board, self._decided.variables)
+        self._anew = Refolding(goal.graph, self._decided.variables, self._foldings.known)
         candidates = [each.candidates for each in self.choices]
-        self._program = BoardProgram(goal, candidates, self._decided, self._foldings, self._fixed)
+        self._program = BoardProgram(
+            goal, candidates, self._decided, self._foldings, self._fixed, self._anew
+        )
         self._spread_now: Spread | None = None
         self._tangent: _Tangent | None = None
         self._known: dict[tuple[int, ...], bool] = {}
@@ -159,22 +164,22 @@ class OnBoard(Limit[C]):
         """Frames per second of a build with these bits, its FIFOs sized; 0 if none fits."""
         return self._foldings.reached(self.graph(bits))
 
-    def expected_interval(self) -> float:
-        """Cycles between frames under the probabilities."""
+    def expected_share(self) -> float:
+        """How many times the budget is taken at the speed, under the probabilities."""
         shares = type(self.choices[0]).chances(self.choices)
         return self._touched(self._spread(self._options()), shares).at(shares)
 
     def _touched(self, spread: Spread, shares: list[float]) -> _Tangent:
-        """The expected interval near shares."""
+        """What is expected near shares."""
         at, here = np.array(shares), self._now()
-        if here.cost is None:
-            worth, slopes = self._worth(spread, at)
-            ratio = here.interval / here.worth
-            interval, slopes = ratio * worth, ratio * slopes
-        else:
+        if here.cost is not None:
             worth, slopes = spread.priced.at(at)
-            interval = here.interval + worth - here.worth
-        return _Tangent(spread, shares, interval, slopes.tolist())
+            taken = here.share + worth - here.worth
+        else:
+            counted, slopes = self._worth(spread, at)
+            ratio = here.share / here.worth
+            taken, slopes = ratio * counted, ratio * slopes
+        return _Tangent(spread, shares, taken, slopes.tolist())
 
     def _worth(self, spread: Spread, at: Floats) -> tuple[float, Floats]:
         """What bits count for, and its derivatives by shares."""
@@ -195,26 +200,21 @@ class OnBoard(Limit[C]):
         return now
 
     def measure(self, shares: Sequence[float]) -> tuple[float, list[float]]:
-        """Log of how many times interval or latency, the worse of both, is that of the target."""
+        """Log of how many times the budget is taken at the speed."""
         spread, tangent = self._spread(self._options()), self._tangent
         if tangent is None or tangent.spread is not spread or tangent.used >= _STRAIGHT:
             self._tangent = tangent = self._touched(spread, list(shares))
         tangent.used += 1
         expected = tangent.at(shares)
-        goal, here = self.wanted, self._now()
-        most = goal.interval
-        if here.latency:
-            # A latency, as the interval at which it would be reached.
-            most = min(most, here.interval * goal.latency / here.latency)
-        slope = 1 / expected if expected > 1.0 else 0.0
-        return math.log(expected / most), [slope * each for each in tangent.slopes]
+        slope = 1 / expected if expected > _LEAST else 0.0
+        return math.log(expected), [slope * each for each in tangent.slopes]
 
     def look(self) -> None:
-        """Takes interval, prices and tables of the present bits."""
+        """Takes prices and tables of the present bits."""
         self._here = self._nearest()
 
     def state_dict(self) -> dict[str, Any]:
-        """The bits that interval, prices and tables are of, and where the tangent touches."""
+        """The bits that prices and tables are of, and where the tangent touches."""
         tangent = self._tangent
         if tangent is None or tangent.spread is not self._spread(self._options()):
             return {"here": self._here, "tangent": None}
@@ -248,28 +248,38 @@ class OnBoard(Limit[C]):
         return tuple(each.nearest for each in self.choices)
 
     def _seen(self, bits: tuple[int, ...]) -> _Here:
-        """The hardware at these bits or, where they do not fit the board, at fewer."""
         if bits not in self._looks:
-            self._looks[bits] = self._looked(list(bits))
+            self._looks[bits] = self._looked(bits)
         return self._looks[bits]
 
-    def _looked(self, bits: list[int]) -> _Here:
-        # A latency is that of one design; for interval and prices, any good one will do.
-        proven = self.wanted.target_latency_us is not None
-        while (found := self._foldings.fastest(self.graph(bits), proven=proven)) is None:
-            if tuple(bits) == self.lowest:
-                found = self._foldings.crowded(self.graph(bits))
-                break
-            bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
-        latency = 0 if self.wanted.target_latency_us is None else latency_of(found)
+    def _looked(self, bits: tuple[int, ...]) -> _Here:
+        need = self._foldings.need(self.graph(bits), self._interval(bits))
         if self._count is not None:
             counted = self._counted(torch.tensor(bits).float()).item()
-            return _Here(found.interval, latency, counted, None)
-        tables = self._fixed.of(found.graph)
-        cost = HardwareCost(tables.monotone(found.prices), found.prices, torch.float64)
+            return _Here(need.share, counted, None)
+        beside = self._fixed.between(need.graph)
+        tables = self._anew.tables(need.interval, need.prices, beside)
+        tables = tables.monotone(need.prices).convex(need.prices)
+        cost = HardwareCost(tables, need.prices, torch.float64)
         at = torch.tensor(self._decided.at(bits), dtype=torch.float64)
-        taken = cost.priced(cost.probabilities(at)).item()
-        return _Here(found.interval, latency, taken, cost)
+        return _Here(need.share, cost.priced(cost.probabilities(at)).item(), cost)
+
+    def _interval(self, bits: tuple[int, ...]) -> int:
+        """Cycles between frames that are to be kept."""
+        goal, most = self.wanted, self.wanted.interval
+        if goal.target_latency_us is not None:
+            # A latency, as the interval at which it would be reached.
+            found = self._fastest(list(bits))
+            most = min(most, found.interval * goal.latency / latency_of(found))
+        return int(most)
+
+    def _fastest(self, bits: list[int]) -> Solution:
+        """The fastest folding of these bits or, where they do not fit the board, of fewer."""
+        while (found := self._foldings.fastest(self.graph(bits))) is None:
+            if tuple(bits) == self.lowest:
+                return self._foldings.crowded(self.graph(bits))
+            bits = [_next_lower(c, own) for c, own in zip(self.choices, bits, strict=True)]
+        return found
 
     def _counted(self, bits: Tensor) -> Tensor:
         if self._count is None:

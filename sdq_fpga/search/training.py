@@ -176,7 +176,7 @@ class SearchTraining(Generic[L]):
             loss=loss,
             expected_weight_bits=expected_bits(unique(self.space.weights)).item(),
             expected_activation_bits=expected_bits(unique(self.space.activations)).item(),
-            expected_interval=(limit.expected_interval() if isinstance(limit, OnBoard) else None),
+            expected_share=(limit.expected_share() if isinstance(limit, OnBoard) else None),
             layer_bits=self.space.layer_bits(),
         )
         self.history.append(record)

@@ -1,6 +1,7 @@
 """Tables of policies: what the whole model says of the same bits, and of the same interval."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -14,7 +15,16 @@ from sdq_fpga.cost.folding.choices import stage_choices, stage_nodes
 from sdq_fpga.cost.folding.figures import usable
 from sdq_fpga.cost.folding.program import RESOURCES
 from sdq_fpga.cost.folding.solve import solve
-from sdq_fpga.cost.policies import FixedFolding, fixed_folding, refolded, variables_of, worth
+from sdq_fpga.cost.policies import (
+    FixedFolding,
+    PolicyTables,
+    TableGroup,
+    Variable,
+    fixed_folding,
+    refolded,
+    variables_of,
+    worth,
+)
 from sdq_fpga.cost.policies.variables import met
 from sdq_fpga.cost.resources import node_resources, total_resources
 from sdq_fpga.cost.streams import CONVERTER, FIFO, insert_streams
@@ -269,3 +279,50 @@ def test_more_bits_never_take_fewer_slices(name, data):
     found = tables(name)
     more, fewer = found.resources(more_and_fewer(data, found))[:, RESOURCES.index("dsp")]
     assert more >= fewer
+
+
+# ---- what a few bits lead to -------------------------------------------------------------------
+
+
+def of_one_variable(amounts, width):
+    """Tables of what bits from 2 on take of LUTs, with another one of which there are more."""
+    variables = [Variable("a", True, {"a": 0}, range(2, 2 + width), 2)]
+    variables.append(Variable("b", True, {"b": 0}, range(2, 10), 2))
+    padded = [*amounts, *[amounts[-1]] * (8 - width)]
+    values = np.zeros((2, 8, len(RESOURCES)))
+    values[0, :, 0], values[1, :, 0] = padded, 0.0
+    return PolicyTables(variables, [TableGroup(np.array([[0], [1]]), values)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8))
+def test_a_bit_less_is_worth_its_part_of_what_it_leads_to(amounts):
+    amounts.sort()
+    width, prices = len(amounts), {**dict.fromkeys(RESOURCES, 0.0), "lut": 1.0}
+    found = of_one_variable(amounts, width).convex(prices)
+    taken = found.resources([(bits, 2) for bits in range(2, 2 + width)])[:, 0]
+    # The lower hull of points in the plane, by all lines between two of them.
+    lines = [
+        [
+            a + (place - i) / (j - i) * (b - a) if i < place < j else amounts[place]
+            for place in range(width)
+        ]
+        for (i, a), (j, b) in itertools.combinations(enumerate(amounts), 2)
+    ]
+    np.testing.assert_allclose(taken, np.min([amounts, *lines], axis=0))
+    assert (np.diff(taken, 2) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("name", FPS)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_what_it_leads_to_is_worth_no_more_and_the_ends_stay(name, data):
+    found, prices = anew(name), worths(name)
+    by_name = dict(zip(RESOURCES, prices, strict=True))
+    monotone = found.monotone(by_name)
+    policy = data.draw(policies(found.variables))
+    ends = [tuple(each.bits[end] for each in found.variables) for end in (0, -1)]
+    before = monotone.resources([policy, *ends]) @ prices
+    after = monotone.convex(by_name).resources([policy, *ends]) @ prices
+    assert after[0] <= before[0] * (1 + 1e-9)
+    np.testing.assert_allclose(after[1:], before[1:])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from sdq_fpga import zoo
 from sdq_fpga.board import DspGeneration, Shell, ShellTakes, load_board, load_boards
@@ -22,18 +23,20 @@ from sdq_fpga.cost.folding.edges import Edge, Wires
 from sdq_fpga.cost.folding.foldings import Foldings, NodeFoldings
 from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.program import RESOURCES, Program, Stage
-from sdq_fpga.cost.folding.solve import is_reached, solve
+from sdq_fpga.cost.folding.solve import is_reached, least_need, solve
 from sdq_fpga.cost.ports import Port
 from sdq_fpga.cost.rebit import WEIGHTED
 from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.streams import CONVERTER, FIFO
 from sdq_fpga.cost.timing.schedule import Pipeline
-from sdq_fpga.errors import UserError
+from sdq_fpga.errors import StageError, UserError
 from sdq_fpga.lower.describe import describe
 from sdq_fpga.lower.hardware import to_hardware
 from sdq_fpga.zoo.random_net import random_network
 from tests.lower.lowered import CLOCK_MHZ, read
 
 ZCU104 = load_board("zcu104")
+BETWEEN = {CONVERTER, FIFO}
 
 
 def with_budget(**budget):
@@ -190,6 +193,37 @@ def test_what_is_not_proven_is_within_the_budget_and_bounded(drawn):
     assert min(within) - 1e-9 <= cost <= min(within) * (1 + cheapest.gap) + 1e-9
 
 
+@settings(max_examples=60, deadline=None)
+@given(programs() | programs(wired=True), st.integers(1, 30))
+def test_what_an_interval_needs_is_that_of_the_best_mixture_of_designs(drawn, interval):
+    program, edges = drawn
+    designs = {
+        index: amounts * program.scale
+        for index, amounts, cycles in everything(program, edges)
+        if cycles <= interval
+    }
+    if not designs:
+        with pytest.raises(StageError, match=f"no folding has an interval of {interval} cycles"):
+            program.need_at(interval)
+        return
+    share, prices, chosen = program.need_at(interval)
+    by_budget = np.array([prices[name] for name in RESOURCES]) / program.scale
+    assert by_budget.sum() == pytest.approx(1)
+    assert by_budget.min() >= 0
+    # Both sides of the linear program: shares of designs, the most of any resource that they take.
+    shares = np.array(list(designs.values()))
+    found = linprog(
+        np.r_[np.zeros(len(shares)), 1],
+        A_ub=np.c_[shares.T, -np.ones(len(RESOURCES))],
+        b_ub=np.zeros(len(RESOURCES)),
+        A_eq=[[*np.ones(len(shares)), 0]],
+        b_eq=[1],
+    )
+    assert share == pytest.approx(found.fun, rel=1e-3, abs=1e-3)
+    assert (shares @ by_budget).min() == pytest.approx(share, rel=1e-6, abs=1e-6)
+    assert designs[chosen.index] @ by_budget == pytest.approx(share, rel=1e-6, abs=1e-6)
+
+
 @settings(max_examples=100, deadline=None)
 @given(programs())
 def test_prices_are_slopes_of_the_interval(drawn):
@@ -246,6 +280,19 @@ def test_what_is_known_of_other_networks_changes_nothing(resnet):
     assert is_reached(resnet, ZCU104, CLOCK_MHZ, 2_000, {}, known)
     assert not is_reached(resnet, ZCU104, CLOCK_MHZ, 2_000, {"lut": 0.02, "dsp": 0.01}, known)
     assert not is_reached(resnet, ZCU104, CLOCK_MHZ, 1e7, {}, known)
+
+
+@pytest.mark.parametrize("fps", [300.0, 3_000.0])
+def test_a_network_is_folded_in_a_budget_that_it_needs_and_in_none_below(resnet, fps):
+    few = {"lut": 0.02, "ff": 0.02, "bram18": 0.02, "dsp": 0.02}
+    need = least_need(resnet, ZCU104, int(CLOCK_MHZ * 1e6 / fps), few)
+    assert max(node_cycles(node) for node in need.graph.nodes if node.op not in BETWEEN) <= (
+        need.interval
+    )
+    enough = {name: 1.05 * need.share * share for name, share in few.items()}
+    assert solve(resnet, ZCU104, CLOCK_MHZ, fps, enough).interval <= need.interval
+    short = {name: 0.99 * need.share * share for name, share in few.items()}
+    assert not is_reached(resnet, ZCU104, CLOCK_MHZ, fps, short)
 
 
 def test_more_budget_is_never_slower(resnet):

@@ -10,7 +10,7 @@ from steered import run
 from sdq_fpga.board import load_board
 from sdq_fpga.cost.fifo_room import size_within
 from sdq_fpga.cost.folding.figures import usable
-from sdq_fpga.cost.folding.solve import solve
+from sdq_fpga.cost.folding.solve import least_need, solve
 from sdq_fpga.errors import UserError
 from sdq_fpga.flow import load_flow
 from sdq_fpga.nets import make_net
@@ -131,16 +131,16 @@ def test_a_target_that_all_bits_reach_leaves_them(graph, rates):
 
 
 def push(dbps, steering):
-    """Gives the logits the gradient of the expected interval."""
+    """Gives the logits the gradient of what is expected to be taken of the budget."""
     limit = steering.limit
     shares = Dbp.chances(dbps)
     _, slopes = limit.measure(shares)
-    Dbp.push(dbps, shares, [limit.expected_interval() * each for each in slopes])
+    Dbp.push(dbps, shares, [limit.expected_share() * each for each in slopes])
 
 
-def test_the_expected_interval_falls_with_the_betas(graph, rates):
+def test_what_is_expected_falls_with_the_betas(graph, rates):
     dbps, steering = make(goal(graph, rates[1]))
-    before = steering.limit.expected_interval()
+    before = steering.limit.expected_share()
     push(dbps, steering)
     gradients = [dbp.logit.grad.item() for dbp in dbps]
     assert min(gradients) >= 0
@@ -148,17 +148,17 @@ def test_the_expected_interval_falls_with_the_betas(graph, rates):
     with torch.no_grad():
         for dbp in dbps:
             dbp.logit.fill_(0.0)
-    assert steering.limit.expected_interval() < before
+    assert steering.limit.expected_share() < before
 
 
 def test_a_resource_costs_what_the_folding_says(graph, rates, monkeypatch):
     def gradients(factor):
-        def solve_at_other_prices(*arguments, **options):
-            found = solve(*arguments, **options)
+        def at_other_prices(*arguments):
+            found = least_need(*arguments)
             prices = {name: factor * price for name, price in found.prices.items()}
             return replace(found, prices=prices)
 
-        monkeypatch.setattr(board_goal, "solve", solve_at_other_prices)
+        monkeypatch.setattr(board_goal, "least_need", at_other_prices)
         dbps, steering = make(goal(graph, rates[1]))
         push(dbps, steering)
         return torch.stack([dbp.logit.grad for dbp in dbps])
@@ -168,26 +168,34 @@ def test_a_resource_costs_what_the_folding_says(graph, rates, monkeypatch):
     torch.testing.assert_close(gradients(3.0), 3 * once)
 
 
-def test_it_is_the_interval_of_the_board_where_bits_are_certain(graph, rates):
+def needed(limit, bits):
+    """How many times the budget, without what is left for FIFOs, bits take at the target."""
+    goal, whole = limit.wanted, BOARD.budget.model_dump()
+    usable_ = usable(BOARD, goal.shares)
+    within = {name: 0.98 * usable_[name] / whole[name] for name in whole if whole[name]}
+    return least_need(limit.graph(bits), BOARD, int(goal.interval), within).share
+
+
+def test_it_is_what_the_board_lacks_where_bits_are_certain(graph, rates):
     dbps, steering = make(goal(graph, rates[1]))
     with torch.no_grad():
         for dbp in dbps:
             dbp.logit.fill_(50.0)
     limit = steering.limit
-    interval = limit.wanted.clock_mhz * 1e6 / limit.speed(limit.highest)
-    assert limit.expected_interval() == pytest.approx(interval, rel=1e-4)
+    assert needed(limit, limit.highest) > 1
+    assert limit.expected_share() == pytest.approx(needed(limit, limit.highest), rel=1e-6)
 
 
 def test_a_look_takes_the_board_as_it_is_with_the_bits_that_layers_have_come_to(graph, rates):
-    dbps, steering = make(goal(graph, rates[1]))
+    dbps, steering = make(goal(graph, 0.9 * rates[1]))
     limit = steering.limit
-    limit.expected_interval()  # at the most bits
+    limit.expected_share()  # at the most bits
     for dbp in dbps:
         while not dbp.deterministic:
             dbp.drop()
     limit.look()
-    interval = limit.wanted.clock_mhz * 1e6 / limit.speed(limit.lowest)
-    assert limit.expected_interval() == pytest.approx(interval, rel=1e-4)
+    assert needed(limit, limit.lowest) < 1
+    assert limit.expected_share() == pytest.approx(needed(limit, limit.lowest), rel=1e-6)
 
 
 def test_a_search_looks_at_the_board_again_as_bits_move(graph, rates):
@@ -256,7 +264,7 @@ def test_a_mean_may_be_exact_or_quantized(size):
 
 
 @pytest.mark.parametrize("cost", ["prices", "bits", "macs"])
-def test_the_expected_interval_is_straight_for_a_few_steps(graph, rates, cost):
+def test_what_is_expected_is_straight_for_a_few_steps(graph, rates, cost):
     dbps, steering = make(goal(graph, rates[1]), cost)
     limit = steering.limit
     generator = torch.Generator().manual_seed(0)
@@ -264,7 +272,7 @@ def test_the_expected_interval_is_straight_for_a_few_steps(graph, rates, cost):
     def away():
         """How far the measure is from what it is measured by, in logarithms."""
         measured, _ = limit.measure(Dbp.chances(dbps))
-        return abs(measured - math.log(limit.expected_interval() / limit.wanted.interval))
+        return abs(measured - math.log(limit.expected_share()))
 
     assert away() == pytest.approx(0, abs=1e-12)
     seen = []
@@ -273,7 +281,7 @@ def test_the_expected_interval_is_straight_for_a_few_steps(graph, rates, cost):
             for dbp in dbps:
                 dbp.logit -= 0.2 * torch.rand((), generator=generator)
         seen.append(away())
-    # The interval itself came down by far more.
+    # What is expected came down by far more.
     start = make(goal(graph, rates[1]), cost)[1].limit.measured()
     assert 0 < max(seen) < 0.05 * (start - limit.measured())
     dbps[0].drop()  # where options change, it is asked for anew
@@ -292,4 +300,4 @@ def test_a_limit_goes_on_on_the_tangent_that_it_was_on(graph, rates):
     other.limit.load_state_dict(steering.limit.state_dict())
     for _ in range(12):  # beyond its end
         assert other.limit.measure(Dbp.chances(others)) == steering.limit.measure(Dbp.chances(dbps))
-    assert other.limit.expected_interval() == steering.limit.expected_interval()
+    assert other.limit.expected_share() == steering.limit.expected_share()

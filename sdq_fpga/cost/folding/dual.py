@@ -72,7 +72,14 @@ class _Met:
         return Dual(bound, prices, self.found, self.cost, tuple(met))
 
 
-def best_prices(relaxed: Relaxed, limits: Floats, start: Floats, *, any_design: bool) -> Dual:
+def best_prices(
+    relaxed: Relaxed,
+    limits: Floats,
+    start: Floats,
+    *,
+    any_design: bool,
+    to_the_end: bool = False,
+) -> Dual:
     """Looks for the best prices.
 
     Args:
@@ -80,7 +87,8 @@ def best_prices(relaxed: Relaxed, limits: Floats, start: Floats, *, any_design: 
         limits: [resources] budget, in shares of it: 1, or 0 where there is none.
         start: [resources] prices to begin with.
         any_design: whether any design within the budget will do; then the search ends as soon as
-            there is one, or none is possible.
+            there is one, or none is possible. All prices together are 1 then.
+        to_the_end: whether it looks for the best even so.
     """
     weight = 0.0 if any_design else 1.0
     met = _Met(relaxed, limits)
@@ -93,12 +101,13 @@ def best_prices(relaxed: Relaxed, limits: Floats, start: Floats, *, any_design: 
         bound = value - float(prices @ limits)
         if bound > best:
             best, best_at = bound, prices
-        if any_design and (met.found is not None or best > _TOLERANCE):
+        told = any_design and not to_the_end
+        if told and (met.found is not None or best > _TOLERANCE):
             return met.told(best, prices)
         if np.isinf(bound):
             break
         top, at = master.cut(excess, weight * cost)
-        if min(top, met.cost) - best <= _NEAR * max(1.0, abs(best)):
+        if min(top, np.inf if any_design else met.cost) - best <= _NEAR * max(1.0, abs(best)):
             break
         prices = (best_at + at) / 2
     return met.told(best, best_at)

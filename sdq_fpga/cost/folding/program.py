@@ -193,7 +193,29 @@ class Program:
             dual = best_prices(instance.relaxed, self.limits, self._prices, any_design=True)
             if dual.met:
                 return Chosen(instance.chosen(dual.met[0]))
-        raise StageError(f"no folding has an interval of {interval} cycles", "ask for more")
+        raise _too_short(interval)
+
+    def need_at(self, interval: int) -> tuple[float, dict[str, float], Chosen]:
+        """What keeping an interval takes at the least; what there is none of counts as half a unit.
+
+        Returns:
+            How many times the budget, by the greatest bound that prices give: more than 1 where no
+            design is within it by any prices. Those prices of a unit, at which the budget is worth
+            1. And the design that is worth the least at them.
+
+        Raises:
+            StageError: some stage can't keep the interval.
+        """
+        whole = np.ones(len(RESOURCES))
+        instance = self._at(interval, np.full(len(RESOURCES), np.inf), for_latency=False)
+        if instance is None:
+            raise _too_short(interval)
+        start = self._prices / self._prices.sum()
+        dual = best_prices(instance.relaxed, whole, start, any_design=True, to_the_end=True)
+        worth = float(dual.prices.sum())
+        _, index = instance.relaxed.cheapest(instance.relaxed.priced(dual.prices, 0.0))
+        prices = dict(zip(RESOURCES, (dual.prices * self.scale / worth).tolist(), strict=True))
+        return 1 + dual.bound / worth, prices, Chosen(instance.chosen(index))
 
     def prices(self) -> dict[str, float]:
         """Shadow prices: cycles of interval that one more unit of each resource would save.
@@ -306,6 +328,10 @@ class Program:
         """What was found at other intervals, with other choices for stages that are too slow."""
         found = (instance.numbered(each.index, prices) for each in self._met)
         return [each for each in found if instance.relaxed.can_be(each)]
+
+
+def _too_short(interval: int) -> StageError:
+    return StageError(f"no folding has an interval of {interval} cycles", "ask for more")
 
 
 def _filling(fill: float, cycles: Integers, interval: int) -> Floats:

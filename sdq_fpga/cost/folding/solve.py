@@ -15,7 +15,7 @@ from sdq_fpga.cost.streams import insert_streams
 from sdq_fpga.cost.timing.schedule import Pipeline
 from sdq_fpga.errors import StageError, UserError
 
-__all__ = ["Solution", "is_reached", "solve"]
+__all__ = ["Need", "Solution", "is_reached", "least_need", "solve"]
 
 _FRAMES = 2  # to time a latency
 
@@ -110,6 +110,42 @@ def is_reached(
     program = _program(graph, board, shares, known or Known(board))
     interval = int(clock_mhz * 1e6 / target_fps)
     return interval >= program.intervals[0] and program.any_at(interval) is not None
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a network takes at the least to keep an interval.
+
+    Attributes:
+        share: how many times the budget; see ``Program.need_at``.
+        prices: by resource, what a unit is worth, where the budget is worth 1.
+        interval: cycles between frames that are kept.
+        graph: the design that is worth the least, with converters and FIFOs of the least depth.
+    """
+
+    share: float
+    prices: Mapping[str, float]
+    interval: int
+    graph: HardwareGraph
+
+
+def least_need(
+    graph: HardwareGraph, board: Board, interval: int, shares: Shares, known: Known | None = None
+) -> Need:
+    """What keeping an interval takes, be it more than there is.
+
+    Args:
+        graph: the nodes, of any folding, without converters and FIFOs.
+        board: whose budget it is compared with.
+        interval: cycles between frames; where no folding has so few, those of the fastest.
+        shares: of the board that may be used.
+        known: of the board; as of ``solve``.
+    """
+    program = _program(graph, board, shares, known or Known(board))
+    kept = max(interval, int(program.intervals[0]))
+    share, prices, chosen = program.need_at(kept)
+    folded = _Asked(graph, board, 1.0, program).folded(chosen)
+    return Need(share, prices, kept, folded)
 
 
 def _program(

@@ -8,29 +8,27 @@ that keeps an interval and whose resources are worth the least, at given prices.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from sdq_fpga.board import Board
-from sdq_fpga.cost.folding.choices import stage_choices, stage_nodes, units
+from sdq_fpga.cost.folding.choices import stage_nodes
 from sdq_fpga.cost.folding.figures import Shares, usable
-from sdq_fpga.cost.folding.foldings import Choice
+from sdq_fpga.cost.folding.foldings import Foldings
+from sdq_fpga.cost.folding.network import Known
 from sdq_fpga.cost.folding.program import RESOURCES, Floats
 from sdq_fpga.cost.folding.solve import Solution
 from sdq_fpga.cost.node import HardwareGraph, HardwareNode
 from sdq_fpga.cost.policies.by_bits import ByBits, combine
-from sdq_fpga.cost.policies.tables import Amounts, NodeAmounts, PolicyTables
+from sdq_fpga.cost.policies.tables import Amounts, FixedFolding, PolicyTables
 from sdq_fpga.cost.policies.variables import Variable
 from sdq_fpga.cost.policies.variants import key_of, variants
-from sdq_fpga.cost.streams import CONVERTER, FIFO
 from sdq_fpga.errors import UserError
 
-__all__ = ["refolded", "worth"]
+__all__ = ["Refolding", "refolded", "with_least", "worth"]
 
-_CANDIDATES = 6  # foldings of a stage that are tried at all bits, of each corner of them
 _LEAST_WORTH = 0.01  # of all of a resource, in what all of those that are scarce are worth
-
-Nodes = tuple[HardwareNode, ...]
 
 
 def worth(solution: Solution, board: Board, shares: Shares) -> dict[str, float]:
@@ -48,10 +46,20 @@ def worth(solution: Solution, board: Board, shares: Shares) -> dict[str, float]:
     limits = usable(board, shares)
     duals = {name: max(0.0, solution.prices[name]) for name in RESOURCES}
     scarce = sum(duals[name] * limits[name] for name in RESOURCES)
-    whole = scarce * _LEAST_WORTH
-    if not scarce >= solution.interval * _LEAST_WORTH:
-        whole, duals = float(solution.interval), dict.fromkeys(RESOURCES, 0.0)
-    return {name: max(duals[name], whole / max(limits[name], 1)) for name in RESOURCES}
+    if scarce >= solution.interval * _LEAST_WORTH:
+        return with_least(duals, limits)
+    return {name: solution.interval / max(limits[name], 1) for name in RESOURCES}
+
+
+def with_least(prices: Mapping[str, float], limits: Mapping[str, float]) -> dict[str, float]:
+    """Prices by which 1 % of what a budget is worth, at least, is given for all of any resource.
+
+    Args:
+        prices: by resource, what a unit is worth.
+        limits: by resource, what may be used.
+    """
+    least = _LEAST_WORTH * sum(prices[name] * limits[name] for name in RESOURCES)
+    return {name: max(prices[name], least / max(limits[name], 1)) for name in RESOURCES}
 
 
 def refolded(
@@ -80,80 +88,98 @@ def refolded(
             decide what a node is.
         StageError: nothing is known of nodes of some type.
     """
-    amounts = NodeAmounts(board)
-    found = variants(graph, variables)
-    between = variants(folded, variables)
-    refold = _Refold(board, interval, np.array([prices[name] for name in RESOURCES]), amounts)
-    parts = [
-        refold.stage([found[node.name] for node in nodes], nodes) for nodes in stage_nodes(graph)
-    ]
-    parts += [
-        between[node.name].map(amounts, tuple)
-        for node in folded.nodes
-        if node.op in {CONVERTER, FIFO}
-    ]
-    return PolicyTables.of_parts(variables, parts)
+    beside = FixedFolding(board, variables).between(folded)
+    return Refolding(graph, variables, Known(board)).tables(interval, prices, beside)
 
 
-class _Refold:
-    def __init__(self, board: Board, interval: int, prices: Floats, amounts: NodeAmounts) -> None:
-        self.board, self.interval, self.prices, self.amounts = board, interval, prices, amounts
-        self._ranked: dict[Hashable, list[tuple[Choice, ...]]] = {}
+class Refolding:
+    """All foldings of the stages of a network, at all bits.
 
-    def stage(self, parts: Sequence[ByBits[HardwareNode]], nodes: Nodes) -> ByBits[Amounts]:
-        """What the nodes take at all bits, of foldings that are good at the ends of their ranges.
+    Args:
+        graph: the nodes, of any folding, without converters and FIFOs.
+        variables: of the policies.
+        known: of the board that it is for.
+
+    Raises:
+        UserError: some bits can't be together, or too many decide what a node is.
+        StageError: nothing is known of nodes of some type.
+    """
+
+    def __init__(self, graph: HardwareGraph, variables: Sequence[Variable], known: Known) -> None:
+        self._variables = tuple(variables)
+        found = variants(graph, variables)
+        self._stages = [
+            _Stage.of([found[node.name] for node in nodes], nodes, known)
+            for nodes in stage_nodes(graph)
+        ]
+
+    def tables(
+        self,
+        interval: int,
+        prices: Mapping[str, float],
+        beside: Iterable[ByBits[Amounts]] = (),
+    ) -> PolicyTables:
+        """What policies take whose stages keep an interval in the foldings that are worth least.
+
+        Args:
+            interval: cycles between frames that every stage keeps.
+            prices: by resource, what a unit is worth.
+            beside: what is taken beside the stages.
+
+        Raises:
+            UserError: some stage can't keep the interval.
+        """
+        by_resource = np.array([prices[name] for name in RESOURCES])
+        parts = [each.cheapest(interval, by_resource) for each in self._stages]
+        return PolicyTables.of_parts(self._variables, [*parts, *beside])
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The foldings of what is folded together.
+
+    Attributes:
+        what: names it in messages.
+        foldings: at all bits.
+    """
+
+    what: str
+    foldings: ByBits[Foldings]
+
+    @classmethod
+    def of(
+        cls, parts: Sequence[ByBits[HardwareNode]], nodes: Sequence[HardwareNode], known: Known
+    ) -> "_Stage":
+        """That of nodes.
 
         Args:
             parts: the nodes at all bits.
             nodes: as they are, for messages.
+            known: of the board.
         """
         what = f"'{nodes[-1].layer}' ({nodes[-1].op})"
         both = combine(parts, lambda *each: each, _keys, what)
-        tried: dict[Hashable, tuple[Choice, ...]] = {}
-        for number in np.unique(both.index[np.ix_(*([0, -1] for _ in both.scope))]):
-            for choice in self.ranked(both.values[number]):
-                tried.setdefault(tuple(tuple(each.attributes.items()) for each in choice), choice)
-        return both.map(lambda each: self.cheapest(each, tried.values()), tuple)
+        return cls(nodes[-1].layer, both.map(known.foldings, id))
 
-    def ranked(self, nodes: Nodes) -> list[tuple[Choice, ...]]:
-        """The cheapest foldings that keep the interval."""
-        key = _keys(nodes)
-        if key not in self._ranked:
-            found = stage_choices(nodes, self.board)
-            kept = np.flatnonzero(found.cycles <= self.interval)
-            if not len(kept):
-                raise UserError(
-                    f"no folding of layer '{nodes[-1].layer}' has an interval of "
-                    f"{self.interval} cycles",
-                    "ask for more",
-                )
-            worth = found.amounts[kept] @ self.prices
-            best = kept[np.argsort(worth, kind="stable")[:_CANDIDATES]]
-            self._ranked[key] = [found[k] for k in best.tolist()]
-        return self._ranked[key]
+    def amounts(self, number: int, interval: int) -> Floats:
+        """[foldings, resources] of those that keep an interval."""
+        found = self.foldings.values[number]
+        kept: Floats = found.amounts[found.cycles <= interval]
+        if not len(kept):
+            raise UserError(
+                f"no folding of layer '{self.what}' has an interval of {interval} cycles",
+                "ask for more",
+            )
+        return kept
 
-    def cheapest(self, nodes: Nodes, tried: Iterable[tuple[Choice, ...]]) -> Amounts:
-        """[resources] of the nodes in the folding that is worth the least."""
-        options = np.array(
-            [
-                np.sum([self.amounts(each) for each in made], axis=0)
-                for choice in tried
-                for made in _made(nodes, choice)
-            ]
-        )
-        return tuple(map(float, options[np.argmin(options @ self.prices)]))
+    def cheapest(self, interval: int, prices: Floats) -> ByBits[Amounts]:
+        """[resources] of the foldings that keep an interval and are worth the least."""
+        found = []
+        for number in range(len(self.foldings.values)):
+            amounts = self.amounts(number, interval)
+            found.append(tuple(map(float, amounts[np.argmin(amounts @ prices)])))
+        return ByBits.of(self.foldings.scope, self.foldings.index, found, tuple)
 
 
-def _made(nodes: Nodes, choice: tuple[Choice, ...]) -> list[Nodes]:
-    """The nodes with a folding, of all units that do the same."""
-    if len(nodes) == 1:
-        return [(unit.with_attributes(choice[0].attributes),) for unit in units(nodes[0])]
-    return [
-        tuple(
-            node.with_attributes(each.attributes) for node, each in zip(nodes, choice, strict=True)
-        )
-    ]
-
-
-def _keys(nodes: Nodes) -> Hashable:
+def _keys(nodes: Sequence[HardwareNode]) -> Hashable:
     return tuple(map(key_of, nodes))

@@ -8,6 +8,7 @@ of variables that decide together. It is exact: the sum is that of all nodes wit
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from sdq_fpga.cost.policies.by_bits import ByBits, Integers
 from sdq_fpga.cost.policies.variables import Variable
 from sdq_fpga.cost.policies.variants import Variants, key_of
 from sdq_fpga.cost.resources import node_resources
+from sdq_fpga.cost.streams import CONVERTER, FIFO
 from sdq_fpga.errors import UserError
 
 __all__ = [
@@ -131,6 +133,23 @@ class PolicyTables:
         by_resource = np.array([prices.get(name, 0.0) for name in RESOURCES])
         return PolicyTables(self.variables, [_monotone(each, by_resource) for each in self.groups])
 
+    def convex(self, prices: Mapping[str, float]) -> "PolicyTables":
+        """Tables by which a bit less is worth what it leads to, for a search that goes by steps.
+
+        Where only several bits less free anything, as where products no longer need DSP slices,
+        each of them is given its part of that. Along each variable an entry is replaced by the
+        mixture of one of fewer and one of more bits whose resources are worth the least, so that
+        every policy is worth as much as before or less.
+
+        Args:
+            prices: by resource, what a unit is worth.
+        """
+        by_resource = np.array([prices.get(name, 0.0) for name in RESOURCES])
+        widths = np.array([len(each.bits) for each in self.variables], np.int64)
+        return PolicyTables(
+            self.variables, [_convex(each, widths, by_resource) for each in self.groups]
+        )
+
     @cached_property
     def _flat(self) -> list[tuple[Integers, Floats, Integers]]:
         """Variables, rows of resources, and by how many rows a bit of each axis is away."""
@@ -170,6 +189,23 @@ def _monotone(group: TableGroup, prices: Floats) -> TableGroup:
         for place in reversed(range(len(along) - 1)):
             cheaper = along[place + 1] @ prices < along[place] @ prices
             along[place][cheaper] = along[place + 1][cheaper]
+    return TableGroup(group.variables, values)
+
+
+def _convex(group: TableGroup, widths: Integers, prices: Floats) -> TableGroup:
+    values = group.values
+    for axis in range(1, values.ndim - 1):
+        along = np.moveaxis(values, axis, 0)
+        width = widths[group.variables[:, axis - 1]]
+        found = along.copy()
+        for place in range(1, len(along) - 1):
+            for fewer, more in product(range(place), range(place + 1, len(along))):
+                part = (place - fewer) / (more - fewer)
+                mixed = along[fewer] + part * (along[more] - along[fewer])
+                less = mixed @ prices < found[place] @ prices
+                less[more >= width] = False  # there are no such bits
+                found[place][less] = mixed[less]
+        values = np.moveaxis(found, 0, axis)
     return TableGroup(group.variables, values)
 
 
@@ -240,6 +276,12 @@ class FixedFolding:
         """As ``fixed_folding``."""
         nodes = self._variants.of(graph).values()
         return PolicyTables.of_parts(self._variables, [self._taken(each) for each in nodes])
+
+    def between(self, graph: HardwareGraph) -> list[ByBits[Amounts]]:
+        """What its converters and FIFOs take, each at all bits."""
+        nodes = self._variants.of(graph)
+        between = (node.name for node in graph.nodes if node.op in {CONVERTER, FIFO})
+        return [self._taken(nodes[name]) for name in between]
 
     def _taken(self, node: ByBits[HardwareNode]) -> ByBits[Amounts]:
         """What a node takes at all bits; equal ones, of whatever variables, have one index."""
