@@ -294,14 +294,16 @@ that the first design has.
 |---|---|---|---|---|---|
 {again}
 
-Folded anew is nearer, at the price of some seconds whenever prices or the interval change: it is
-what a search should descend.
+Folded anew is nearer, at the price of some seconds once, in which all foldings of all stages at all
+bits are listed (`Refolding`); which of them are worth the least at other prices, or keep another
+interval, is looked up. It is what a search descends.
 
 ## More bits
 
 Some RTL comes out smaller with a bit more. `PolicyTables.monotone` gives tables by which more bits
 are never worth less, for a search to descend; `tests/cost/test_policies.py` bounds by how much
-they, and the RTL itself, differ.
+they, and the RTL itself, differ. `PolicyTables.convex` gives each bit its part of what several bits
+less free together.
 """
 
 

@@ -191,15 +191,10 @@ class Foldings:
         except UserError:
             return None
 
-    def fastest(self, graph: HardwareGraph, *, proven: bool = True) -> Solution | None:
-        """The fastest folding; None if nothing is within the budget.
-
-        Args:
-            graph: the network.
-            proven: whether nothing is known to be faster; else it is a good one.
-        """
+    def fastest(self, graph: HardwareGraph) -> Solution | None:
+        """The fastest folding; None if nothing is within the budget."""
         try:
-            return self._solved(graph, None, proven=proven)
+            return self._solved(graph, None)
         except UserError:
             return None
 
@@ -247,7 +242,6 @@ class Foldings:
         latency_us: float | None = None,
         *,
         shares: Shares | None = None,
-        proven: bool = True,
     ) -> Solution:
         goal = self._goal
         return solve(
@@ -258,7 +252,6 @@ class Foldings:
             self.within if shares is None else shares,
             latency_us,
             self.known,
-            proven=proven,
         )
 
 

@@ -6,8 +6,8 @@ the probabilities of bits:
     E[share] = sum of price_r * E[resource r].
 
 Each stage is in the folding that keeps the interval and is worth the least, at the prices with
-which the folding problem says how much it takes at the least (``least_share``); the whole budget is
-worth 1 at them. So bits are worth something where they are far from any folding that fits, and
+which the folding problem proves how much it takes at the least (``least_need``); the whole budget
+is worth 1 at them. So bits are worth something where they are far from any folding that fits, and
 where it takes several of them until anything is freed. A latency is that of the fastest folding,
 and is taken to change in proportion to the interval; whether bits reach it, the timing model
 decides. Prices are those of the present bits, and are made anew as these move. For comparison, a

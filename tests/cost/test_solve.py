@@ -165,35 +165,6 @@ def test_the_cheapest_and_the_quickest_are_those_of_brute_force(drawn, interval)
 
 
 @settings(max_examples=60, deadline=None)
-@given(programs() | programs(wired=True))
-def test_what_is_not_proven_is_within_the_budget_and_bounded(drawn):
-    exact, edges = drawn
-    program = Program(
-        exact.stages, dict(zip(RESOURCES, exact.budget, strict=True)), edges, proven=False
-    )
-    best, bound = program.least_interval()
-    least, _ = exact.least_interval()
-    if least is None:
-        assert best is None
-        return
-    assert bound <= least
-    if best is None:
-        return
-    assert best >= least
-    for found in (program.quickest_at(best), program.cheapest_at(best)):
-        assert program.interval(found) <= best
-        assert fits(program, program.amounts(found))
-    within = [
-        float((amounts * program.scale).sum())
-        for _, amounts, cycles in everything(program, edges)
-        if cycles <= best and fits(program, amounts)
-    ]
-    cheapest = program.cheapest_at(best)
-    cost = float((program.amounts(cheapest) * program.scale).sum())
-    assert min(within) - 1e-9 <= cost <= min(within) * (1 + cheapest.gap) + 1e-9
-
-
-@settings(max_examples=60, deadline=None)
 @given(programs() | programs(wired=True), st.integers(1, 30))
 def test_what_an_interval_needs_is_that_of_the_best_mixture_of_designs(drawn, interval):
     program, edges = drawn

@@ -63,8 +63,6 @@ class Program:
         budget: by resource, what may be used.
         edges: the streams between them, each with a FIFO and, where widths differ, a converter.
         wires: what stands on them; None for DSP48E2, of which nothing is known yet.
-        proven: whether HiGHS decides what prices do not; else that is taken for impossible, and
-            a design for good enough.
     """
 
     def __init__(
@@ -73,8 +71,6 @@ class Program:
         budget: Mapping[str, float],
         edges: Sequence[Edge] = (),
         wires: Wires | None = None,
-        *,
-        proven: bool = True,
     ) -> None:
         self.stages = tuple(stages)
         self.budget = np.array([budget[name] for name in RESOURCES])
@@ -82,7 +78,6 @@ class Program:
         self.scale = np.where(self.budget > 0, 1 / np.maximum(self.budget, 1e-9), 2.0)
         self.limits = (self.budget > 0).astype(np.float64)
         self.wiring = Wiring(stages, edges, wires or Wires(DspGeneration.DSP48E2), self.scale)
-        self._proven = proven
         self._met: list[Chosen] = []  # within the budget
         self._duals: dict[int, tuple[Instance, Dual] | None] = {}  # by interval, for any design
         self._prices = np.full(len(RESOURCES), 1 / len(RESOURCES))  # which told the most last time
@@ -105,7 +100,7 @@ class Program:
     # ---- solutions ---------------------------------------------------------------------------
 
     def any_at(self, interval: int) -> Chosen | None:
-        """Some choice that keeps an interval within the budget; None if there is none, or unproven.
+        """Some choice that keeps an interval within the budget; None if there is none.
 
         Raises:
             StageError: the solver has found neither.
@@ -113,7 +108,7 @@ class Program:
         if self._is_met(interval):
             return self._met_at(interval)
         asked = self._dual_at(interval)
-        if asked is None or asked[1].impossible or not self._proven:
+        if asked is None or asked[1].impossible:
             return None
         instance, dual = asked
         marginals = instance.relaxed.marginals(dual.prices, 0.0)
@@ -156,8 +151,7 @@ class Program:
         # What is true of an interval is true of all above.
         most = bisect_left(intervals, True, key=self._is_met)
         sure = bisect_left(intervals, True, hi=most, key=lambda each: not self._impossible(each))
-        if self._proven:
-            most, sure = self._decided(sure, most)
+        most, sure = self._decided(sure, most)
         best = intervals[most] if most < len(intervals) else None
         return best, intervals[min(sure, len(intervals) - 1)]
 
@@ -279,15 +273,12 @@ class Program:
             return None
         relaxed, free = instance.relaxed, np.zeros(len(RESOURCES))
         dual = best_prices(relaxed, self.limits, free, any_design=False)
-        starts = list(dual.met)
-        if not self._proven:
-            starts = starts[:1] if dual.found is None else [dual.found]
-        best = cheapest_of(relaxed, starts, self.limits, dual.prices)
+        best = cheapest_of(relaxed, list(dual.met), self.limits, dual.prices)
         if best is None:
             starts = self._met_near(instance, dual.prices)
             best = cheapest_of(relaxed, starts, self.limits, dual.prices)
         if best is None:
-            some = self.any_at(interval) if self._proven else None
+            some = self.any_at(interval)
             if some is None:
                 return None
             best = improved(relaxed, instance.numbered(some.index), self.limits)
@@ -300,7 +291,7 @@ class Program:
         size, bound = max(abs(dual.bound), _SURE), dual.bound
         cost = relaxed.totals(best)[1]
         marginals: list[Floats] = []
-        for near in _CORES if self._proven else ():
+        for near in _CORES:
             if cost <= bound + (0.0 if few else _CLOSE) * size:
                 break
             marginals = marginals or relaxed.marginals(dual.prices, 1.0)

@@ -57,7 +57,6 @@ def solve(
     target_latency_us: float | None = None,
     known: Known | None = None,
     *,
-    proven: bool = True,
     thrifty: bool = False,
 ) -> Solution:
     """Folds a network.
@@ -74,14 +73,12 @@ def solve(
         target_latency_us: microseconds that a frame may take through the empty pipeline, by the
             timing model with FIFOs of any depth.
         known: of the board; whoever folds several networks hands the same over.
-        proven: whether to look for the least interval and the best design until they are proven;
-            else, where that would take an integer program, what was found will do.
         thrifty: whether it takes the least without a target, too, and nothing to fill faster.
 
     Raises:
         UserError: a target can't be reached, or nothing fits the board.
     """
-    program = _program(graph, board, shares, known or Known(board), proven=proven)
+    program = _program(graph, board, shares, known or Known(board))
     asked = _Asked(graph, board, clock_mhz, program)
     if target_latency_us is not None:
         return _within(asked, target_latency_us, target_fps)
@@ -148,12 +145,10 @@ def least_need(
     return Need(share, prices, kept, folded)
 
 
-def _program(
-    graph: HardwareGraph, board: Board, shares: Shares, known: Known, *, proven: bool = True
-) -> Program:
+def _program(graph: HardwareGraph, board: Board, shares: Shares, known: Known) -> Program:
     stages = network_stages(graph, known)
     edges = network_edges(graph, stages)
-    return Program(stages, usable(board, shares), edges, known.wires, proven=proven)
+    return Program(stages, usable(board, shares), edges, known.wires)
 
 
 @dataclass(frozen=True)
