@@ -198,6 +198,21 @@ def test_a_look_takes_the_board_as_it_is_with_the_bits_that_layers_have_come_to(
     assert limit.expected_share() == pytest.approx(needed(limit, limit.lowest), rel=1e-6)
 
 
+def test_bits_are_worth_something_where_it_takes_several_of_them():
+    """With 8 bits or 6, only DSP slices are scarce here, of which both take as many."""
+    flow = load_flow("mnist-mlp")
+    start = hardware_of_flow(flow, uniform_policy(flow, 4), BOARD)
+    limit = OnBoard(
+        goal(start, 3_120_000.0), Space.of(flow.search, make_net(flow.network), Dbp), "prices"
+    )
+    at = limit.highest
+    less = tuple(6 if bits == 8 else bits for bits in at)
+    assert needed(limit, less) == pytest.approx(needed(limit, at), rel=1e-6)
+    measured, slopes = limit.measure(Dbp.chances(limit.choices))
+    assert measured > 1
+    assert max(own - lower for own, lower in zip(slopes[::2], slopes[1::2], strict=True)) > 0.1
+
+
 def test_a_search_looks_at_the_board_again_as_bits_move(graph, rates):
     dbps, steering = make(goal(graph, rates[1]))
     looked = set()
