@@ -4,8 +4,8 @@ The folding counts FIFOs with their least depth, as the depths that they need ar
 the network is folded. What they then take more is kept free when it is folded again. Two foldings
 that differ little may need quite different depths, so what is kept free for those of one may be
 more than those of the next one take: where that has made the network slower, less is tried, and
-then foldings for the intervals at which others were over the budget. Before anything is kept free,
-what is as fast is tried with as little as it takes.
+then foldings for the intervals at which others were over the budget, and for some between. Before
+anything is kept free, what is as fast is tried with as little as it takes.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,7 @@ __all__ = ["Folded", "Refold", "Sized", "fps_of", "further_room", "size_within",
 
 # How often FIFOs are sized anew: until they fit, and to get faster once they do.
 _MOST_ROUNDS, _ROUNDS = 12, 4
+_HALVES = 3  # how often what is between two intervals is halved
 # Parts of what is usable: by one at least, room grows; by one at most, it is known well enough.
 _STEP, _FINENESS = 100, 200
 
@@ -209,15 +210,26 @@ class _Search(Generic[F]):
         """One that is folded for an interval at which others were over the budget; or ``best``.
 
         What is folded for an interval takes as little as it can, where the fastest within a budget
-        takes nearly all of it.
+        takes nearly all of it. Where none was found of such an interval, those between are halved.
         """
         for interval in sorted(self._intervals, reverse=True):
             if interval >= best.folded.interval:
                 continue
             found = self._at(interval)
             if found is None:
-                break
+                return self._between(interval, best)
             if found.fifos.interval < best.fifos.interval:
+                best = found
+        return best
+
+    def _between(self, failed: int, best: Sized[F]) -> Sized[F]:
+        """One of an interval between one of which none was found and that of the best; or that."""
+        for _ in range(_HALVES):
+            middle = (failed + best.folded.interval) // 2
+            found = self._at(middle)
+            if found is None or found.fifos.interval >= best.fifos.interval:
+                failed = middle
+            else:
                 best = found
         return best
 

@@ -178,7 +178,27 @@ def test_what_was_too_fast_is_folded_for_its_interval(refold):
     found = size(wasteful, again, shares, fastest=True)
     assert found.folded is slower
     assert found.resources == slower_needs
-    assert asked[-2:] == [slower.interval, fast.interval]
+    intervals = [each for each in asked if each is not None]
+    assert intervals[:2] == [slower.interval, fast.interval]
+    assert all(fast.interval < each < slower.interval for each in intervals[2:])
+
+
+def test_intervals_between_are_tried_where_that_is_too_fast(refold):
+    fast, slower, slowest = (refold({}, fps) for fps in (FPS, FPS / 1.5, FPS / 4))
+    needs, slower_needs = (size(each, not_again, {}).resources for each in (fast, slower))
+    assert slower_needs.lut < needs.lut
+    shares = {"lut": exactly(slower_needs)["lut"]}
+
+    def again(less, interval):
+        if interval is None:
+            return slowest if "lut" in less and less["lut"] < shares["lut"] else fast
+        if interval < slower.interval:
+            raise UserError("too fast", "ask for less")
+        return slower if interval < slowest.interval else slowest
+
+    found = size(fast, again, shares, fastest=True)
+    assert fast.interval < slower.interval < (fast.interval + slowest.interval) / 2
+    assert found.folded is slower
 
 
 def test_room_grows_until_fifos_fit(refold):
