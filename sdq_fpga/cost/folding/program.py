@@ -198,7 +198,7 @@ class Program:
             1. And the design that is worth the least at them.
 
         Raises:
-            StageError: some stage can't keep the interval.
+            StageError: no design keeps the interval.
         """
         whole = np.ones(len(RESOURCES))
         instance = self._at(interval, np.full(len(RESOURCES), np.inf), for_latency=False)
@@ -206,6 +206,8 @@ class Program:
             raise _too_short(interval)
         start = self._prices / self._prices.sum()
         dual = best_prices(instance.relaxed, whole, start, any_design=True, to_the_end=True)
+        if np.isinf(dual.bound):  # some stream is too slow for it
+            raise _too_short(interval)
         worth = float(dual.prices.sum())
         _, index = instance.relaxed.cheapest(instance.relaxed.priced(dual.prices, 0.0))
         prices = dict(zip(RESOURCES, (dual.prices * self.scale / worth).tolist(), strict=True))

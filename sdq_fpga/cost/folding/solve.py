@@ -137,6 +137,9 @@ def least_need(
         interval: cycles between frames; where no folding has so few, those of the fastest.
         shares: of the board that may be used.
         known: of the board; as of ``solve``.
+
+    Raises:
+        StageError: no design keeps the interval.
     """
     program = _program(graph, board, shares, known or Known(board))
     kept = max(interval, int(program.intervals[0]))
