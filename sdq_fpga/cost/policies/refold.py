@@ -9,6 +9,7 @@ that keeps an interval and whose resources are worth the least, at given prices.
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -95,22 +96,23 @@ def refolded(
 class Refolding:
     """All foldings of the stages of a network, at all bits.
 
+    They are found when they are first asked for, which takes seconds.
+
     Args:
         graph: the nodes, of any folding, without converters and FIFOs.
         variables: of the policies.
         known: of the board that it is for.
-
-    Raises:
-        UserError: some bits can't be together, or too many decide what a node is.
-        StageError: nothing is known of nodes of some type.
     """
 
     def __init__(self, graph: HardwareGraph, variables: Sequence[Variable], known: Known) -> None:
-        self._variables = tuple(variables)
-        found = variants(graph, variables)
-        self._stages = [
-            _Stage.of([found[node.name] for node in nodes], nodes, known)
-            for nodes in stage_nodes(graph)
+        self._graph, self._variables, self._known = graph, tuple(variables), known
+
+    @cached_property
+    def _stages(self) -> "list[_Stage]":
+        found = variants(self._graph, self._variables)
+        return [
+            _Stage.of([found[node.name] for node in nodes], nodes, self._known)
+            for nodes in stage_nodes(self._graph)
         ]
 
     def tables(
@@ -127,7 +129,9 @@ class Refolding:
             beside: what is taken beside the stages.
 
         Raises:
-            UserError: some stage can't keep the interval.
+            UserError: some stage can't keep the interval, some bits can't be together, or too many
+                decide what a node is.
+            StageError: nothing is known of nodes of some type.
         """
         by_resource = np.array([prices[name] for name in RESOURCES])
         parts = [each.cheapest(interval, by_resource) for each in self._stages]
@@ -139,11 +143,11 @@ class _Stage:
     """The foldings of what is folded together.
 
     Attributes:
-        what: names it in messages.
+        layer: whose it is, for messages.
         foldings: at all bits.
     """
 
-    what: str
+    layer: str
     foldings: ByBits[Foldings]
 
     @classmethod
@@ -167,7 +171,7 @@ class _Stage:
         kept: Floats = found.amounts[found.cycles <= interval]
         if not len(kept):
             raise UserError(
-                f"no folding of layer '{self.what}' has an interval of {interval} cycles",
+                f"no folding of layer '{self.layer}' has an interval of {interval} cycles",
                 "ask for more",
             )
         return kept
